@@ -1,0 +1,61 @@
+# The commands for people. The build itself is CMake's (CMakeLists.txt, CMakePresets.json).
+#   make          build the program            make check   everything that is tested, from set-up on
+#   make demo     install, build, run          make help    all commands
+
+BUILD ?= build/release
+PREFIX ?= /usr/local
+JOBS ?= $(shell nproc)
+FUZZ_SECONDS ?= 5
+HOPSCOPE = $(BUILD)/hopscope
+
+.PHONY: all deps deps-check demo check check-release check-sanitizers check-fuzz check-interop bench fuzz docs install \
+        clean help
+
+all: $(BUILD)/build.ninja
+	@cmake --build $(BUILD) -j $(JOBS)
+
+$(BUILD)/build.ninja:
+	@cmake -G Ninja -B $(BUILD) -DCMAKE_BUILD_TYPE=Release -DCMAKE_INSTALL_PREFIX=$(PREFIX)
+
+deps:
+	@tools/install-deps.sh
+
+deps-check:
+	@tools/install-deps.sh check
+
+## demo: install what is missing, build, train on the embedded graph, ask (3 minutes)
+demo: deps
+	@$(MAKE) --no-print-directory all
+	@tools/demo.sh $(HOPSCOPE)
+
+## check: install what is missing; release, sanitizer and fuzz builds with their tests
+check: deps-check
+	@tools/check.sh
+
+## check-interop: against Python packages, where they are installed
+check-interop: all
+	@if [ -x tests/interop/run ]; then tests/interop/run $(HOPSCOPE); else echo "check-interop: no tests/interop/run"; exit 1; fi
+
+## bench: this machine's speed
+bench: all
+	@$(HOPSCOPE) bench
+
+## fuzz: every reader for FUZZ_SECONDS each on its corpus
+fuzz:
+	@tools/fuzz.sh $(FUZZ_SECONDS)
+
+## docs: write docs/configuration.md from the configuration table
+docs: all
+	@$(HOPSCOPE) config --markdown > docs/configuration.md
+
+## install: program, man page, completion under PREFIX (/usr/local)
+install: all
+	@cmake --install $(BUILD) --prefix $(PREFIX)
+
+## clean: remove all builds
+clean:
+	rm -rf build
+
+help:
+	@echo "make: build the program as $(HOPSCOPE)"
+	@sed -n 's/^## /make /p' Makefile

@@ -1,0 +1,5 @@
+target_link_libraries(hs_core PUBLIC PkgConfig::XXHASH)
+if(ZSTD_FOUND)
+  target_link_libraries(hs_core PRIVATE PkgConfig::ZSTD)
+  target_compile_definitions(hs_core PRIVATE HS_WITH_ZSTD)
+endif()

@@ -1,0 +1,44 @@
+#!/bin/sh
+# Installs the Debian packages that hopscope needs: says first which, and does nothing when all are there.
+# usage: tools/install-deps.sh [check]     check: also what the tests need (clang and its run-time for fuzzing)
+set -eu
+
+packages="gcc libc6-dev make cmake ninja-build pkg-config libopenblas-serial-dev libjansson-dev libyaml-dev libpopt-dev
+libsqlite3-dev libxxhash-dev libserd-dev libzstd-dev gnuplot-nox"
+case "${1:-}" in
+"") ;;
+check) packages="$packages libcmocka-dev clang libclang-rt-14-dev sqlite3 python3" ;;
+*)
+    echo "usage: tools/install-deps.sh [check]" >&2
+    exit 2
+    ;;
+esac
+
+if ! command -v dpkg-query >/dev/null 2>&1; then
+    echo "install-deps: this is no Debian system. The packages, by their Debian names:" >&2
+    echo $packages >&2
+    exit 1
+fi
+
+missing=""
+for p in $packages; do
+    case "$(dpkg-query -W -f '${Status}' "$p" 2>/dev/null || true)" in
+    "install ok installed") ;;
+    *) missing="$missing $p" ;;
+    esac
+done
+if [ -z "$missing" ]; then
+    exit 0
+fi
+
+echo "install-deps: these packages are missing and will be installed:$missing"
+root=""
+if [ "$(id -u)" != 0 ]; then
+    if ! command -v sudo >/dev/null 2>&1; then
+        echo "install-deps: not root and no sudo. As root: apt-get install$missing" >&2
+        exit 1
+    fi
+    root=sudo
+fi
+$root apt-get update -q
+$root env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends $missing
