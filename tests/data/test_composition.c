@@ -1,0 +1,654 @@
+/* Composition: counts of spec C.1, the definitions of the splits by brute force, variants, injection, graphs. */
+#include "data_test.h"
+
+static void build(hs_dataset *d, const hs_data_config *c)
+{
+    *d = (hs_dataset){0};
+    assert_ok(hs_dataset_build(d, c, NULL, NULL, NULL, err));
+}
+
+static void published_counts(void **state)
+{
+    (void)state;
+    hs_data_config c;
+    hs_dataset d;
+    hs_data_config_default(&c);
+    build(&d, &c);
+    assert_int_equal(d.n_facts, 40000);
+    assert_int_equal(split_n(&d, "id_atomic"), 38000);
+    assert_int_equal(split_n(&d, "ood_atomic"), 2000);
+    assert_int_equal(split_n(&d, "train_inferred"), 684000);
+    assert_int_equal(d.audit.training_items, 724000);
+    assert_int_equal(split_n(&d, "test_ii"), 3000);
+    assert_in_range(split_n(&d, "test_oo"), 1700, 2300); /* about 2,000 */
+    assert_int_equal(d.vocab.n, 2206);
+    assert_string_equal(hs_names_get(&d.vocab, 0), "<e_0>");
+    assert_string_equal(hs_names_get(&d.vocab, 2000), "<r_0>");
+    assert_string_equal(hs_names_get(&d.vocab, 2203), "</a>");
+    assert_true(d.audit.passed);
+    assert_true(fabs(d.audit.phi_id - 18) < 1e-9);
+    hs_dataset_free(&d);
+}
+
+static void both_id_paths(void **state)
+{
+    (void)state;
+    hs_data_config c;
+    hs_dataset d;
+    hs_data_config_default(&c);
+    c.phi = 0;
+    c.test_max = 0;
+    build(&d, &c);
+    /* 800,000 paths in all; 0.95^2 of them ID in both hops, of these 0.5% held out */
+    uint64_t train = split_n(&d, "train_inferred"), held = split_n(&d, "test_ii");
+    assert_int_equal(train + held + split_n(&d, "test_io") + split_n(&d, "test_oi") + split_n(&d, "test_oo"), 800000);
+    assert_in_range(train + held, 718000, 726000);
+    assert_in_range(held, 3300, 3950);
+    hs_dataset_free(&d);
+}
+
+/* Every path of the facts is in exactly the split its definition says, with answer and bridges. */
+static void brute_force(uint32_t hops)
+{
+    hs_data_config c = small_config(hops);
+    hs_dataset d;
+    build(&d, &c);
+    uint64_t paths = 0, listed = 0;
+    for (uint64_t i = 0; i < d.n_facts; i++) /* count chains of facts */
+        for (uint64_t j = 0; j < d.n_facts; j++) {
+            if (d.facts[j].head != d.facts[i].tail)
+                continue;
+            if (hops == 2)
+                paths++;
+            for (uint64_t k = 0; hops >= 3 && k < d.n_facts; k++) {
+                if (d.facts[k].head != d.facts[j].tail)
+                    continue;
+                if (hops == 3)
+                    paths++;
+                for (uint64_t l = 0; hops == 4 && l < d.n_facts; l++)
+                    paths += d.facts[l].head == d.facts[k].tail;
+            }
+        }
+    bool seen_ood_mask[16] = {false};
+    for (uint32_t s = 0; s < d.n_splits; s++) {
+        const hs_split *split = &d.splits[s];
+        if (split->kind != HS_ITEM_QUERY)
+            continue;
+        listed += split->n;
+        assert_int_equal(split->hops, hops);
+        for (uint64_t i = 0; i < split->n; i++) {
+            const uint32_t *t = item(split, i);
+            uint32_t at = t[0], mask = 0;
+            for (uint32_t k = 0; k < hops; k++) {
+                uint64_t f = 0;
+                while (f < d.n_facts && !(d.facts[f].head == at && d.facts[f].relation == t[1 + k]))
+                    f++;
+                assert_true(f < d.n_facts);
+                at = d.facts[f].tail;
+                mask |= d.fact_flags[f] & HS_FACT_OOD ? 1u << k : 0;
+                assert_int_equal(k + 1 < hops ? split->bridge[i * split->bridges + k] : t[1 + hops], at);
+            }
+            char name[16] = "test_";
+            for (uint32_t k = 0; k < hops; k++)
+                name[5 + k] = mask >> k & 1 ? 'o' : 'i';
+            if (split->role == HS_SPLIT_TRAIN)
+                assert_int_equal(mask, 0);
+            else
+                assert_string_equal(split->name, name);
+            seen_ood_mask[mask] = true;
+        }
+        for (uint64_t i = 1; i < split->n; i++) /* ascending: no item twice */
+            assert_true(memcmp(item(split, i - 1), item(split, i), split->prompt * sizeof(uint32_t)) != 0);
+    }
+    assert_int_equal(listed, paths);
+    for (uint32_t m = 0; m < 1u << hops; m++)
+        assert_true(seen_ood_mask[m]);
+    hs_dataset_free(&d);
+}
+
+static void brute_force_two(void **state)
+{
+    (void)state;
+    brute_force(2);
+}
+static void brute_force_three(void **state)
+{
+    (void)state;
+    brute_force(3);
+}
+static void brute_force_four(void **state)
+{
+    (void)state;
+    brute_force(4);
+}
+
+static void generator_shape(void **state)
+{
+    (void)state;
+    hs_data_config c = small_config(2);
+    c.relations = 5;
+    c.out_degree = 5; /* every relation */
+    hs_dataset d;
+    build(&d, &c);
+    assert_int_equal(d.n_facts, 200);
+    for (uint64_t i = 0; i < d.n_facts; i++) {
+        assert_int_equal(d.facts[i].head, i / 5);
+        assert_int_equal(d.facts[i].relation, 40 + i % 5);
+        assert_true(d.facts[i].tail < 40);
+    }
+    assert_int_equal(split_n(&d, "ood_atomic"), 30); /* exactly 15% */
+    hs_dataset_free(&d);
+}
+
+static void same_for_any_threads(void **state)
+{
+    (void)state;
+    hs_data_config c;
+    hs_data_config_default(&c);
+    c.entities = 300;
+    c.phi = 7.2;
+    strcpy(c.injection, "both_half");
+    hs_dataset one, two = {0}, other;
+    build(&one, &c);
+    hs_pool *pool = hs_pool_create(2);
+    assert_non_null(pool);
+    assert_ok(hs_dataset_build(&two, &c, NULL, pool, NULL, err));
+    assert_same_splits(&one, &two);
+    c.seed = 2;
+    build(&other, &c);
+    assert_true(hs_dataset_split(&one, "id_atomic")->hash != hs_dataset_split(&other, "id_atomic")->hash);
+    hs_dataset_free(&one);
+    hs_dataset_free(&two);
+    hs_dataset_free(&other);
+    hs_pool_free(pool);
+}
+
+static void expect_error(const hs_data_config *c, const hs_graph *g, const char *where, const char *hint)
+{
+    hs_dataset d = {0};
+    hs_error err = {0};
+    assert_int_equal(hs_dataset_build(&d, c, g, NULL, NULL, &err), HS_ERR_DATA);
+    assert_string_equal(err.where, where);
+    assert_non_null(strstr(err.hint, hint));
+    assert_null(d.splits);
+}
+
+static void impossible_parameters(void **state)
+{
+    (void)state;
+    hs_data_config c = small_config(2);
+    c.out_degree = 9;
+    expect_error(&c, NULL, "data.out_degree", "up to 8");
+    c = small_config(2);
+    c.phi = 100;
+    expect_error(&c, NULL, "data.phi", "phi up to");
+    c = small_config(2);
+    c.hops = 5;
+    expect_error(&c, NULL, "data.hops", "2 to 4");
+    c = small_config(2);
+    c.holdout = NAN;
+    expect_error(&c, NULL, "data.holdout", "0 to 0.95");
+    c = small_config(2);
+    strcpy(c.variant, "bas");
+    expect_error(&c, NULL, "data.variant", "base");
+    c = small_config(2);
+    strcpy(c.task, "compositoin");
+    expect_error(&c, NULL, "data.task", "composition");
+    c = small_config(2);
+    c.token_multiplicity = 7;
+    expect_error(&c, NULL, "data.token_multiplicity", "divisor");
+    c = small_config(3);
+    strcpy(c.injection, "both_full");
+    expect_error(&c, NULL, "data.injection", "hops 2");
+    c = small_config(4);
+    c.entities = 100000;
+    c.relations = c.out_degree = 20;
+    expect_error(&c, NULL, "data.hops", "fewer hops");
+}
+
+static void phi_and_test_max_are_exact(void **state)
+{
+    (void)state;
+    hs_data_config c = small_config(2);
+    c.entities = 200;
+    c.phi = 1.5;
+    c.test_max = 20;
+    hs_dataset d, all;
+    build(&d, &c);
+    assert_int_equal(split_n(&d, "train_inferred"), (uint64_t)llround(1.5 * 680));
+    assert_int_equal(split_n(&d, "test_ii"), 20);
+    assert_int_equal(split_n(&d, "test_io"), 20);
+    c.quirk_float_phi = true;
+    build(&all, &c);
+    assert_true(split_n(&all, "train_inferred") > 1.5 * 680);
+    hs_dataset_free(&d);
+    hs_dataset_free(&all);
+}
+
+/* ---------------------------------------------------------------- variants */
+
+static void second_hop_restricted(void **state)
+{
+    (void)state;
+    hs_data_config c = small_config(2);
+    c.entities = 100;
+    strcpy(c.variant, "second_hop_restricted");
+    c.variant_fraction = 0.1;
+    hs_dataset d;
+    build(&d, &c);
+    const hs_split *sr = hs_dataset_split(&d, "test_ii_sr"), *train = hs_dataset_split(&d, "train_inferred");
+    assert_non_null(sr);
+    /* no training query has the second hop of a query of test_ii_sr; some have it as the first hop */
+    uint64_t as_first = 0;
+    for (uint64_t i = 0; i < sr->n; i++)
+        for (uint64_t j = 0; j < train->n; j++) {
+            assert_false(sr->bridge[i] == train->bridge[j] && item(sr, i)[2] == item(train, j)[2]);
+            as_first += sr->bridge[i] == item(train, j)[0] && item(sr, i)[2] == item(train, j)[1];
+        }
+    assert_true(as_first > 0);
+    hs_dataset_free(&d);
+}
+
+static void fact_variants(void **state)
+{
+    (void)state;
+    hs_data_config c = small_config(2);
+    hs_dataset d;
+    strcpy(c.variant, "without_id_facts");
+    build(&d, &c);
+    assert_int_equal(hs_dataset_split(&d, "id_atomic")->role, HS_SPLIT_TEST);
+    assert_int_equal(hs_dataset_split(&d, "ood_atomic")->role, HS_SPLIT_TRAIN);
+    hs_dataset_free(&d);
+    strcpy(c.variant, "only_queries");
+    build(&d, &c);
+    assert_int_equal(hs_dataset_split(&d, "id_atomic")->role, HS_SPLIT_TEST);
+    assert_int_equal(hs_dataset_split(&d, "ood_atomic")->role, HS_SPLIT_TEST);
+    assert_int_equal(d.audit.training_items, split_n(&d, "train_inferred"));
+    hs_dataset_free(&d);
+    strcpy(c.variant, "held_out_id");
+    c.variant_fraction = 0.25;
+    build(&d, &c);
+    const hs_split *held = hs_dataset_split(&d, "held_out_id_atomic"), *train = hs_dataset_split(&d, "train_inferred");
+    assert_int_equal(held->role, HS_SPLIT_TEST);
+    assert_int_equal(held->n, 34); /* a quarter of 136 */
+    assert_int_equal(held->n + split_n(&d, "id_atomic"), 136);
+    uint64_t hops = 0;
+    for (uint64_t i = 0; i < held->n; i++)
+        for (uint64_t j = 0; j < train->n; j++)
+            hops += item(held, i)[0] == item(train, j)[0] && item(held, i)[1] == item(train, j)[1];
+    assert_true(hops > 0);
+    hs_dataset_free(&d);
+}
+
+static void two_token_entities(void **state)
+{
+    (void)state;
+    hs_data_config c = small_config(2);
+    c.entities = 200;
+    c.token_multiplicity = 10;
+    c.end_token = true;
+    hs_dataset d, plain;
+    build(&d, &c);
+    assert_int_equal(d.tokens_per_entity, 2);
+    assert_int_equal(d.n_entities, 40);
+    uint32_t uses[40] = {0}, two[2];
+    for (uint32_t e = 0; e < 200; e++) {
+        hs_dataset_entity_tokens(&d, e, two);
+        assert_true(two[0] < 20 && two[1] >= 20 && two[1] < 40);
+        uses[two[0]]++;
+        uses[two[1]]++;
+        assert_int_equal(hs_dataset_entity_of(&d, two), e);
+    }
+    for (uint32_t i = 0; i < 40; i++)
+        assert_int_equal(uses[i], 10);
+    uint32_t unused[2] = {0, 20 + 10};
+    assert_int_equal(hs_dataset_entity_of(&d, unused), HS_NO_ID);
+    c.token_multiplicity = 0;
+    build(&plain, &c);
+    const hs_split *s = hs_dataset_split(&d, "train_inferred"), *p = hs_dataset_split(&plain, "train_inferred");
+    assert_int_equal(s->width, 7); /* h h r1 r2 t t </a> */
+    assert_int_equal(s->answers, 2);
+    assert_int_equal(s->bridges, 2);
+    assert_int_equal(s->n, p->n);
+    for (uint64_t i = 0; i < s->n; i++) { /* the same facts, other tokens */
+        assert_int_equal(hs_dataset_entity_of(&d, item(s, i)), item(p, i)[0]);
+        assert_int_equal(hs_dataset_entity_of(&d, s->bridge + 2 * i), p->bridge[i]);
+        assert_int_equal(hs_dataset_entity_of(&d, item(s, i) + 4), item(p, i)[3]);
+    }
+    hs_dataset_free(&d);
+    hs_dataset_free(&plain);
+}
+
+static void dead_vocabulary(void **state)
+{
+    (void)state;
+    hs_data_config c;
+    hs_data_config_default(&c);
+    c.phi = 3.6;
+    c.quirk_dead_vocab = true;
+    hs_dataset d;
+    build(&d, &c);
+    assert_int_equal(d.vocab.n, 52464); /* spec C.4 */
+    hs_dataset_free(&d);
+}
+
+/* ---------------------------------------------------------------- fact-level augmentation (B.2) */
+
+static uint64_t added(const hs_dataset *d, uint32_t hop)
+{
+    return split_n(d, hop == 1 ? "train_aug_h1" : "train_aug_h2");
+}
+
+static void assert_near(uint64_t x, double expected)
+{
+    if (fabs((double)x - expected) > 0.03 * expected)
+        fail_msg("%llu is not within 3%% of %.0f", (unsigned long long)x, expected);
+}
+
+static void published_settings(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name;
+        double h1, h2;
+    } SETTINGS[] = {{"none", 0, 0},
+                    {"both_full", 22697, 21492},
+                    {"both_half", 5724, 5778},
+                    {"first_full", 22697, 0},
+                    {"second_full", 0, 21492}};
+    hs_data_config c;
+    hs_data_config_default(&c);
+    for (size_t i = 0; i < 5; i++) {
+        strcpy(c.injection, SETTINGS[i].name);
+        hs_dataset d;
+        build(&d, &c);
+        assert_near(added(&d, 1), SETTINGS[i].h1);
+        assert_near(added(&d, 2), SETTINGS[i].h2);
+        assert_int_equal(d.audit.ood_hops_on_purpose, added(&d, 1) + added(&d, 2));
+        assert_int_equal(d.audit.training_items, 724000 + added(&d, 1) + added(&d, 2));
+        hs_dataset_free(&d);
+    }
+}
+
+static uint64_t fact_at(const hs_dataset *d, uint32_t head, uint32_t relation)
+{
+    uint64_t first, last;
+    hs_dataset_facts_of(d, head, relation, &first, &last);
+    assert_int_equal(last, first + 1);
+    return first;
+}
+
+static void injected_queries(void **state)
+{
+    (void)state;
+    hs_data_config c = small_config(2);
+    c.entities = 300;
+    c.relations = 30;
+    c.out_degree = 8;
+    c.test_max = 50;
+    c.h1ratio = 0.5;
+    c.h1k = 3;
+    c.h2ratio = 1;
+    c.h2k = 2;
+    hs_dataset d;
+    build(&d, &c);
+    const hs_split *oo = hs_dataset_split(&d, "test_oo");
+    uint8_t *f1 = calloc(d.n_facts, 1), *f2 = calloc(d.n_facts, 1), *used = calloc(d.n_facts, 1);
+    uint32_t n1 = 0, n2 = 0, chosen = 0;
+    for (uint64_t i = 0; i < oo->n; i++) {
+        uint64_t a = fact_at(&d, item(oo, i)[0], item(oo, i)[1]), b = fact_at(&d, oo->bridge[i], item(oo, i)[2]);
+        n1 += !f1[a];
+        n2 += !f2[b];
+        f1[a] = f2[b] = 1;
+    }
+    for (uint32_t hop = 1; hop <= 2; hop++) {
+        const hs_split *s = hs_dataset_split(&d, hop == 1 ? "train_aug_h1" : "train_aug_h2");
+        for (uint64_t i = 0; i < s->n; i++) {
+            uint64_t a = fact_at(&d, item(s, i)[0], item(s, i)[1]), b = fact_at(&d, s->bridge[i], item(s, i)[2]);
+            assert_int_equal(d.fact_flags[a] & HS_FACT_OOD ? 1 : 2, hop);
+            assert_int_equal(d.fact_flags[b] & HS_FACT_OOD ? 2 : 1, hop);
+            assert_true(hop == 1 ? f1[a] : f2[b]);
+            if (hop == 1)
+                assert_true(++used[a] <= 3);
+        }
+    }
+    for (uint64_t i = 0; i < d.n_facts; i++)
+        chosen += used[i] > 0;
+    assert_int_equal(chosen, (n1 + 1) / 2);
+    assert_true(added(&d, 2) <= 2 * n2 && added(&d, 2) > n2);
+    free(f1);
+    free(f2);
+    free(used);
+    hs_dataset_free(&d);
+}
+
+static void avoiding_test_bridges(void **state)
+{
+    (void)state;
+    hs_data_config c = small_config(2);
+    c.entities = 300;
+    c.h1ratio = 1;
+    c.h1k = 5;
+    hs_dataset with, without;
+    build(&without, &c);
+    c.avoid_test_bridges = true;
+    build(&with, &c);
+    assert_true(added(&without, 1) > 0);
+    assert_int_equal(added(&with, 1), 0); /* every fact of F1 leads to a bridge of test_oo */
+    hs_dataset_free(&with);
+    hs_dataset_free(&without);
+}
+
+/* ---------------------------------------------------------------- from a graph */
+
+static void graph_config(hs_data_config *c)
+{
+    hs_data_config_default(c);
+    c->phi = 0;
+    c->holdout = 0.5;
+    c->ood_fraction = 0.1;
+    c->test_max = 0;
+}
+
+static void from_functional_graph(void **state)
+{
+    (void)state;
+    hs_graph g;
+    real_graph(&g);
+    hs_data_config c;
+    graph_config(&c);
+    hs_dataset d = {0};
+    assert_ok(hs_dataset_build(&d, &c, &g, NULL, NULL, err));
+    uint64_t functional = 0, two_hop = 0, listed = 0;
+    for (uint64_t i = 0; i < g.n_facts; i++) {
+        uint64_t first, last;
+        hs_graph_out(&g, g.facts[i].head, g.facts[i].relation, &first, &last);
+        functional += last == first + 1;
+    }
+    for (uint64_t i = 0; i < d.n_facts; i++)
+        for (uint64_t j = 0; j < d.n_facts; j++) {
+            const hs_fact *a = &d.facts[i], *b = &d.facts[j];
+            two_hop += b->head == a->tail && a->head != a->tail && b->tail != a->tail && b->tail != a->head;
+        }
+    assert_int_equal(d.n_facts, functional);
+    assert_true(functional < g.n_facts);
+    for (uint32_t s = 0; s < d.n_splits; s++)
+        listed += d.splits[s].kind == HS_ITEM_QUERY ? d.splits[s].n : 0;
+    assert_int_equal(listed, two_hop);
+    assert_true(split_n(&d, "test_oo") >= 5); /* picked along queries */
+    /* names as they are; the relation "country" shares its name with an entity */
+    assert_int_not_equal(hs_names_find(&d.vocab, "Ann 0", 5), HS_NO_ID);
+    assert_int_equal(hs_names_find(&d.vocab, "country", 7) < d.n_entities, 1);
+    assert_true(hs_names_find(&d.vocab, "country [relation]", 18) >= d.n_entities);
+    hs_dataset_free(&d);
+    hs_graph_free(&g);
+}
+
+static void synthetic_facts_never_tested(void **state)
+{
+    (void)state;
+    hs_graph g;
+    augmented_graph(&g);
+    hs_data_config c;
+    graph_config(&c);
+    c.cover = true;
+    hs_dataset d = {0}, free_for_all = {0};
+    assert_ok(hs_dataset_build(&d, &c, &g, NULL, NULL, err));
+    uint64_t tests = 0, synthetic_training = 0;
+    for (uint32_t s = 0; s < d.n_splits; s++) {
+        const hs_split *split = &d.splits[s];
+        assert_non_null(split->synthetic);
+        for (uint64_t i = 0; i < split->n; i++) {
+            if (split->kind == HS_ITEM_QUERY && split->role == HS_SPLIT_TEST) {
+                tests++;
+                assert_int_equal(split->synthetic[i], 0);
+                assert_true(strncmp(hs_names_get(&d.vocab, item(split, i)[0]), "~person", 7) != 0);
+            } else {
+                synthetic_training += split->synthetic[i];
+            }
+        }
+    }
+    assert_true(tests > 20);
+    assert_true(synthetic_training > 100);
+    assert_int_equal(d.audit.split[0].in_training, 0);
+    c.test_real_only = false;
+    assert_ok(hs_dataset_build(&free_for_all, &c, &g, NULL, NULL, err));
+    uint64_t synthetic = 0;
+    for (uint32_t s = 0; s < free_for_all.n_splits; s++)
+        if (free_for_all.splits[s].role == HS_SPLIT_TEST)
+            synthetic += free_for_all.audit.split[s].synthetic;
+    assert_true(synthetic > 0);
+    hs_dataset_free(&d);
+    hs_dataset_free(&free_for_all);
+    hs_graph_free(&g);
+}
+
+static void cover_is_enforced(void **state)
+{
+    (void)state;
+    hs_graph g;
+    augmented_graph(&g);
+    hs_data_config c;
+    graph_config(&c);
+    hs_dataset loose = {0}, tight = {0};
+    assert_ok(hs_dataset_build(&loose, &c, &g, NULL, NULL, err));
+    c.cover = true;
+    assert_ok(hs_dataset_build(&tight, &c, &g, NULL, NULL, err));
+    uint64_t loose_open = 0;
+    for (uint32_t s = 0; s < loose.n_splits; s++)
+        loose_open += strcmp(loose.splits[s].name, "test_ii") == 0 ? loose.audit.split[s].hops_not_covered : 0;
+    assert_true(loose_open > 0);
+    /* each hop of a test query, in the same place of some training query */
+    const hs_split *test = hs_dataset_split(&tight, "test_ii"), *train = hs_dataset_split(&tight, "train_inferred");
+    assert_true(test->n > 5);
+    for (uint64_t i = 0; i < test->n; i++) {
+        bool first = false, second = false;
+        for (uint64_t j = 0; j < train->n; j++) {
+            first |= item(test, i)[0] == item(train, j)[0] && item(test, i)[1] == item(train, j)[1];
+            second |= test->bridge[i] == train->bridge[j] && item(test, i)[2] == item(train, j)[2];
+        }
+        assert_true(first && second);
+    }
+    /* with phi = 0 nothing is lost: what is not tested is trained */
+    assert_int_equal(test->n + train->n, split_n(&loose, "test_ii") + split_n(&loose, "train_inferred"));
+    hs_dataset_free(&loose);
+    hs_dataset_free(&tight);
+    hs_graph_free(&g);
+}
+
+/* Policy `any`: a query's answers are all ends of its paths. */
+static void all_tails(void **state)
+{
+    (void)state;
+    hs_graph g;
+    real_graph(&g);
+    hs_data_config c;
+    graph_config(&c);
+    strcpy(c.tails, "any");
+    hs_dataset d = {0};
+    assert_ok(hs_dataset_build(&d, &c, &g, NULL, NULL, err));
+    assert_int_equal(d.n_facts, g.n_facts);
+    uint64_t several = 0;
+    for (uint32_t s = 0; s < d.n_splits; s++) {
+        const hs_split *split = &d.splits[s];
+        assert_non_null(split->also_start);
+        for (uint64_t i = 0; i < split->n; i++) {
+            const uint32_t *t = item(split, i);
+            uint8_t ends[512] = {0};
+            uint64_t n = 0, stored = 1 + split->also_start[i + 1] - split->also_start[i];
+            for (uint64_t a = 0; a < d.n_facts; a++) {
+                if (d.facts[a].head != t[0] || d.facts[a].relation != t[1])
+                    continue;
+                if (split->kind == HS_ITEM_FACT)
+                    ends[d.facts[a].tail] = 1;
+                for (uint64_t b = 0; split->kind == HS_ITEM_QUERY && b < d.n_facts; b++)
+                    if (d.facts[b].head == d.facts[a].tail && d.facts[b].relation == t[2])
+                        ends[d.facts[b].tail] = 1;
+            }
+            for (uint32_t e = 0; e < 512; e++)
+                n += ends[e];
+            assert_int_equal(n, stored);
+            assert_true(ends[t[split->answer]]);
+            for (uint64_t a = split->also_start[i]; a < split->also_start[i + 1]; a++)
+                assert_true(ends[split->also[a]]);
+            several += stored > 1;
+        }
+    }
+    assert_true(several > 20);
+    hs_dataset_free(&d);
+    hs_graph_free(&g);
+}
+
+static void empty_graph(void **state)
+{
+    (void)state;
+    hs_graph g = {0};
+    assert_ok(hs_graph_add(&g, "a", "r", "b", err));
+    assert_ok(hs_graph_index(&g, err));
+    hs_data_config c;
+    graph_config(&c);
+    expect_error(&c, &g, "data.hops", "1 facts");
+    hs_graph_free(&g);
+}
+
+static void two_wiki(void **state)
+{
+    (void)state;
+    const char *folder = getenv("HOPSCOPE_DATA");
+    if (!folder)
+        skip();
+    char path[512];
+    snprintf(path, sizeof path, "%s/2wiki/dev505.stripped.jsonl", folder);
+    hs_graph g = {0};
+    assert_ok(hs_graph_read(&g, path, NULL, NULL, err));
+    hs_data_config c;
+    graph_config(&c);
+    c.ood_fraction = 0.05;
+    hs_dataset d = {0};
+    assert_ok(hs_dataset_build(&d, &c, &g, NULL, NULL, err));
+    uint64_t queries = 0;
+    for (uint32_t s = 0; s < d.n_splits; s++)
+        queries += d.splits[s].kind == HS_ITEM_QUERY ? d.splits[s].n : 0;
+    assert_in_range(queries, 400, 700);
+    assert_true(split_n(&d, "test_oo") >= 25);
+    hs_dataset_free(&d);
+    hs_graph_free(&g);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(published_counts),      cmocka_unit_test(both_id_paths),
+        cmocka_unit_test(brute_force_two),       cmocka_unit_test(brute_force_three),
+        cmocka_unit_test(brute_force_four),      cmocka_unit_test(generator_shape),
+        cmocka_unit_test(same_for_any_threads),  cmocka_unit_test(impossible_parameters),
+        cmocka_unit_test(phi_and_test_max_are_exact), cmocka_unit_test(second_hop_restricted),
+        cmocka_unit_test(fact_variants),         cmocka_unit_test(two_token_entities),
+        cmocka_unit_test(dead_vocabulary),       cmocka_unit_test(published_settings),
+        cmocka_unit_test(injected_queries),      cmocka_unit_test(avoiding_test_bridges),
+        cmocka_unit_test(from_functional_graph), cmocka_unit_test(synthetic_facts_never_tested),
+        cmocka_unit_test(cover_is_enforced),     cmocka_unit_test(all_tails),
+        cmocka_unit_test(empty_graph),           cmocka_unit_test(two_wiki),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
