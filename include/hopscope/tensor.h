@@ -1,0 +1,118 @@
+/* tensor.h - matrix products and the fused kernels between them.
+ *
+ * Everything is row-major float32. Kernels are serial: a worker takes a shard of the batch through the whole pass
+ * (see train.h). They come from one source compiled for AVX-512, AVX2 and the baseline and chosen at run time; all three
+ * give the same bits, since sums are kept in 16 lanes and folded in a fixed order on each of them. Plain reference
+ * versions stand in tests/tensor/reference.h.
+ */
+#ifndef HOPSCOPE_TENSOR_H
+#define HOPSCOPE_TENSOR_H
+
+#include "hopscope/core.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ---------------------------------------------------------------- GEMM */
+
+/* Load the BLAS (once; thread-safe). HS_ERR_FAILED names what was looked for. Every other function here may be called
+ * after this has returned HS_OK. */
+hs_status hs_tensor_open(hs_error *err);
+/* "OpenBLAS 0.3.21 SkylakeX, kernels avx512" */
+const char *hs_tensor_description(void);
+
+/* C = alpha * op(A) op(B) + beta * C;  op(A) (M,K), op(B) (K,N), C (M,N); ld* = floats between rows as stored. */
+void hs_gemm(bool transpose_a, bool transpose_b, size_t M, size_t N, size_t K, float alpha, const float *A, size_t lda,
+             const float *B, size_t ldb, float beta, float *C, size_t ldc);
+
+/* ---------------------------------------------------------------- kernels */
+
+/* A ragged batch of B sequences as attention sees it. With `query` rows (R of them, ascending), only those attend;
+ * NULL means every row does. Row i of q, out and prob is the i-th query row. */
+typedef struct hs_attention {
+    uint32_t B;
+    const uint32_t *start; /* (B+1) first row of each sequence */
+    uint32_t R;
+    const uint32_t *query; /* (R) or NULL */
+    uint32_t H, dh;        /* heads, width of a head; D = H*dh */
+    uint32_t T;            /* at least the longest sequence; stride of prob */
+    const float *q;        /* (R,D), rows ldq apart */
+    const float *k, *v;    /* (N,D), rows ldk apart */
+    size_t ldq, ldk;
+    float *prob;           /* (R,H,T) */
+    const float *drop;     /* (R,H,T) factors 0 or 1/(1-p), or NULL */
+} hs_attention;
+
+/* Parameters of one AdamW, Lion ... pass over n elements. `rate` is the rate times the schedule. */
+typedef struct hs_adam {
+    float rate, beta1, beta2, eps, decay; /* decay: w -= rate * decay * w, first (decoupled) */
+    float correction1, correction2;       /* 1 - beta^t */
+} hs_adam;
+
+typedef struct hs_kernels {
+    const char *isa;
+    /* y (N,D) = (x - mean) * rstd * w + b; mean, rstd (N) out. b may be NULL. */
+    void (*layer_norm)(size_t N, size_t D, const float *x, const float *w, const float *b, float eps, float *y,
+                       float *mean, float *rstd);
+    /* d_x (N,D) += gradient; d_w, d_b (D) += gradient (d_b may be NULL). */
+    void (*layer_norm_backward)(size_t N, size_t D, const float *d_y, const float *x, const float *w, const float *mean,
+                                const float *rstd, float *d_x, float *d_w, float *d_b);
+    /* y (N,D) = x * rrms * w, rrms = 1/sqrt(mean(x^2) + eps); w NULL = 1. rrms (N) out. */
+    void (*rms_norm)(size_t N, size_t D, const float *x, const float *w, float eps, float *y, float *rrms);
+    /* d_x (N,D) += gradient; d_w (D) += gradient or NULL. */
+    void (*rms_norm_backward)(size_t N, size_t D, const float *d_y, const float *x, const float *w, const float *rrms,
+                              float *d_x, float *d_w);
+    /* u = x + b; act = gelu_new(u), x is overwritten with gelu_new'(u). x, act (N,F); b (F) or NULL. */
+    void (*gelu)(size_t N, size_t F, float *x, const float *b, float *act);
+    /* u (N,2F): gate | up. act (N,F) = silu(gate) * up. */
+    void (*swiglu)(size_t N, size_t F, const float *u, float *act);
+    /* d_u (N,2F) = gradient of swiglu from d_act (N,F). */
+    void (*swiglu_backward)(size_t N, size_t F, const float *u, const float *d_act, float *d_u);
+    /* y[i] *= x[i] */
+    void (*multiply)(size_t n, const float *x, float *y);
+    /* y[i] += a * x[i] */
+    void (*axpy)(size_t n, float a, const float *x, float *y);
+    /* y[i] *= a */
+    void (*scale)(size_t n, float a, float *y);
+    /* x (N,D) rows += b (D) */
+    void (*add_bias)(size_t N, size_t D, const float *b, float *x);
+    /* y (N,D) = x (N,D) + b (D) */
+    void (*copy_bias)(size_t N, size_t D, const float *x, const float *b, float *y);
+    /* sum (D) += column sums of x (N,D), rows ldx apart */
+    void (*column_sums)(size_t N, size_t D, const float *x, size_t ldx, float *sum);
+    /* Causal softmax attention; out (R,D) rows ldo apart. Fills a->prob. */
+    void (*attention)(const hs_attention *a, float *out, size_t ldo);
+    /* d_q (R,D) rows ldq, d_k, d_v (N,D) rows ldk: overwritten. d_out (R,D) rows ldo apart. */
+    void (*attention_backward)(const hs_attention *a, const float *d_out, size_t ldo, float *d_q, float *d_k, float *d_v);
+    /* x (P,V) logits in; out: gradient w.r.t. them, weight[p] * (softmax - target). Returns sum of weight * loss;
+     * *correct += rows whose top entry is right. weight NULL: x is left as it is and the loss is unweighted. With
+     * several right answers (also_start not NULL) the loss is -log of their total probability. */
+    double (*cross_entropy)(size_t P, size_t V, float *x, const uint32_t *target, const float *weight,
+                            const uint64_t *also_start, const uint32_t *also, uint32_t *correct);
+    /* The same for StableMax, s(x) = x + 1 (x >= 0), 1 / (1 - x) (x < 0) (Prieto et al., arXiv 2501.04697, eq. 5). */
+    double (*stablemax)(size_t P, size_t V, float *x, const uint32_t *target, const float *weight,
+                        const uint64_t *also_start, const uint32_t *also, uint32_t *correct);
+    /* Index of the largest of x (n), the first of equals. */
+    size_t (*argmax)(size_t n, const float *x);
+    /* Sums in double over fixed lanes. */
+    double (*sum_squares)(size_t n, const float *x);
+    double (*dot)(size_t n, const float *x, const float *y);
+    /* Optimizers; g (n) gradient (already clipped: g * gscale), state m, v (n). */
+    void (*adamw)(size_t n, const hs_adam *p, float gscale, const float *g, float *m, float *v, float *w);
+    void (*adam_atan2)(size_t n, const hs_adam *p, float gscale, const float *g, float *m, float *v, float *w);
+    void (*lion)(size_t n, const hs_adam *p, float gscale, const float *g, float *m, float *w);
+    void (*signsgd)(size_t n, const hs_adam *p, float gscale, const float *g, float *w);
+    /* Inverted dropout factors for n elements named by (key, ctr3): out[i] = 0 or 1/(1-p). Philox, 16 bits an element. */
+    void (*dropout)(size_t n, const uint32_t key[2], uint32_t c1, uint32_t c2, uint32_t c3, float p, float *out);
+} hs_kernels;
+
+/* The kernels for this machine; HOPSCOPE_ISA=baseline|avx2|avx512 (environment) forces one that the machine has. */
+const hs_kernels *hs_kernels_get(void);
+/* A named set, or NULL if this build or machine has none: for tests. */
+const hs_kernels *hs_kernels_named(const char *isa);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
