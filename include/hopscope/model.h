@@ -1,0 +1,197 @@
+/* model.h - transformers trained from scratch: one table of tensors a model, forward, backward, states and patches.
+ *
+ * Shapes: B sequences, N tokens of all of them (rows), P scored rows, D width, H heads, L blocks, F MLP width,
+ * V vocabulary. A batch is ragged: sequences stand back to back without padding. Logits are computed at scored rows
+ * only, and the last block's query, projection and MLP too.
+ *
+ * TRM fills in an answer in place instead of predicting the next token. It reads a batch like this: the tokens of a
+ * sequence up to and including its first scored row are the prompt; later rows, missing rows up to n_positions, and tokens
+ * UINT32_MAX are its padding token. What a decoder predicts at row p (the token at p + 1) TRM predicts at position p + 1,
+ * and that is what its logits (P,V) hold. Padding is row 0 of its tables, token t row t + 1, as published; logits never
+ * contain the padding column.
+ *
+ * Stages: the residual stream is read and written between blocks. Stage 0 is the embeddings, stage s the output of the
+ * s-th block application (a shared model of K blocks and R passes has K*R of them); TRM's stages are the states after
+ * each L and H step. The head reads the last stage.
+ */
+#ifndef HOPSCOPE_MODEL_H
+#define HOPSCOPE_MODEL_H
+
+#include "hopscope/core.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef enum hs_model_kind { HS_MODEL_GPT2, HS_MODEL_LLAMA, HS_MODEL_TRM } hs_model_kind;
+
+typedef struct hs_model_config {
+    hs_model_kind kind;
+    uint32_t vocab, n_positions;
+    uint32_t n_layer; /* distinct blocks */
+    uint32_t passes;  /* times the blocks are run; 1 = an ordinary model (spec C.4, --add_recurrence) */
+    uint32_t n_embd, n_head, n_inner; /* n_inner 0 = 4 * n_embd (GPT-2) or 8/3 * n_embd rounded up to 16 (Llama) */
+    float eps;
+    float init_std;
+    float dropout;    /* on embeddings, attention probabilities and residual branches */
+    bool tied;        /* output head = embedding */
+    /* GPT-2 switches of the published code base (spec C.4) */
+    bool re_embed;    /* between passes h += softmax(re_embed_temp * h @ wte^T) @ wte */
+    float re_embed_temp;
+    bool inject;      /* ours: add the embeddings again at the start of each later pass */
+    bool share_mlp;   /* one MLP and its norm for all blocks */
+    uint32_t memory_inner; /* extra MLP of this width in parallel, shared by blocks i and i + L/2; 0 = none */
+    bool no_ln, no_mlp;
+    /* Llama */
+    float rope_theta;
+    bool qk_norm;
+    /* TRM (spec B.5) */
+    uint32_t prefix, h_cycles, l_cycles, round_up;
+    bool mix_attention; /* causal attention in place of the token MLP */
+    bool halt_head;
+} hs_model_config;
+
+/* Defaults: GPT-2, 2 blocks, 1 pass, width 128, 4 heads, no dropout, tied; TRM as published but for its width. */
+void hs_model_config_default(hs_model_config *config);
+/* HS_ERR_DATA naming the field and what would fit. */
+hs_status hs_model_config_check(const hs_model_config *config, hs_error *err);
+
+/* ---------------------------------------------------------------- the table of tensors */
+
+typedef enum hs_tensor_group {
+    HS_GROUP_MATRIX,    /* Muon's, when that is the optimizer */
+    HS_GROUP_EMBEDDING, /* token and position tables, the head */
+    HS_GROUP_VECTOR,    /* biases, norm scales */
+    HS_GROUP_PREFIX,    /* TRM's puzzle embedding (SignSGD as published) */
+    HS_GROUP_BUFFER     /* not trained */
+} hs_tensor_group;
+
+typedef enum hs_tensor_init {
+    HS_INIT_ZERO,
+    HS_INIT_ONE,
+    HS_INIT_NORMAL,
+    HS_INIT_TRUNC_NORMAL, /* cut at two standard deviations, then widened to `std` */
+    HS_INIT_VALUE         /* every element is `std` */
+} hs_tensor_init;
+
+typedef struct hs_tensor {
+    char name[96];      /* the Hugging Face name */
+    uint32_t ndim, shape[3];
+    size_t size;        /* elements */
+    size_t offset;      /* of its first element in hs_model.param, a multiple of 16 */
+    hs_tensor_init init;
+    float std;
+    bool decay;         /* weight decay applies */
+    hs_tensor_group group;
+    uint32_t splits;    /* equal blocks that Muon orthogonalizes separately (3 for Q, K, V; else 1) */
+    bool split_columns; /* the blocks lie side by side (GPT-2's Conv1D); else one below another */
+} hs_tensor;
+
+typedef struct hs_model_ops hs_model_ops; /* src/model/ops.h */
+
+typedef struct hs_model {
+    hs_model_config config;
+    uint32_t n_tensors;
+    hs_tensor *tensor;  /* (n_tensors) */
+    size_t n_params;    /* floats in `param`, padding between tensors included (always 0) */
+    size_t n_weights;   /* trained weights, without padding and buffers */
+    float *param;       /* (n_params) */
+    uint32_t n_stages;  /* stages after stage 0 */
+    const hs_model_ops *ops;
+} hs_model;
+
+/* Describe, allocate and initialize from Philox (seed, tensor, element). `out` zero-initialized. */
+hs_status hs_model_create(hs_model *out, const hs_model_config *config, uint64_t seed, hs_error *err);
+void hs_model_free(hs_model *model);
+const hs_tensor *hs_model_tensor(const hs_model *model, const char *name); /* NULL if absent */
+
+/* ---------------------------------------------------------------- batches */
+
+#define HS_NO_TARGET UINT32_MAX /* in hs_batch.full: not scored */
+
+typedef struct hs_batch {
+    uint32_t B, N, P;
+    const uint32_t *token;     /* (N) */
+    const uint32_t *start;     /* (B+1) first row of each sequence; start[B] = N */
+    const uint32_t *score_row; /* (P) rows whose next token is scored, ascending */
+    const uint32_t *target;    /* (P) */
+    const float *weight;       /* (P) weight of each row's loss in the total; NULL for prediction */
+    const uint64_t *also_start; /* (P+1) or NULL: further right answers of row p, also[also_start[p]..] */
+    const uint32_t *also;
+    /* TRM, which predicts every position in place: the whole item without shift */
+    const uint32_t *full;       /* (B, seq) target tokens or HS_NO_TARGET; NULL otherwise */
+    /* dropout: masks are named by (seed, step, sequence); off when dropout is 0 or `seed` is 0 */
+    uint64_t dropout_seed, step;
+    uint32_t first_sequence;
+} hs_batch;
+
+typedef enum hs_loss_kind { HS_LOSS_CROSS_ENTROPY, HS_LOSS_STABLEMAX } hs_loss_kind;
+
+typedef struct hs_loss_result {
+    double loss;      /* weighted sum */
+    uint32_t correct; /* rows whose top token is right (any right answer counts) */
+} hs_loss_result;
+
+/* Floats of scratch memory that the calls below need for batches of up to (B, N, P). */
+size_t hs_model_work_size(const hs_model *model, uint32_t B, uint32_t N, uint32_t P, bool backward);
+
+/* Forward, loss, backward; adds to grad (n_params, laid out like param). Thread-safe for distinct work and grad. */
+hs_loss_result hs_model_backward(const hs_model *model, const hs_batch *batch, hs_loss_kind loss, float *work, float *grad);
+
+/* logits (P,V) out. Dropout is off. */
+void hs_model_logits(const hs_model *model, const hs_batch *batch, float *work, float *logits);
+
+/* ---------------------------------------------------------------- taps and patches */
+
+/* states (n_stages+1, N, D) out: the residual stream at every stage, every row. Dropout is off. */
+void hs_model_states(const hs_model *model, const hs_batch *batch, float *work, float *states);
+/* Run the model from stage `from` on: x (N,D) in, the residual stream at that stage (as read by hs_model_states, patched at
+ * will); logits (P,V) out. Only what lies above is computed (TRM, which has two streams, recomputes what lies below too). */
+void hs_model_logits_from(const hs_model *model, const hs_batch *batch, uint32_t from, const float *x, float *work,
+                          float *logits);
+/* The head on any states: x (n,D) in, logits (n,V) out; final norm included. The logit lens. work: n*D floats. */
+void hs_model_lens(const hs_model *model, uint32_t n, const float *x, float *work, float *logits);
+
+/* ---------------------------------------------------------------- cost */
+
+/* Floating point operations of one training step (forward + backward) on B sequences of T tokens with P scored each:
+ * 3 * [B*T*L*(24 d^2 + 4 d (T+1)/2) + 2*B*P*d*V] less the top-block saving, for GPT-2; the like for the others. */
+double hs_model_step_flop(const hs_model *model, uint32_t B, uint32_t T, uint32_t P);
+
+/* ---------------------------------------------------------------- safetensors */
+
+/* Named float32 tensors in one file, the format of github.com/huggingface/safetensors: header length (u64), JSON header
+ * space-padded to 8 bytes, contiguous data. */
+typedef struct hs_st_tensor {
+    const char *name;
+    const char *dtype; /* "F32", "F16", "BF16", "F64", "I32", "I64", "U32", "U64", "U8" ... */
+    uint32_t ndim;
+    uint64_t shape[4];
+    const void *data;
+    uint64_t bytes;
+} hs_st_tensor;
+typedef struct hs_st_meta { const char *key, *value; } hs_st_meta;
+hs_status hs_st_write(const char *path, const hs_st_tensor *tensor, size_t n, const hs_st_meta *meta, size_t n_meta,
+                      hs_error *err);
+/* An opened file: whole in memory, every offset checked (no overlap, no holes, shapes agree with bytes, at most 4
+ * dimensions). `data` of a tensor is aligned to its elements only in files whose header is padded, as ours is. */
+typedef struct hs_st_file hs_st_file;
+hs_status hs_st_open(hs_st_file **out, const char *path, hs_error *err);
+const hs_st_tensor *hs_st_list(const hs_st_file *file, size_t *n);
+const hs_st_tensor *hs_st_find(const hs_st_file *file, const char *name); /* NULL if absent */
+const char *hs_st_metadata(const hs_st_file *file, const char *key);      /* NULL if absent */
+/* The same from `size` bytes in memory, which are copied. `name` stands for the path in errors. */
+hs_status hs_st_open_memory(hs_st_file **out, const void *bytes, size_t size, const char *name, hs_error *err);
+/* float32 copy (from F32, F16, BF16, F64) of exactly `size` elements. */
+hs_status hs_st_read_f32(const hs_st_file *file, const char *name, float *out, uint64_t size, hs_error *err);
+void hs_st_close(hs_st_file *file);
+
+/* Weights of a model, under their Hugging Face names, configuration in the metadata. */
+hs_status hs_model_save(const hs_model *model, const char *path, const hs_st_meta *meta, size_t n_meta, hs_error *err);
+/* Model from such a file. */
+hs_status hs_model_load(hs_model *out, const char *path, hs_error *err);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

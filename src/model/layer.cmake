@@ -1,0 +1,1 @@
+target_link_libraries(hs_model PRIVATE PkgConfig::JANSSON)

@@ -1,0 +1,91 @@
+/* trm.h - the Tiny Recursive Model's own structures, shared by trm.c (table, forward, taps) and trm_backward.c.
+ *
+ * Shapes: B sequences, T = n_positions tokens, S = prefix + T positions, D width, R = S*B rows, Ft and Fc inner widths of
+ * the token and the channel MLP. With token mixing row (s, b) stands at s*B + b, so that a state is at once the (S, B*D)
+ * matrix that the token MLP multiplies and the (R, D) matrix that the channel MLP multiplies: nothing is ever transposed.
+ * With attention it stands at b*S + s. */
+#ifndef HOPSCOPE_MODEL_TRM_H
+#define HOPSCOPE_MODEL_TRM_H
+
+#include "hopscope/tensor.h"
+#include "model/ops.h"
+
+typedef struct trm_block {
+    size_t mix_up, mix_down; /* token MLP: (2Ft,S), (S,Ft); attention: (3D,D), (D,D) */
+    size_t up, down;         /* channel MLP: (2Fc,D), (D,Fc) */
+} trm_block;
+
+/* What one application of a block keeps for the backward pass. */
+typedef struct trm_app {
+    float *in;      /* (R,D) */
+    float *gate;    /* token MLP: gate and up before the product, in column chunks of (2Ft,J); attention: qkv (R,3D) */
+    float *prob;    /* (R,H,S), attention only */
+    float *ctx;     /* (R,D), attention only */
+    float *mid;     /* (R,D) after mixing and norm */
+    float *mid_r;   /* 1/rms: (B*D) over the token axis, or (R) with attention */
+    float *up;      /* (R,2Fc) */
+    float *out;     /* (R,D) after the channel MLP and norm */
+    float *out_r;   /* (R) */
+} trm_app;
+
+typedef struct trm_pass {
+    const hs_model *model;
+    const hs_batch *batch;
+    const hs_kernels *k;
+    size_t B, T, S, D, R, Ft, Fc;
+    size_t J;          /* columns of a chunk of the token MLP */
+    size_t Q;          /* rows of a chunk of the channel MLP */
+    size_t slots;      /* applications that are kept: all of the last H cycle, or one level's */
+    float *apps;       /* their memory; trm_app_at finds the parts */
+    size_t app_floats;
+    float *x;          /* (R,D) embeddings */
+    float *inject;     /* (R,D) z_H + x */
+    float *z_h, *z_l;  /* (R,D) states carried between levels that are not kept */
+    const float *h, *l; /* the current states: z_h, z_l or an application's output */
+    float *act;        /* max(Ft*J, Q*Fc) */
+    float *cos, *sin;  /* (S, dh/2), attention only */
+    uint32_t *start;   /* (B+1), attention only */
+    /* backward */
+    float *d;          /* (R,D) */
+    float *d_act, *d_up; /* chunks of (Ft,J) or (Q,Fc), and twice that; attention: d_ctx and d_qkv whole */
+    float *d_x;        /* (R,D) */
+    float *logits;     /* (B*T, V+1): the padding token's column is the last one */
+    float *rows, *d_rows; /* (B*T, D) */
+    float *weight;     /* (B*T) */
+    uint32_t *row, *target, *scored; /* (B*T): state row, target, index of the scored row or UINT32_MAX */
+    uint64_t *also_start;            /* (B*T + 1) */
+} trm_pass;
+
+uint32_t hs_trm_token_inner(const hs_model_config *config);
+uint32_t hs_trm_channel_inner(const hs_model_config *config);
+void hs_trm_block_offsets(const hs_model *model, uint32_t block, trm_block *out);
+size_t hs_trm_layout(trm_pass *a, const hs_model *model, uint32_t B, bool backward, float *base);
+trm_app hs_trm_app_at(const trm_pass *a, size_t slot);
+size_t hs_trm_row(const trm_pass *a, size_t position, size_t sequence); /* position counts from the prefix */
+/* Rows of sequence b that are input: up to its first scored row. *next is the first scored row not yet passed. */
+uint32_t hs_trm_visible_rows(const hs_batch *batch, size_t b, uint32_t *next);
+/* Row of the tables of the token at position p; 0 is padding. */
+size_t hs_trm_table_row(const hs_batch *batch, size_t b, size_t p, uint32_t visible);
+hs_attention hs_trm_attention(const trm_pass *a, const trm_app *app);
+void hs_trm_start(trm_pass *a, const hs_model *model, const hs_batch *batch, bool backward, float *work);
+/* Where stages are written or read on the way; both may be off. */
+typedef struct trm_taps {
+    float *states;      /* (n_stages+1, N, D) out, or NULL */
+    const float *patch; /* (N, D) written over stage `at`, or NULL */
+    uint32_t at;
+} trm_taps;
+void hs_trm_forward(trm_pass *a, const trm_taps *taps);
+/* logits (n, V): the head without the padding column; ld floats apart. */
+void hs_trm_head(const hs_model *model, size_t n, const float *x, float *logits, size_t ld);
+hs_loss_result hs_trm_backward(const hs_model *model, const hs_batch *batch, hs_loss_kind loss, float *work, float *grad);
+
+/* trm_norm.c: x = x * 1/rms over the columns of (S,M) or over the rows of (R,D), in place; and the gradients, in place,
+ * from the normalized y: d = r * (d - y * mean(d * y)). */
+void hs_trm_norm_columns(size_t S, size_t M, float eps, float *x, float *r);
+void hs_trm_norm_columns_backward(size_t S, size_t M, const float *y, const float *r, float *d);
+void hs_trm_norm_rows(size_t R, size_t D, float eps, float *x, float *r);
+void hs_trm_norm_rows_backward(size_t R, size_t D, const float *y, const float *r, float *d);
+/* y = a + b (n) */
+void hs_trm_sum(size_t n, const float *a, const float *b, float *y);
+
+#endif
