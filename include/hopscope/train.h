@@ -1,0 +1,205 @@
+/* train.h - optimizers, schedules, the step, evaluation, the training loop, checkpoints and the record of a run.
+ *
+ * Determinism: a batch is cut into `shards` equal parts whatever the number of threads; a shard's gradient is the sum of
+ * its micro-batches in order; shard gradients are added by a fixed binary tree. So the same binary and seeds give the
+ * same bits for any thread count and for any pattern of kill and resume.
+ */
+#ifndef HOPSCOPE_TRAIN_H
+#define HOPSCOPE_TRAIN_H
+
+#include "hopscope/core.h"
+#include "hopscope/data.h"
+#include "hopscope/model.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef enum hs_optimizer_kind {
+    HS_OPT_ADAMW,
+    HS_OPT_MUON,       /* matrices by Muon, the rest by AdamW */
+    HS_OPT_ADAM_ATAN2,
+    HS_OPT_SIGNSGD,
+    HS_OPT_LION
+} hs_optimizer_kind;
+typedef enum hs_filter_kind { HS_FILTER_NONE, HS_FILTER_GROKFAST_EMA, HS_FILTER_ORTHOGRAD } hs_filter_kind;
+typedef enum hs_schedule_kind { HS_SCHEDULE_CONSTANT, HS_SCHEDULE_LINEAR, HS_SCHEDULE_COSINE } hs_schedule_kind;
+
+typedef struct hs_train_config {
+    uint64_t seed;          /* initialization, batch order, dropout */
+    uint64_t steps;         /* budget */
+    double max_seconds;     /* budget in wall-clock seconds of training; 0 = none. Not deterministic. */
+    uint32_t batch;         /* sequences a step; 0 = the whole training set */
+    uint32_t shards;        /* parts of a batch; part of the result, unlike threads */
+    uint32_t micro;         /* sequences of a micro-batch; 0 = chosen from the width */
+    uint32_t threads;       /* 0 = one per core; never changes a bit */
+    hs_loss_kind loss;
+    /* optimizer */
+    hs_optimizer_kind optimizer;
+    double lr, beta1, beta2, eps, weight_decay;
+    double muon_momentum;
+    double prefix_lr;       /* SignSGD rate of TRM's prefix */
+    hs_filter_kind filter;
+    double filter_alpha, filter_lambda; /* Grokfast-EMA: g += lambda * ema_alpha(g) */
+    double clip;            /* global gradient norm; 0 = off */
+    double row_clip;        /* after each step rows of matrices are scaled to at most this norm; 0 = off */
+    double ema;             /* decay of the averaged weights used for evaluation; 0 = off */
+    /* schedule */
+    hs_schedule_kind schedule;
+    uint64_t warmup;        /* linear from 0 */
+    double lr_min;          /* final rate as a share of lr */
+    /* evaluation */
+    double evals_per_decade; /* evaluations evenly spaced in log steps */
+    uint64_t eval_every;     /* and/or every so many steps; 0 = off */
+    uint32_t eval_max;       /* items of a split that are evaluated (a fixed sample); 0 = all */
+    /* stop rule */
+    char stop_split[48];    /* "" = never stop early */
+    double stop_accuracy;
+    uint32_t stop_patience; /* consecutive evaluations */
+    char on_nan[16];        /* "stop" or "rollback" */
+    /* checkpoints */
+    uint64_t checkpoint_every;       /* steps; 0 = off */
+    double checkpoint_seconds;       /* and/or wall-clock seconds since the last; 0 = off. Changes no bit of the run. */
+    uint32_t checkpoint_keep;        /* the last so many are kept */
+    double checkpoints_per_decade;   /* log-spaced majors, kept for good; 0 = none */
+    uint64_t checkpoint_budget;      /* bytes; oldest majors go first; 0 = no limit */
+    char on_save_error[16];          /* "stop" or "continue" */
+} hs_train_config;
+void hs_train_config_default(hs_train_config *config);
+hs_status hs_train_config_check(const hs_train_config *config, hs_error *err);
+
+/* Rate at step `step` (0-based) as a share of lr. */
+double hs_schedule_factor(const hs_train_config *config, uint64_t step);
+
+/* ---------------------------------------------------------------- the step */
+
+typedef struct hs_step_stats {
+    double loss;      /* mean over scored positions, before the step */
+    double accuracy;  /* of the batch */
+    double grad_norm; /* before clipping */
+    double lr;
+} hs_step_stats;
+
+typedef struct hs_trainer hs_trainer;
+/* Borrows model, data and pool, which must outlive it. All memory of the training step is allocated here. */
+hs_status hs_trainer_create(hs_trainer **out, hs_model *model, const hs_dataset *data, const hs_train_config *config,
+                            hs_pool *pool, hs_error *err);
+void hs_trainer_free(hs_trainer *trainer);
+uint64_t hs_trainer_step_count(const hs_trainer *trainer); /* steps done */
+/* One step. HS_ERR_FAILED names the tensor and the step when loss or gradient is not finite (weights untouched). */
+hs_status hs_trainer_step(hs_trainer *trainer, hs_step_stats *stats, hs_error *err);
+/* Gradient of one step's batch without the update; laid out like model->param. For tests. */
+const float *hs_trainer_gradient(hs_trainer *trainer);
+/* Memory held, bytes; FLOP of one step (formula of model.h). */
+size_t hs_trainer_memory(const hs_trainer *trainer);
+double hs_trainer_step_flop(const hs_trainer *trainer);
+
+/* Optimizer state as named float32 arrays, for checkpoints. Pointers into the trainer, valid as long as it lives. */
+typedef struct hs_state_array {
+    const char *name; /* "exp_avg", "exp_avg_sq", "momentum", "filter", "ema" */
+    float *data;      /* (n_params) */
+} hs_state_array;
+const hs_state_array *hs_trainer_state(hs_trainer *trainer, size_t *n);
+void hs_trainer_set_step_count(hs_trainer *trainer, uint64_t step);
+/* A rollback after divergence draws other batches from there on: `attempt` is mixed into their stream. 0 at first. */
+uint32_t hs_trainer_attempt(const hs_trainer *trainer);
+void hs_trainer_set_attempt(hs_trainer *trainer, uint32_t attempt);
+hs_model *hs_trainer_model(hs_trainer *trainer);
+const hs_dataset *hs_trainer_data(const hs_trainer *trainer);
+const hs_train_config *hs_trainer_config(const hs_trainer *trainer);
+hs_pool *hs_trainer_pool(hs_trainer *trainer);
+/* The weights that evaluation reads: the EMA when it is on, else the model's. */
+const float *hs_trainer_eval_param(const hs_trainer *trainer);
+
+/* ---------------------------------------------------------------- evaluation */
+
+typedef struct hs_eval {
+    char split[48];
+    uint64_t n;           /* items evaluated */
+    double accuracy;      /* all scored positions right, greedily, as published (spec C.6) */
+    double loss;          /* mean over scored positions */
+} hs_eval;
+/* `param_override` (n_params) replaces the weights (EMA); NULL = the model's. max 0 = all items; else a fixed sample. */
+hs_status hs_evaluate(const hs_model *model, const float *param_override, const hs_dataset *data, const hs_split *split,
+                      uint32_t max, hs_pool *pool, hs_eval *out, hs_error *err);
+
+/* XXH3 of the weights, the link of the hash chain. */
+uint64_t hs_model_hash(const hs_model *model);
+
+/* ---------------------------------------------------------------- record: run.db */
+
+/* SQLite, WAL. Tables: metric(step, name, value), evaluation(step, split, n, accuracy, loss, seconds),
+ * weights(step, hash), event(time, step, kind, text), info(key, value). Rows beyond a resumed checkpoint's step are
+ * removed, so that the record is the one history of the weights. */
+typedef struct hs_record hs_record;
+hs_status hs_record_open(hs_record **out, const char *path, hs_error *err);
+hs_status hs_record_rewind(hs_record *record, uint64_t step, hs_error *err); /* drop rows of steps > step */
+hs_status hs_record_metric(hs_record *record, uint64_t step, const char *name, double value, hs_error *err);
+hs_status hs_record_eval(hs_record *record, uint64_t step, double seconds, const hs_eval *eval, hs_error *err);
+hs_status hs_record_weights(hs_record *record, uint64_t step, uint64_t hash, hs_error *err);
+hs_status hs_record_event(hs_record *record, uint64_t step, const char *kind, const char *text, hs_error *err);
+hs_status hs_record_info(hs_record *record, const char *key, const char *value, hs_error *err);
+hs_status hs_record_commit(hs_record *record, hs_error *err); /* everything since the last commit becomes durable */
+/* Reading: every evaluation in order of (step, split); the caller frees *rows with hs_free. */
+typedef struct hs_eval_row { uint64_t step; double seconds; hs_eval eval; } hs_eval_row;
+hs_status hs_record_evals(hs_record *record, hs_eval_row **rows, size_t *n, hs_error *err);
+typedef struct hs_weights_row { uint64_t step, hash; } hs_weights_row;
+hs_status hs_record_weights_rows(hs_record *record, hs_weights_row **rows, size_t *n, hs_error *err);
+/* Value of an info key into out (""), HS_OK also when absent. */
+hs_status hs_record_get_info(hs_record *record, const char *key, char *out, size_t size, hs_error *err);
+void hs_record_close(hs_record *record);
+
+/* ---------------------------------------------------------------- checkpoints */
+
+/* DIR/step-00012000.safetensors (weights) and DIR/step-00012000.state.safetensors (optimizer, EMA, step, weights hash);
+ * DIR/latest (a text file with "step-00012000") is replaced only after both are durable. */
+hs_status hs_checkpoint_save(const char *dir, const hs_model *model, hs_trainer *trainer, double seconds, hs_error *err);
+/* Names the newest whole checkpoint: *step, or *found = false. A damaged or half one is skipped in favour of an older. */
+hs_status hs_checkpoint_latest(const char *dir, uint64_t *step, bool *found, hs_error *err);
+/* Load weights and optimizer state of a step into model and trainer (trainer may be NULL: weights only). The hash in the
+ * state file must match the weights. */
+hs_status hs_checkpoint_load(const char *dir, uint64_t step, hs_model *model, hs_trainer *trainer, double *seconds,
+                             hs_error *err);
+/* Remove what config says need not be kept; never the latest. */
+hs_status hs_checkpoint_prune(const char *dir, const hs_train_config *config, hs_error *err);
+
+/* ---------------------------------------------------------------- the loop */
+
+/* What a listener sees at every evaluation (hs_event.data of HS_EVENT_EVAL). */
+typedef struct hs_eval_event {
+    uint64_t step;
+    double seconds;
+    uint32_t n;
+    const hs_eval *eval; /* (n) */
+} hs_eval_event;
+/* And now and then between them (hs_event.data of HS_EVENT_PROGRESS, stage "train"). */
+typedef struct hs_train_progress {
+    uint64_t step, steps;
+    double seconds, steps_per_second;
+    hs_step_stats stats;
+    uint32_t n;
+    const hs_eval *last; /* (n) last evaluation */
+} hs_train_progress;
+
+typedef enum hs_stop_reason { HS_STOP_BUDGET, HS_STOP_RULE, HS_STOP_SIGNAL, HS_STOP_NAN } hs_stop_reason;
+typedef struct hs_train_result {
+    hs_stop_reason reason;
+    uint64_t steps;
+    double seconds;   /* of training and evaluation, over all sessions of this run */
+} hs_train_result;
+
+/* Signals are polled between steps: the flags are set by the CLI's handlers. */
+typedef struct hs_signals {
+    volatile int stop; /* 0, or the signal number: finish the step, save, return HS_STOPPED_* */
+    volatile int save; /* nonzero: save and go on, then cleared */
+} hs_signals;
+
+/* Train from the trainer's step to the end of the budget, the stop rule or a signal; evaluate every split on the grid, record and
+ * checkpoint (record and checkpoint_dir may be NULL: neither). `seconds_before` = time spent by earlier sessions. */
+hs_status hs_train(hs_trainer *trainer, hs_record *record, const char *checkpoint_dir, double seconds_before,
+                   hs_signals *signals, const hs_events *events, hs_train_result *result, hs_error *err);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,104 @@
+/* eval.c - accuracy and loss of a split, in parallel over fixed chunks of items.
+ *
+ * The sample of a large split is fixed by the split's content hash, so that every evaluation of a run, and of a resumed
+ * run, sees the same items. Chunk results are added in order: the same bits for any number of threads. */
+#include "train/internal.h"
+
+#include <string.h>
+
+enum { CHUNK = 128 };
+
+typedef struct eval_task {
+    const hs_model *model;
+    const hs_dataset *data;
+    const hs_split *split;
+    uint32_t split_index;
+    uint64_t n;
+    bool sampled;
+    hs_batch_memory *memory; /* (workers) */
+    size_t work_size, logits_size;
+    float *work;             /* (workers, work_size + logits_size) */
+    double *loss;            /* (chunks) */
+    uint32_t *correct;       /* (chunks) items with every scored position right */
+} eval_task;
+
+static void eval_chunk(void *ctx, uint32_t chunk, uint32_t worker)
+{
+    eval_task *t = ctx;
+    const uint64_t first = (uint64_t)chunk * CHUNK;
+    const uint32_t n = t->n - first < CHUNK ? (uint32_t)(t->n - first) : CHUNK;
+    hs_item items[CHUNK];
+    for (uint32_t i = 0; i < n; i++) {
+        uint64_t at = first + i;
+        if (t->sampled)
+            at = hs_permute(t->split->hash, HS_PURPOSE('e', 'v', 'a', 'l'), 0, t->split->n, at);
+        items[i] = (hs_item){.split = t->split_index, .index = at};
+    }
+    hs_batch batch = hs_batch_fill(&t->memory[worker], t->data, items, n, 0);
+    float *work = t->work + worker * (t->work_size + t->logits_size), *logits = work + t->work_size;
+    hs_model_logits(t->model, &batch, work, logits);
+    const uint32_t answers = t->split->width - t->split->prompt;
+    const size_t V = t->model->config.vocab;
+    for (uint32_t i = 0; i < n; i++) {
+        uint32_t right = 0;
+        const uint32_t p = i * answers;
+        t->loss[chunk] += hs_kernels_get()->cross_entropy(answers, V, logits + p * V, batch.target + p, NULL,
+                                                          batch.also_start ? batch.also_start + p : NULL, batch.also, &right);
+        t->correct[chunk] += right == answers;
+    }
+}
+
+hs_status hs_evaluate(const hs_model *model, const float *param_override, const hs_dataset *data, const hs_split *split,
+                      uint32_t max, hs_pool *pool, hs_eval *out, hs_error *err)
+{
+    memset(out, 0, sizeof *out);
+    snprintf(out->split, sizeof out->split, "%s", split->name);
+    out->n = max && split->n > max ? max : split->n;
+    if (out->n == 0)
+        return HS_OK;
+    hs_model view = *model; /* the same model with other weights */
+    if (param_override)
+        view.param = (float *)(uintptr_t)param_override;
+    const uint32_t workers = hs_pool_threads(pool), chunks = (uint32_t)((out->n + CHUNK - 1) / CHUNK);
+    const uint32_t rows = CHUNK * (split->width - 1), scored = CHUNK * (split->width - split->prompt);
+    eval_task t = {.model = &view,
+                   .data = data,
+                   .split = split,
+                   .split_index = (uint32_t)(split - data->splits),
+                   .n = out->n,
+                   .sampled = out->n < split->n,
+                   .work_size = (hs_model_work_size(&view, CHUNK, rows, scored, false) + 15) & ~(size_t)15,
+                   .logits_size = ((size_t)scored * view.config.vocab + 15) & ~(size_t)15};
+    t.memory = hs_calloc(workers, sizeof *t.memory);
+    t.work = hs_alloc((t.work_size + t.logits_size) * workers * sizeof *t.work);
+    t.loss = hs_calloc(chunks, sizeof *t.loss);
+    t.correct = hs_calloc(chunks, sizeof *t.correct);
+    hs_status status = HS_OK;
+    if (!t.memory || !t.work || !t.loss || !t.correct)
+        status = hs_fail_memory(err, (t.work_size + t.logits_size) * workers * sizeof *t.work);
+    for (uint32_t w = 0; w < workers && status == HS_OK; w++)
+        status = hs_batch_memory_create(&t.memory[w], data, CHUNK,
+                                        view.config.kind == HS_MODEL_TRM ? view.config.n_positions : 0, err);
+    if (status == HS_OK) {
+        hs_pool_run(pool, chunks, eval_chunk, &t);
+        uint64_t correct = 0;
+        for (uint32_t i = 0; i < chunks; i++) {
+            out->loss += t.loss[i];
+            correct += t.correct[i];
+        }
+        out->accuracy = (double)correct / (double)out->n;
+        out->loss /= (double)out->n * (split->width - split->prompt);
+    }
+    for (uint32_t w = 0; t.memory && w < workers; w++)
+        hs_batch_memory_free(&t.memory[w]);
+    hs_free(t.memory);
+    hs_free(t.work);
+    hs_free(t.loss);
+    hs_free(t.correct);
+    return status;
+}
+
+uint64_t hs_model_hash(const hs_model *model)
+{
+    return hs_hash(model->param, model->n_params * sizeof *model->param, 0);
+}

@@ -1,0 +1,53 @@
+/* internal.h - what the files of the training layer share. */
+#ifndef HOPSCOPE_TRAIN_INTERNAL_H
+#define HOPSCOPE_TRAIN_INTERNAL_H
+
+#include "hopscope/tensor.h"
+#include "hopscope/train.h"
+
+/* ---------------------------------------------------------------- batches from packed splits */
+
+/* Which item of which split a sequence is. */
+typedef struct hs_item {
+    uint32_t split;
+    uint64_t index;
+} hs_item;
+
+/* Memory for one micro-batch, and the arrays hs_batch points into. */
+typedef struct hs_batch_memory {
+    uint32_t *token, *start, *score_row, *target, *full;
+    float *weight;
+    uint64_t *also_start;
+    uint32_t *also;
+    size_t also_cap;
+    uint32_t max_sequences, max_width, full_width;
+} hs_batch_memory;
+/* For up to `sequences` items of `data`; full_width > 0 fills hs_batch.full for models that predict in place. */
+hs_status hs_batch_memory_create(hs_batch_memory *m, const hs_dataset *data, uint32_t sequences, uint32_t full_width,
+                                 hs_error *err);
+void hs_batch_memory_free(hs_batch_memory *m);
+/* The batch of items[0..n). `weight` goes to every scored row; 0 = prediction (batch.weight NULL). */
+hs_batch hs_batch_fill(hs_batch_memory *m, const hs_dataset *data, const hs_item *items, uint32_t n, float weight);
+/* Tokens of the longest item of the dataset that are fed to a model (its width less one). */
+uint32_t hs_dataset_rows(const hs_dataset *data);
+
+/* ---------------------------------------------------------------- optimizers */
+
+/* One step of the configured optimizer over all tensors, in parallel. `g` is the summed gradient (n_params), gscale the
+ * factor of clipping, t the 1-based step. m, v: state (n_params); scratch: hs_optimizer_scratch floats a worker. */
+typedef struct hs_optimizer hs_optimizer;
+hs_status hs_optimizer_create(hs_optimizer **out, const hs_model *model, const hs_train_config *config, uint32_t workers,
+                              hs_error *err);
+void hs_optimizer_free(hs_optimizer *opt);
+/* Reads and then zeroes g. ema NULL = off. */
+void hs_optimizer_step(hs_optimizer *opt, hs_pool *pool, hs_model *model, const hs_train_config *config, double factor,
+                       uint64_t t, float gscale, float *g, float *m, float *v, float *ema);
+/* OrthoGrad: remove from each tensor's gradient its part along the weights, keep the norm (arXiv 2501.04697, eq. 9). */
+void hs_orthograd(hs_pool *pool, const hs_model *model, float *g);
+size_t hs_optimizer_memory(const hs_optimizer *opt);
+
+/* x (rows, cols) := 5 Newton-Schulz steps towards the nearest semi-orthogonal matrix (Jordan et al., Muon). scratch:
+ * 2*min^2 + rows*cols floats. */
+void hs_newton_schulz(uint32_t rows, uint32_t cols, float *x, float *scratch);
+
+#endif

@@ -1,0 +1,1 @@
+target_link_libraries(hs_train PRIVATE PkgConfig::SQLITE PkgConfig::JANSSON)

@@ -1,0 +1,425 @@
+/* trainer.c - one training step: shards through the model, gradients down a fixed tree, filter, clip, optimizer.
+ *
+ * Invariants: grad[1..shards-1] are zero between steps, and grad[0] too unless `dirty`; nothing is allocated in a step;
+ * which worker ran a shard leaves no trace in any number. */
+#include "train/internal.h"
+
+#include <math.h>
+#include <string.h>
+
+enum { CHUNK = 16384 };
+
+typedef struct shard_result {
+    double loss;
+    uint64_t correct, scored;
+} shard_result;
+
+struct hs_trainer {
+    hs_model *model;
+    const hs_dataset *data;
+    hs_train_config config;
+    hs_pool *pool;
+    uint64_t step;
+    uint32_t attempt;
+    uint32_t batch, micro, workers;
+    /* training set: items of the train splits, numbered through */
+    uint64_t n_items;
+    uint32_t n_train;
+    uint32_t *train_split;  /* (n_train) */
+    uint64_t *train_first;  /* (n_train + 1) */
+    hs_item *items;         /* (batch) of the current step */
+    hs_batch_memory *memory; /* (workers) */
+    size_t work_size;
+    float *work;            /* (workers, work_size) */
+    float **grad;           /* (shards) of (n_params) */
+    shard_result *result;   /* (shards) */
+    size_t n_chunks;
+    double *chunk_squares;  /* (n_chunks) */
+    float *m, *v, *filter, *ema; /* (n_params) */
+    float weight;           /* of each scored row in this step */
+    bool dirty;             /* grad[0] holds a gradient that was looked at, not used */
+    hs_optimizer *opt;
+    hs_state_array state[4];
+    size_t n_state;
+};
+
+/* ---------------------------------------------------------------- schedule */
+
+double hs_schedule_factor(const hs_train_config *c, uint64_t step)
+{
+    if (step < c->warmup)
+        return (double)(step + 1) / (double)c->warmup;
+    if (c->schedule == HS_SCHEDULE_CONSTANT || c->steps <= c->warmup + 1)
+        return 1.0;
+    double done = (double)(step - c->warmup) / (double)(c->steps - c->warmup - 1);
+    done = done > 1 ? 1 : done;
+    const double shape =
+        c->schedule == HS_SCHEDULE_LINEAR ? 1.0 - done : 0.5 * (1.0 + cos(3.14159265358979323846 * done));
+    return c->lr_min + (1.0 - c->lr_min) * shape;
+}
+
+/* ---------------------------------------------------------------- set-up */
+
+/* Sequences of a micro-batch: large enough for GEMM, small enough that a block's activations stay near the core. */
+static uint32_t choose_micro(const hs_train_config *config, const hs_model *model, uint32_t per_shard, uint32_t rows)
+{
+    if (config->micro)
+        return config->micro < per_shard ? config->micro : per_shard;
+    const uint32_t want_rows = model->config.n_embd <= 512 ? 384 : 512;
+    uint32_t micro = want_rows / rows ? want_rows / rows : 1;
+    uint32_t parts = (per_shard + micro - 1) / micro;
+    return (per_shard + parts - 1) / parts; /* equal parts: no straggler at the end */
+}
+
+static hs_status index_training_set(hs_trainer *t, hs_error *err)
+{
+    const hs_dataset *data = t->data;
+    t->train_split = hs_alloc((data->n_splits + 1) * sizeof *t->train_split);
+    t->train_first = hs_alloc((data->n_splits + 1) * sizeof *t->train_first);
+    if (!t->train_split || !t->train_first)
+        return hs_fail_memory(err, (data->n_splits + 1) * 12);
+    for (uint32_t s = 0; s < data->n_splits; s++) {
+        if (data->splits[s].role != HS_SPLIT_TRAIN || data->splits[s].n == 0)
+            continue;
+        t->train_split[t->n_train] = s;
+        t->train_first[t->n_train++] = t->n_items;
+        t->n_items += data->splits[s].n;
+    }
+    t->train_first[t->n_train] = t->n_items;
+    if (t->n_items == 0)
+        return hs_fail(err, HS_ERR_DATA, "the dataset has no training items");
+    return HS_OK;
+}
+
+static hs_status check_fit(const hs_model *model, const hs_dataset *data, hs_error *err)
+{
+    const uint32_t rows = hs_dataset_rows(data) + (model->config.kind == HS_MODEL_TRM ? 1 : 0);
+    if (rows > model->config.n_positions) {
+        hs_fail(err, HS_ERR_DATA, "items of %u tokens do not fit a model of %u positions", rows, model->config.n_positions);
+        return hs_error_hint(err, "set model.n_positions to at least %u", rows);
+    }
+    if (data->vocab.n > model->config.vocab) {
+        hs_fail(err, HS_ERR_DATA, "the dataset has %u tokens, the model only %u", data->vocab.n, model->config.vocab);
+        return hs_error_hint(err, "train a model made for this dataset");
+    }
+    return HS_OK;
+}
+
+static hs_status allocate(hs_trainer *t, hs_error *err)
+{
+    const hs_train_config *c = &t->config;
+    const size_t n = t->model->n_params;
+    const uint32_t rows = hs_dataset_rows(t->data);
+    const bool in_place = t->model->config.kind == HS_MODEL_TRM;
+    t->work_size = hs_model_work_size(t->model, t->micro, t->micro * rows, t->micro * rows, true);
+    t->work_size = (t->work_size + 15) & ~(size_t)15;
+    t->n_chunks = (n + CHUNK - 1) / CHUNK;
+    t->items = hs_alloc(t->batch * sizeof *t->items);
+    t->memory = hs_calloc(t->workers, sizeof *t->memory);
+    t->work = hs_alloc(t->work_size * t->workers * sizeof *t->work);
+    t->grad = hs_calloc(c->shards, sizeof *t->grad);
+    t->result = hs_calloc(c->shards, sizeof *t->result);
+    t->chunk_squares = hs_calloc(t->n_chunks, sizeof *t->chunk_squares);
+    if (!t->items || !t->memory || !t->work || !t->grad || !t->result || !t->chunk_squares)
+        return hs_fail_memory(err, t->work_size * t->workers * sizeof *t->work);
+    for (uint32_t w = 0; w < t->workers; w++)
+        HS_TRY(hs_batch_memory_create(&t->memory[w], t->data, t->micro, in_place ? t->model->config.n_positions : 0, err));
+    for (uint32_t s = 0; s < c->shards; s++)
+        if (!(t->grad[s] = hs_calloc(n, sizeof **t->grad)))
+            return hs_fail_memory(err, n * sizeof **t->grad);
+    struct {
+        const char *name;
+        float **array;
+        bool on;
+    } states[] = {{"exp_avg", &t->m, c->optimizer != HS_OPT_SIGNSGD},
+                  {"exp_avg_sq", &t->v, c->optimizer != HS_OPT_SIGNSGD && c->optimizer != HS_OPT_LION},
+                  {"filter", &t->filter, c->filter == HS_FILTER_GROKFAST_EMA},
+                  {"ema", &t->ema, c->ema > 0}};
+    for (size_t i = 0; i < sizeof states / sizeof *states; i++) {
+        if (!states[i].on)
+            continue;
+        if (!(*states[i].array = hs_calloc(n, sizeof(float))))
+            return hs_fail_memory(err, n * sizeof(float));
+        t->state[t->n_state++] = (hs_state_array){states[i].name, *states[i].array};
+    }
+    if (t->ema)
+        memcpy(t->ema, t->model->param, n * sizeof *t->ema);
+    return hs_optimizer_create(&t->opt, t->model, c, t->workers, err);
+}
+
+hs_status hs_trainer_create(hs_trainer **out, hs_model *model, const hs_dataset *data, const hs_train_config *config,
+                            hs_pool *pool, hs_error *err)
+{
+    *out = NULL;
+    HS_TRY(hs_train_config_check(config, err));
+    HS_TRY(check_fit(model, data, err));
+    hs_trainer *t = hs_calloc(1, sizeof *t);
+    if (!t)
+        return hs_fail_memory(err, sizeof *t);
+    t->model = model;
+    t->data = data;
+    t->config = *config;
+    t->pool = pool;
+    t->workers = hs_pool_threads(pool);
+    hs_status status = index_training_set(t, err);
+    if (status == HS_OK) {
+        t->batch = config->batch && config->batch < t->n_items ? config->batch : (uint32_t)t->n_items;
+        if (t->config.shards > t->batch)
+            t->config.shards = t->batch;
+        const uint32_t per_shard = (t->batch + t->config.shards - 1) / t->config.shards;
+        t->micro = choose_micro(config, model, per_shard, hs_dataset_rows(data));
+        status = allocate(t, err);
+    }
+    if (status != HS_OK) {
+        hs_trainer_free(t);
+        return status;
+    }
+    *out = t;
+    return HS_OK;
+}
+
+void hs_trainer_free(hs_trainer *t)
+{
+    if (!t)
+        return;
+    for (uint32_t w = 0; t->memory && w < t->workers; w++)
+        hs_batch_memory_free(&t->memory[w]);
+    for (uint32_t s = 0; t->grad && s < t->config.shards; s++)
+        hs_free(t->grad[s]);
+    hs_free(t->train_split);
+    hs_free(t->train_first);
+    hs_free(t->items);
+    hs_free(t->memory);
+    hs_free(t->work);
+    hs_free(t->grad);
+    hs_free(t->result);
+    hs_free(t->chunk_squares);
+    hs_free(t->m);
+    hs_free(t->v);
+    hs_free(t->filter);
+    hs_free(t->ema);
+    hs_optimizer_free(t->opt);
+    hs_free(t);
+}
+
+/* ---------------------------------------------------------------- the gradient of a step */
+
+/* The i-th sequence of a step. Sequences are numbered through all steps; each run of n_items of them is one epoch, a
+ * permutation of the training set named by (seed, epoch). */
+static hs_item item_of(const hs_trainer *t, uint64_t i)
+{
+    const uint64_t number = t->step * t->batch + i;
+    uint64_t at = number % t->n_items;
+    if (t->batch < t->n_items)
+        at = hs_permute(t->config.seed, HS_PURPOSE('o', 'r', 'd', 'r') + t->attempt, number / t->n_items, t->n_items, at);
+    uint32_t s = 0;
+    while (at >= t->train_first[s + 1])
+        s++;
+    return (hs_item){.split = t->train_split[s], .index = at - t->train_first[s]};
+}
+
+static void shard_range(const hs_trainer *t, uint32_t shard, uint32_t *first, uint32_t *last)
+{
+    *first = (uint32_t)((uint64_t)t->batch * shard / t->config.shards);
+    *last = (uint32_t)((uint64_t)t->batch * (shard + 1) / t->config.shards);
+}
+
+static void draw_shard(void *ctx, uint32_t shard, uint32_t worker)
+{
+    hs_trainer *t = ctx;
+    (void)worker;
+    uint32_t first, last;
+    shard_range(t, shard, &first, &last);
+    uint64_t scored = 0;
+    for (uint32_t i = first; i < last; i++) {
+        t->items[i] = item_of(t, i);
+        const hs_split *split = &t->data->splits[t->items[i].split];
+        scored += split->width - split->prompt;
+    }
+    t->result[shard] = (shard_result){.scored = scored};
+}
+
+static void run_shard(void *ctx, uint32_t shard, uint32_t worker)
+{
+    hs_trainer *t = ctx;
+    uint32_t first, last;
+    shard_range(t, shard, &first, &last);
+    for (uint32_t i = first; i < last; i += t->micro) {
+        const uint32_t n = last - i < t->micro ? last - i : t->micro;
+        hs_batch batch = hs_batch_fill(&t->memory[worker], t->data, t->items + i, n, t->weight);
+        batch.dropout_seed = t->model->config.dropout > 0 ? t->config.seed + 1 : 0;
+        batch.step = t->step;
+        batch.first_sequence = i;
+        const hs_loss_result r = hs_model_backward(t->model, &batch, t->config.loss,
+                                                   t->work + worker * t->work_size, t->grad[shard]);
+        t->result[shard].loss += r.loss;
+        t->result[shard].correct += r.correct;
+    }
+}
+
+/* Add shard gradients by a binary tree, clear the others, filter, and sum squares: one chunk of parameters. */
+static void reduce_chunk(void *ctx, uint32_t chunk, uint32_t worker)
+{
+    hs_trainer *t = ctx;
+    const hs_kernels *k = hs_kernels_get();
+    const size_t first = (size_t)chunk * CHUNK;
+    const size_t n = t->model->n_params - first < CHUNK ? t->model->n_params - first : CHUNK;
+    (void)worker;
+    for (uint32_t stride = 1; stride < t->config.shards; stride *= 2)
+        for (uint32_t s = 0; s + stride < t->config.shards; s += 2 * stride) {
+            k->axpy(n, 1.0f, t->grad[s + stride] + first, t->grad[s] + first);
+            memset(t->grad[s + stride] + first, 0, n * sizeof **t->grad);
+        }
+    if (t->filter) { /* Grokfast-EMA (Lee et al., arXiv 2405.20233): mu = a mu + (1-a) g, g += lambda mu, mu_0 = g_0 */
+        float *mu = t->filter + first, *g = t->grad[0] + first;
+        const float a = t->step == 0 ? 0.0f : (float)t->config.filter_alpha, lambda = (float)t->config.filter_lambda;
+        for (size_t i = 0; i < n; i++) {
+            mu[i] = a * mu[i] + (1.0f - a) * g[i];
+            g[i] += lambda * mu[i];
+        }
+    }
+    t->chunk_squares[chunk] = k->sum_squares(n, t->grad[0] + first);
+}
+
+static void chunk_norm(void *ctx, uint32_t chunk, uint32_t worker)
+{
+    hs_trainer *t = ctx;
+    const size_t first = (size_t)chunk * CHUNK;
+    const size_t n = t->model->n_params - first < CHUNK ? t->model->n_params - first : CHUNK;
+    (void)worker;
+    t->chunk_squares[chunk] = hs_kernels_get()->sum_squares(n, t->grad[0] + first);
+}
+
+static void compute_gradient(hs_trainer *t, hs_step_stats *stats)
+{
+    if (t->dirty)
+        memset(t->grad[0], 0, t->model->n_params * sizeof **t->grad);
+    t->dirty = true;
+    hs_pool_run(t->pool, t->config.shards, draw_shard, t);
+    uint64_t scored = 0;
+    for (uint32_t s = 0; s < t->config.shards; s++)
+        scored += t->result[s].scored;
+    t->weight = 1.0f / (float)(t->model->config.kind == HS_MODEL_TRM ? t->batch : scored);
+    hs_pool_run(t->pool, t->config.shards, run_shard, t);
+    hs_pool_run(t->pool, (uint32_t)t->n_chunks, reduce_chunk, t);
+    if (t->config.filter == HS_FILTER_ORTHOGRAD) {
+        hs_orthograd(t->pool, t->model, t->grad[0]);
+        hs_pool_run(t->pool, (uint32_t)t->n_chunks, chunk_norm, t);
+    }
+    double loss = 0, squares = 0;
+    uint64_t correct = 0;
+    for (uint32_t s = 0; s < t->config.shards; s++) {
+        loss += t->result[s].loss;
+        correct += t->result[s].correct;
+    }
+    for (size_t i = 0; i < t->n_chunks; i++)
+        squares += t->chunk_squares[i];
+    *stats = (hs_step_stats){.loss = loss, .accuracy = (double)correct / (double)scored, .grad_norm = sqrt(squares)};
+}
+
+static hs_status fail_not_finite(const hs_trainer *t, const hs_step_stats *stats, hs_error *err)
+{
+    const char *name = "the loss";
+    for (uint32_t i = 0; i < t->model->n_tensors; i++) {
+        const hs_tensor *tensor = &t->model->tensor[i];
+        if (!isfinite(hs_kernels_get()->sum_squares(tensor->size, t->grad[0] + tensor->offset))) {
+            name = tensor->name;
+            break;
+        }
+    }
+    hs_fail(err, HS_ERR_FAILED, "training diverged at step %llu: not finite in %s (loss %g)",
+            (unsigned long long)t->step + 1, name, stats->loss);
+    return hs_error_hint(err, "lower train.lr, or set train.clip to 1, or train.on_nan to rollback");
+}
+
+hs_status hs_trainer_step(hs_trainer *t, hs_step_stats *stats, hs_error *err)
+{
+    compute_gradient(t, stats);
+    if (!isfinite(stats->loss) || !isfinite(stats->grad_norm))
+        return fail_not_finite(t, stats, err);
+    const double factor = hs_schedule_factor(&t->config, t->step);
+    stats->lr = t->config.lr * factor;
+    const bool clipped = t->config.clip > 0 && stats->grad_norm > t->config.clip;
+    const float gscale = clipped ? (float)(t->config.clip / (stats->grad_norm + 1e-6)) : 1.0f;
+    hs_optimizer_step(t->opt, t->pool, t->model, &t->config, factor, t->step + 1, gscale, t->grad[0], t->m, t->v, t->ema);
+    t->dirty = false;
+    t->step++;
+    return HS_OK;
+}
+
+const float *hs_trainer_gradient(hs_trainer *t)
+{
+    hs_step_stats stats;
+    compute_gradient(t, &stats);
+    return t->grad[0];
+}
+
+/* ---------------------------------------------------------------- what others ask of a trainer */
+
+uint64_t hs_trainer_step_count(const hs_trainer *t)
+{
+    return t->step;
+}
+
+void hs_trainer_set_step_count(hs_trainer *t, uint64_t step)
+{
+    t->step = step;
+}
+
+uint32_t hs_trainer_attempt(const hs_trainer *t)
+{
+    return t->attempt;
+}
+
+void hs_trainer_set_attempt(hs_trainer *t, uint32_t attempt)
+{
+    t->attempt = attempt;
+}
+
+hs_model *hs_trainer_model(hs_trainer *t)
+{
+    return t->model;
+}
+
+const hs_dataset *hs_trainer_data(const hs_trainer *t)
+{
+    return t->data;
+}
+
+const hs_train_config *hs_trainer_config(const hs_trainer *t)
+{
+    return &t->config;
+}
+
+hs_pool *hs_trainer_pool(hs_trainer *t)
+{
+    return t->pool;
+}
+
+const float *hs_trainer_eval_param(const hs_trainer *t)
+{
+    return t->ema ? t->ema : t->model->param;
+}
+
+const hs_state_array *hs_trainer_state(hs_trainer *t, size_t *n)
+{
+    *n = t->n_state;
+    return t->state;
+}
+
+size_t hs_trainer_memory(const hs_trainer *t)
+{
+    const size_t floats = t->model->n_params * (1 + t->config.shards + t->n_state) + t->work_size * t->workers;
+    return floats * sizeof(float) + hs_optimizer_memory(t->opt);
+}
+
+double hs_trainer_step_flop(const hs_trainer *t)
+{
+    double flop = 0; /* each split by its own length, in the proportion it is drawn */
+    for (uint32_t i = 0; i < t->n_train; i++) {
+        const hs_split *split = &t->data->splits[t->train_split[i]];
+        const double share = (double)split->n / (double)t->n_items;
+        flop += share * t->batch * hs_model_step_flop(t->model, 1, split->width - 1, split->width - split->prompt);
+    }
+    return flop;
+}
