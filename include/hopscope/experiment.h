@@ -1,0 +1,213 @@
+/* experiment.h - one experiment: its configuration, its run directory, the whole way from graph to result.
+ *
+ * A run directory holds one experiment:
+ *     experiment.yaml   the resolved configuration, every default written out
+ *     dataset/          the dataset as built (hs_dataset_write)
+ *     run.db            the record (train.h)
+ *     checkpoints/      weights and optimizer state
+ *     lock              held while a process works on the run
+ * experiment.yaml is written first, then dataset/, each whole or not at all; so a run that was stopped anywhere goes on
+ * from what is there.
+ */
+#ifndef HOPSCOPE_EXPERIMENT_H
+#define HOPSCOPE_EXPERIMENT_H
+
+#include "hopscope/data.h"
+#include "hopscope/graph.h"
+#include "hopscope/model.h"
+#include "hopscope/train.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ---------------------------------------------------------------- configuration */
+
+/* Lists are text: elements separated by commas, a comma inside an element written "\,". */
+typedef struct hs_graph_config {
+    char path[1024];       /* a file, "-", "world" (embedded), or "" = the task generates its graph */
+    char format[16];
+    bool raw, skip_derived, literals; /* hs_read_options */
+    char types[256];       /* list; "" = all */
+    char relations[2048];  /* list; "" = all */
+    bool functional, inverses; /* hs_graph_filter */
+    uint32_t min_degree, sample_bridges, informative_min_facts;
+    double informative_max_majority;
+    uint64_t seed;
+} hs_graph_config;
+
+typedef struct hs_augment_config {
+    double phi;            /* 0 = no augmentation */
+    bool per_relation;
+    char relations[2048];  /* list; "" = all that can take part in two hops */
+    bool acyclic, new_entities;
+    uint32_t per_value;    /* hs_augment_comparison_options; 0 = none */
+    uint64_t max_facts;
+    uint64_t seed;
+} hs_augment_config;
+
+typedef struct hs_report_config {
+    char title[256];
+    char paper_values[1024]; /* list of SPLIT=ACCURACY, shown beside ours */
+} hs_report_config;
+
+typedef struct hs_config {
+    hs_graph_config graph;
+    hs_augment_config augment;
+    hs_data_config data;
+    hs_model_config model; /* vocab and n_positions follow from the dataset and are no keys */
+    hs_train_config train;
+    hs_report_config report;
+} hs_config;
+
+/* One row of the table from which come the YAML keys, --set, the written-out file, the help and the manual. */
+typedef enum hs_key_type { HS_KEY_BOOL, HS_KEY_U32, HS_KEY_U64, HS_KEY_FLOAT, HS_KEY_DOUBLE, HS_KEY_ENUM, HS_KEY_STRING } hs_key_type;
+enum {
+    HS_KEY_LIST = 1,   /* a string that holds a list */
+    HS_KEY_RESUME = 2, /* may differ when a run is resumed: changes no bit of the weights at a given step */
+    HS_KEY_FIRST = 4   /* applied before all others: chooses the defaults of its section */
+};
+typedef struct hs_config_key {
+    const char *key;  /* "data.out_degree": section, then name */
+    hs_key_type type;
+    size_t offset, size; /* in hs_config */
+    double min, max;  /* of a number */
+    const char *const *names; /* allowed values of an enum (in its order) or of a string, NULL-terminated; NULL = any */
+    unsigned flags;
+    const char *help; /* one line */
+} hs_config_key;
+const hs_config_key *hs_config_keys(size_t *n); /* grouped by section */
+const hs_config_key *hs_config_key_find(const char *key); /* NULL if there is none */
+/* Title of a section ("data" -> "Dataset: task, splits, ..."); NULL if there is none. */
+const char *hs_config_section(const char *section);
+
+void hs_config_default(hs_config *config);
+/* Set one key from text, as `--set` does. HS_ERR_USAGE names the key, the value and what would fit. A key flagged
+ * HS_KEY_FIRST resets its section. */
+hs_status hs_config_set(hs_config *config, const char *key, const char *value, hs_error *err);
+/* The value as text that hs_config_set takes, appended to `out`. */
+void hs_config_get(const hs_config *config, const hs_config_key *key, hs_str *out);
+/* Ranges and what keys demand of each other; `where` of the error is the key. */
+hs_status hs_config_check(const hs_config *config, hs_error *err);
+
+/* Read YAML (nested sections or dotted keys), then apply `set` ("key=value"), then check. Defaults first. HS_ERR_DATA with
+ * "FILE:LINE" for the file, HS_ERR_USAGE for `set`; an unknown key names the nearest. */
+hs_status hs_config_read(hs_config *out, const char *path, const char *const *set, size_t n_set, hs_error *err);
+/* The same from memory; `name` stands for the file in messages. */
+hs_status hs_config_parse(hs_config *out, const char *name, const char *text, size_t size, const char *const *set,
+                          size_t n_set, hs_error *err);
+/* The resolved configuration as YAML, every key with its help; reads back to the same configuration. */
+void hs_config_write(const hs_config *config, hs_str *out);
+/* The first key whose value differs, or NULL. With `resume`, keys that may differ on resume are not compared. */
+const hs_config_key *hs_config_diff(const hs_config *a, const hs_config *b, bool resume);
+
+/* The table for people and programs, appended to `out`. */
+typedef enum hs_describe_format { HS_DESCRIBE_TEXT, HS_DESCRIBE_JSON, HS_DESCRIBE_MAN, HS_DESCRIBE_MARKDOWN } hs_describe_format;
+void hs_config_describe(hs_describe_format format, hs_str *out);
+
+/* The i-th element of a list into `out` (unescaped); false after the last or if it does not fit. */
+bool hs_list_get(const char *list, size_t i, char *out, size_t size);
+
+/* ---------------------------------------------------------------- run directory */
+
+/* Take the run directory (made if absent) for this process; HS_ERR_IO if another process has it (names its pid), or if it
+ * holds other files and no run. */
+typedef struct hs_run_lock { int fd; } hs_run_lock;
+hs_status hs_run_lock_take(hs_run_lock *lock, const char *run_dir, hs_error *err);
+void hs_run_lock_release(hs_run_lock *lock);
+
+/* A run as it stands on disk, for commands that read it. Zero-initialize; free with hs_run_close. Needs no lock. */
+typedef struct hs_run {
+    char dir[4096];
+    hs_config config;
+    hs_dataset data;
+    hs_model model;
+    uint64_t step;    /* of the weights in `model` */
+    double seconds;   /* of training until then */
+} hs_run;
+#define HS_LATEST UINT64_MAX
+hs_status hs_run_open(hs_run *out, const char *run_dir, uint64_t step, hs_error *err);
+void hs_run_close(hs_run *run);
+
+/* Train a stretch of a run again and compare the weights with the recorded hash chain: from checkpoint `from` (0 = the
+ * initial weights), at most `steps` steps. HS_ERR_DATA if no hash was recorded in that stretch. Writes nothing. */
+typedef struct hs_verify_result {
+    uint64_t from, to;  /* steps replayed; `to` is the first that differs, when one does */
+    uint32_t compared;  /* recorded hashes met on the way */
+    bool same;
+    uint64_t recorded, replayed; /* at `to` */
+} hs_verify_result;
+hs_status hs_run_verify(const char *run_dir, uint64_t from, uint64_t steps, uint32_t threads, hs_verify_result *out,
+                        hs_error *err);
+
+/* "runs/NAME" for ".../NAME.yaml". */
+hs_status hs_run_default_dir(char *out, size_t size, const char *yaml_path, hs_error *err);
+
+/* ---------------------------------------------------------------- the whole way */
+
+/* The graph of a configuration: read or embedded, filtered, augmented. `out` is zero-initialized. Counts of repairs and
+ * the cost of augmentation go to `events`. HS_ERR_USAGE if graph.path is "". */
+hs_status hs_experiment_graph(const hs_config *config, hs_graph *out, const hs_events *events, hs_error *err);
+/* The dataset of a configuration, its graph included. */
+hs_status hs_experiment_dataset(const hs_config *config, hs_pool *pool, hs_dataset *out, const hs_events *events,
+                                hs_error *err);
+/* The model configuration with the dataset's vocabulary and length filled in. */
+void hs_experiment_model_config(const hs_config *config, const hs_dataset *data, hs_model_config *out);
+
+typedef struct hs_split_result {
+    hs_eval eval;
+    hs_split_role role;
+    hs_split_kind kind;
+    bool has_baselines;
+    hs_baselines baselines; /* of a test split, from the audit */
+    double paper;           /* from report.paper_values; NaN without */
+} hs_split_result;
+
+/* What a run costs, known before training (event HS_EVENT_INFO, stage "cost", data = this). */
+typedef struct hs_run_cost {
+    uint64_t weights, training_items, vocab;
+    double step_flop;
+    double seconds_per_1000; /* measured on the first steps; 0 if not measured */
+    uint64_t memory;         /* bytes of weights, optimizer and work space */
+} hs_run_cost;
+
+typedef struct hs_experiment_options {
+    const char *run_dir;
+    bool dry_run;     /* everything up to the first step; nothing is written */
+    bool no_estimate; /* do not time steps before training */
+} hs_experiment_options;
+
+typedef struct hs_experiment_result {
+    bool resumed;
+    uint64_t resumed_step;
+    hs_run_cost cost;
+    double phi;             /* training queries per atomic fact */
+    uint64_t facts, synthetic_facts;
+    hs_train_result train;
+    uint32_t n_splits;
+    hs_split_result *split; /* (n_splits) final accuracies, in the dataset's order */
+} hs_experiment_result;
+
+/* Everything: lock, graph, dataset, model, resume, training, final evaluation. A directory with another configuration is
+ * HS_ERR_DATA and names the first key that differs. After a stop by a signal everything is saved, `result` holds the
+ * last evaluations and the status is HS_STOPPED_*. `result` is zero-initialized by the caller. */
+hs_status hs_experiment_run(const hs_config *config, const hs_experiment_options *options, hs_signals *signals,
+                            const hs_events *events, hs_experiment_result *result, hs_error *err);
+void hs_experiment_result_free(hs_experiment_result *result);
+/* For people: a table; for programs: one JSON object. */
+void hs_experiment_result_text(const hs_experiment_result *result, hs_str *out);
+void hs_experiment_result_json(const hs_experiment_result *result, const char *run_dir, hs_str *out);
+
+/* The experiment n times with data.seed = train.seed = 1 .. n, in RUN_DIR/seed-1 ..; results[n] zero-initialized.
+ * *done of them are filled when a run fails or is stopped. */
+hs_status hs_experiment_seeds(const hs_config *config, const hs_experiment_options *options, uint32_t n,
+                              hs_signals *signals, const hs_events *events, hs_experiment_result *results,
+                              uint32_t *done, hs_error *err);
+/* Mean and range of each split over n results. */
+void hs_experiment_seeds_text(const hs_experiment_result *results, uint32_t n, hs_str *out);
+void hs_experiment_seeds_json(const hs_experiment_result *results, uint32_t n, const char *run_dir, hs_str *out);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,285 @@
+/* cmd_data.c - hopscope data: audit, convert and extend datasets. */
+#include "cli/cli.h"
+#include "hopscope/data.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+/* A folder of ours, a folder of published JSON, or a JSONL file: by what is there. */
+static hs_status read_any(hs_dataset *out, const char *path, bool import, hs_error *err)
+{
+    char inside[4096];
+    struct stat st;
+    if (stat(path, &st) == 0 && !S_ISDIR(st.st_mode))
+        return hs_dataset_read_jsonl(out, path, err);
+    HS_TRY(hs_path_join(inside, sizeof inside, path, "train.json", err));
+    if (hs_file_exists(inside))
+        return hs_dataset_read_published(out, path, err);
+    if (import) {
+        hs_fail(err, HS_ERR_DATA, "neither a folder with train.json nor a JSONL file");
+        return hs_error_where(err, "%s", path);
+    }
+    return hs_dataset_read(out, path, err);
+}
+
+/* ---------------------------------------------------------------- audit */
+
+static void add_share(hs_str *out, double x)
+{
+    if (isnan(x))
+        hs_str_addf(out, " %8s", "-");
+    else
+        hs_str_addf(out, " %8.3f", x);
+}
+
+static void add_table(const hs_dataset *d, hs_str *out)
+{
+    const hs_audit *a = &d->audit;
+    char text[32];
+    hs_str_addf(out, "%s: %s\n", a->passed ? "passed" : "FAILED", a->passed ? "every proof holds" : a->failure);
+    hs_str_addf(out, "task %s, seed %llu, phi %.4g (%.4g per ID fact), ", d->task, (unsigned long long)d->seed, a->phi,
+                a->phi_id);
+    hs_str_addf(out, "%s training items\n", hs_format_count(a->training_items, text));
+    hs_str_addf(out, "OOD facts as hops of training queries: %llu (%llu on purpose)\n\n",
+                (unsigned long long)a->ood_hops_in_training, (unsigned long long)a->ood_hops_on_purpose);
+    hs_str_addf(out, "%-20s %5s %10s %-16s %8s %8s   majority by r1r2 / last r / h / h,last r / nearest / class\n", "split",
+                "role", "items", "hash", "leaked", "uncover.");
+    for (uint32_t i = 0; i < d->n_splits; i++) {
+        const hs_split *s = &d->splits[i];
+        const hs_audit_split *as = &a->split[i];
+        const hs_baselines *b = &as->baselines;
+        hs_str_addf(out, "%-20s %5s %10llu %016llx %8llu %8llu  ", s->name, s->role == HS_SPLIT_TRAIN ? "train" : "test",
+                    (unsigned long long)s->n, (unsigned long long)s->hash, (unsigned long long)as->in_training,
+                    (unsigned long long)as->hops_not_covered);
+        if (!isnan(b->majority_class)) {
+            add_share(out, b->majority_r1r2);
+            add_share(out, b->majority_r2);
+            add_share(out, b->majority_h);
+            add_share(out, b->majority_hr2);
+            add_share(out, b->nearest);
+            add_share(out, b->majority_class);
+        }
+        hs_str_addf(out, "\n");
+    }
+}
+
+static int run_audit(const char *path, bool json)
+{
+    hs_error err = {0};
+    hs_dataset d = {0};
+    hs_status status = read_any(&d, path, false, &err);
+    if (status == HS_OK)
+        status = hs_dataset_audit(&d, &err);
+    if (status != HS_OK) {
+        hs_dataset_free(&d);
+        return hs_cli_fail(&err);
+    }
+    hs_str out = {0};
+    if (json) {
+        hs_dataset_audit_json(&d, &out);
+        hs_str_addf(&out, "\n");
+    } else {
+        add_table(&d, &out);
+    }
+    int code = hs_cli_print(&out);
+    if (code == 0 && !d.audit.passed)
+        code = hs_status_exit_code(HS_ERR_DATA);
+    hs_dataset_free(&d);
+    return code;
+}
+
+static int audit_command(int argc, const char **argv)
+{
+    static const hs_usage usage = {
+        "data audit", "DATASET",
+        "Proves again, by looking at every item, that no test query is trained, that no OOD fact is a hop of a training\n"
+        "query and that every answer follows from the facts; and measures the shortcut baselines of each test split.\n"
+        "DATASET is a dataset folder, a folder of published JSON or a JSONL file. Exit code 65 when a proof fails.",
+        "  hopscope data audit runs/demo/dataset\n"
+        "  hopscope data audit composition.2000.200.18.0 --json"};
+    int json = 0, code;
+    const struct poptOption options[] = {{"json", 0, POPT_ARG_NONE, &json, 0, "the audit as JSON", NULL}, POPT_TABLEEND};
+    hs_args args;
+    if (!hs_args_parse(&args, &usage, argc, argv, options, 1, 1, &code))
+        return code;
+    code = run_audit(args.arg[0], json != 0);
+    hs_args_free(&args);
+    return code;
+}
+
+/* ---------------------------------------------------------------- export, import */
+
+static hs_status write_as(const hs_dataset *d, const char *format, const char *out, hs_error *err)
+{
+    if (strcmp(format, "published") == 0)
+        return hs_dataset_write_published(d, out, err);
+    if (strcmp(format, "trm") == 0)
+        return hs_dataset_write_trm(d, out, err);
+    return hs_dataset_write_jsonl(d, out, err);
+}
+
+static int export_command(int argc, const char **argv)
+{
+    static const hs_usage usage = {
+        "data export", "DATASET",
+        "Writes a dataset in another form: published (the JSON files of the papers' programs), trm (the npy set of TRM)\n"
+        "or jsonl (one JSON object a line).",
+        "  hopscope data export runs/demo/dataset --format published -o composition\n"
+        "  hopscope data export runs/demo/dataset --format jsonl -o demo.jsonl"};
+    char *format = NULL, *out = NULL;
+    int code;
+    const struct poptOption options[] = {
+        {"format", 'f', POPT_ARG_STRING, &format, 0, "published, trm or jsonl", "NAME"},
+        {"out", 'o', POPT_ARG_STRING, &out, 0, "folder (jsonl: file) to write; must not exist", "PATH"},
+        POPT_TABLEEND};
+    hs_args args;
+    if (!hs_args_parse(&args, &usage, argc, argv, options, 1, 1, &code)) {
+        free(format);
+        free(out);
+        return code;
+    }
+    const char *known = " published trm jsonl ";
+    char word[64];
+    snprintf(word, sizeof word, " %s ", format ? format : "");
+    if (!out) {
+        code = hs_cli_usage_error("data export", "-o PATH is missing");
+    } else if (!format || strchr(format, ' ') || !strstr(known, word)) {
+        code = hs_cli_usage_error("data export", "--format must be published, trm or jsonl");
+    } else {
+        hs_error err = {0};
+        hs_dataset d = {0};
+        hs_status status = read_any(&d, args.arg[0], false, &err);
+        if (status == HS_OK)
+            status = write_as(&d, format, out, &err);
+        hs_dataset_free(&d);
+        code = status == HS_OK ? 0 : hs_cli_fail(&err);
+    }
+    hs_args_free(&args);
+    free(format);
+    free(out);
+    return code;
+}
+
+static int import_command(int argc, const char **argv)
+{
+    static const hs_usage usage = {
+        "data import", "PATH",
+        "Reads a dataset in the published form (a folder with train.json, test.json and vocab.json, ours or the papers')\n"
+        "or a JSONL file, audits it and writes it as a dataset folder. A dataset that fails a proof is not written.",
+        "  hopscope data import composition.2000.200.9.0 -o dataset"};
+    char *out = NULL;
+    int code;
+    const struct poptOption options[] = {
+        {"out", 'o', POPT_ARG_STRING, &out, 0, "dataset folder to write; must not exist", "DIR"}, POPT_TABLEEND};
+    hs_args args;
+    if (!hs_args_parse(&args, &usage, argc, argv, options, 1, 1, &code)) {
+        free(out);
+        return code;
+    }
+    if (!out) {
+        code = hs_cli_usage_error("data import", "-o DIR is missing");
+    } else {
+        hs_error err = {0};
+        hs_dataset d = {0};
+        hs_status status = read_any(&d, args.arg[0], true, &err);
+        if (status == HS_OK)
+            status = hs_dataset_write(&d, out, &err);
+        hs_dataset_free(&d);
+        code = status == HS_OK ? 0 : hs_cli_fail(&err);
+    }
+    hs_args_free(&args);
+    free(out);
+    return code;
+}
+
+/* ---------------------------------------------------------------- newfacts */
+
+static int run_newfacts(const char *path, const char *out, const hs_new_facts_config *config)
+{
+    hs_error err = {0};
+    hs_dataset base = {0}, d = {0};
+    hs_status status = read_any(&base, path, false, &err);
+    if (status == HS_OK)
+        status = hs_dataset_new_facts(&base, config, &d, &err);
+    if (status == HS_OK)
+        status = hs_dataset_write(&d, out, &err);
+    for (uint32_t i = 0; status == HS_OK && i < d.n_splits; i++)
+        fprintf(stderr, "%-16s %5s %10llu\n", d.splits[i].name, d.splits[i].role == HS_SPLIT_TRAIN ? "train" : "test",
+                (unsigned long long)d.splits[i].n);
+    hs_dataset_free(&base);
+    hs_dataset_free(&d);
+    return status == HS_OK ? 0 : hs_cli_fail(&err);
+}
+
+static int newfacts_command(int argc, const char **argv)
+{
+    static const hs_usage usage = {
+        "data newfacts", "DATASET",
+        "Makes the finetuning set of new facts over a composition dataset (spec B.3): as the released code does it (kept\n"
+        "facts with all their training queries, 8,000 items together) or as the paper says (8,000 ID facts and all\n"
+        "queries over them); then 2,000 new facts in chains, and tests with one or both hops new.",
+        "  hopscope data newfacts runs/demo/dataset -o newfacts\n"
+        "  hopscope data newfacts runs/demo/dataset --paper --keep 8000 -o newfacts"};
+    char *out = NULL;
+    int paper = 0, code;
+    long long facts = 2000, keep = 8000, test_max = 3000, seed = 1;
+    const struct poptOption options[] = {
+        {"out", 'o', POPT_ARG_STRING, &out, 0, "dataset folder to write; must not exist", "DIR"},
+        {"paper", 0, POPT_ARG_NONE, &paper, 0, "as the paper says, not as the code does", NULL},
+        {"facts", 0, POPT_ARG_LONGLONG, &facts, 0, "new facts, an even number (2000)", "N"},
+        {"keep", 0, POPT_ARG_LONGLONG, &keep, 0, "old items (with --paper: ID facts) kept (8000)", "N"},
+        {"test-max", 0, POPT_ARG_LONGLONG, &test_max, 0, "items of a new test split; 0 = all (3000)", "N"},
+        {"seed", 0, POPT_ARG_LONGLONG, &seed, 0, "the same seed gives the same facts (1)", "N"},
+        POPT_TABLEEND};
+    hs_args args;
+    if (!hs_args_parse(&args, &usage, argc, argv, options, 1, 1, &code)) {
+        free(out);
+        return code;
+    }
+    if (!out) {
+        code = hs_cli_usage_error("data newfacts", "-o DIR is missing");
+    } else if (facts < 2 || facts > 100000000 || keep < 0 || keep > UINT32_MAX || test_max < 0 || test_max > UINT32_MAX ||
+               seed < 0) {
+        code = hs_cli_usage_error("data newfacts", "a number is out of range");
+    } else {
+        hs_new_facts_config config = {paper != 0, (uint64_t)seed, (uint32_t)facts, (uint32_t)keep, (uint32_t)test_max};
+        code = run_newfacts(args.arg[0], out, &config);
+    }
+    hs_args_free(&args);
+    free(out);
+    return code;
+}
+
+int hs_cmd_data(int argc, const char **argv)
+{
+    static const char help[] =
+        "Usage: hopscope data COMMAND [OPTION...]\n"
+        "\n"
+        "  audit      prove a dataset's claims again and measure its shortcut baselines\n"
+        "  export     write a dataset as published JSON, as TRM's npy set or as JSONL\n"
+        "  import     read published JSON or JSONL\n"
+        "  newfacts   make a finetuning set of new facts\n"
+        "\n"
+        "Each command has its own --help.\n";
+    static const struct {
+        const char *name;
+        int (*run)(int argc, const char **argv);
+    } commands[] = {
+        {"audit", audit_command}, {"export", export_command}, {"import", import_command}, {"newfacts", newfacts_command}};
+    static const char *const names[] = {"audit", "export", "import", "newfacts"};
+    if (argc < 2)
+        return hs_cli_usage_error("data", "missing argument: audit, export, import or newfacts");
+    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "-?") == 0) {
+        hs_str text = {0};
+        hs_str_add(&text, help, sizeof help - 1);
+        return hs_cli_print(&text);
+    }
+    for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++)
+        if (strcmp(argv[1], commands[i].name) == 0)
+            return commands[i].run(argc - 1, argv + 1);
+    const char *near = hs_nearest(argv[1], names, sizeof names / sizeof names[0]);
+    return hs_cli_usage_error("data", near ? "unknown command: %s; did you mean %s?" : "unknown command: %s%s", argv[1],
+                              near ? near : "");
+}

@@ -1,0 +1,44 @@
+/* cmd_import.c - hopscope import: a Hugging Face folder as a model file. */
+#include "cli/cli.h"
+
+#include "hopscope/report.h"
+
+#include <stdlib.h>
+
+static const hs_usage usage = {
+    "import", "DIR -o FILE",
+    "Reads a Hugging Face folder (GPT-2, Llama or Qwen3; safetensors, whole or in shards; F32, F16, BF16 or F64) and\n"
+    "writes it as one model file of ours. Its tokenizer stays outside: prompts and data are token ids.",
+    "  hopscope import gpt2 -o gpt2.safetensors"};
+
+int hs_cmd_import(int argc, const char **argv)
+{
+    char *output = NULL;
+    int code = 0;
+    const struct poptOption options[] = {
+        {"output", 'o', POPT_ARG_STRING, &output, 0, "the file to write", "FILE"}, POPT_TABLEEND};
+    hs_args args;
+    if (hs_args_parse(&args, &usage, argc, argv, options, 1, 1, &code)) {
+        hs_error err = {0};
+        hs_model model = {0};
+        if (!output) {
+            code = hs_cli_usage_error("import", "say where to: -o FILE");
+        } else {
+            hs_status status = hs_import_hf(&model, args.arg[0], &err);
+            if (status == HS_OK)
+                status = hs_model_save(&model, output, NULL, 0, &err);
+            if (status == HS_OK) {
+                char count[32];
+                fprintf(stderr, "%s: %s, %u blocks, width %u, %s weights -> %s\n", args.arg[0],
+                        model.config.kind == HS_MODEL_GPT2 ? "GPT-2" : "Llama", model.config.n_layer,
+                        model.config.n_embd, hs_format_count(model.n_weights, count), output);
+            } else {
+                code = hs_cli_fail(&err);
+            }
+            hs_model_free(&model);
+        }
+        hs_args_free(&args);
+    }
+    free(output);
+    return code;
+}

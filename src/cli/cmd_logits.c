@@ -1,0 +1,168 @@
+/* cmd_logits.c - hopscope logits: what a model says about given token ids, for comparison with other programs. */
+#include "cli/cli.h"
+
+#include "hopscope/model.h"
+#include "hopscope/report.h"
+#include "hopscope/tensor.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+static const hs_usage usage = {
+    "logits", "MODEL --ids FILE -o OUT",
+    "MODEL is a model file (.safetensors) or a Hugging Face folder. FILE holds one sequence a line, token ids separated\n"
+    "by spaces. OUT becomes a safetensors file with `logits` (rows, vocabulary), one row a token in the order of FILE,\n"
+    "and `start` (sequences + 1), the first row of each sequence. For a TRM each sequence has one row: the logits at the\n"
+    "position after its last token.",
+    "  hopscope logits runs/demo/checkpoints/step-00001000.safetensors --ids ids.txt -o out.safetensors"};
+
+typedef struct ids {
+    uint32_t *token, *start; /* (N), (B+1) */
+    size_t N, B, cap, cap_start;
+} ids;
+
+static hs_status read_line(ids *in, const char *line, const hs_model *m, const char *path, uint64_t number, hs_error *err)
+{
+    const size_t first = in->N;
+    for (const char *p = line; *(p += strspn(p, " \t")) != 0;) {
+        char *end;
+        errno = 0;
+        const unsigned long long id = strtoull(p, &end, 10);
+        if (end == p || *p == '-' || errno || id >= m->config.vocab) {
+            hs_fail(err, HS_ERR_DATA, "not a token id below %u", m->config.vocab);
+            hs_error_where(err, "%s:%llu", path, (unsigned long long)number);
+            return hs_error_value(err, p, strcspn(p, " \t"));
+        }
+        void *token = in->token;
+        const hs_status status = hs_grow(&token, &in->cap, in->N + 1, sizeof *in->token, err);
+        in->token = token;
+        HS_TRY(status);
+        in->token[in->N++] = (uint32_t)id;
+        p = end;
+    }
+    const size_t most = m->config.n_positions - (m->config.kind == HS_MODEL_TRM ? 1 : 0);
+    if (in->N == first || in->N - first > most) {
+        hs_fail(err, HS_ERR_DATA, "%zu tokens where 1 to %zu fit the model", in->N - first, most);
+        return hs_error_where(err, "%s:%llu", path, (unsigned long long)number);
+    }
+    void *start = in->start;
+    const hs_status status = hs_grow(&start, &in->cap_start, in->B + 2, sizeof *in->start, err);
+    in->start = start;
+    HS_TRY(status);
+    in->start[0] = 0;
+    in->start[++in->B] = (uint32_t)in->N;
+    return HS_OK;
+}
+
+static hs_status read_ids(ids *in, const char *path, const hs_model *m, hs_error *err)
+{
+    hs_lines *lines;
+    HS_TRY(hs_lines_open(&lines, path, 1 << 20, err));
+    hs_status status;
+    const char *line;
+    size_t len;
+    while ((status = hs_lines_next(lines, &line, &len, err)) == HS_OK && line)
+        if ((status = read_line(in, line, m, path, hs_lines_number(lines), err)) != HS_OK)
+            break;
+    hs_lines_close(lines);
+    if (status == HS_OK && in->B == 0) {
+        hs_fail(err, HS_ERR_DATA, "no sequence in the file");
+        status = hs_error_where(err, "%s", path);
+    }
+    return status;
+}
+
+/* logits (rows, V): every row, or for TRM each sequence's last one. Some sequences at a time, to bound memory. */
+static hs_status compute(const hs_model *m, const ids *in, float *logits, hs_error *err)
+{
+    enum { STEP = 64 };
+    const bool last = m->config.kind == HS_MODEL_TRM;
+    uint32_t most = 0;
+    for (size_t b = 0; b < in->B; b += STEP) {
+        const uint32_t n = in->start[b + STEP < in->B ? b + STEP : in->B] - in->start[b];
+        most = n > most ? n : most;
+    }
+    const uint32_t B = in->B < STEP ? (uint32_t)in->B : STEP;
+    float *work = hs_alloc(hs_model_work_size(m, B, most, most, false) * sizeof *work);
+    uint32_t *row = hs_alloc(most * sizeof *row);
+    uint32_t start[STEP + 1];
+    if (!work || !row) {
+        hs_free(work);
+        hs_free(row);
+        return hs_fail_memory(err, most * sizeof *work);
+    }
+    for (size_t b = 0; b < in->B; b += STEP) {
+        hs_batch batch = {.B = in->B - b < STEP ? (uint32_t)(in->B - b) : STEP, .token = in->token + in->start[b],
+                          .start = start, .score_row = row};
+        for (uint32_t i = 0; i <= batch.B; i++)
+            start[i] = in->start[b + i] - in->start[b];
+        batch.N = start[batch.B];
+        batch.P = last ? batch.B : batch.N;
+        for (uint32_t i = 0; i < batch.P; i++)
+            row[i] = last ? start[i + 1] - 1 : i;
+        hs_model_logits(m, &batch, work, logits);
+        logits += (size_t)batch.P * m->config.vocab;
+    }
+    hs_free(work);
+    hs_free(row);
+    return HS_OK;
+}
+
+static hs_status write_logits(const hs_model *m, const ids *in, const char *output, hs_error *err)
+{
+    const uint64_t rows = m->config.kind == HS_MODEL_TRM ? in->B : in->N, V = m->config.vocab;
+    float *logits = hs_calloc((size_t)rows * V, sizeof *logits);
+    if (!logits)
+        return hs_fail_memory(err, (size_t)(rows * V) * sizeof *logits);
+    hs_status status = compute(m, in, logits, err);
+    const hs_st_tensor out[] = {
+        {.name = "logits", .dtype = "F32", .ndim = 2, .shape = {rows, V}, .data = logits, .bytes = rows * V * 4},
+        {.name = "start", .dtype = "U32", .ndim = 1, .shape = {in->B + 1}, .data = in->start, .bytes = (in->B + 1) * 4}};
+    if (status == HS_OK)
+        status = hs_st_write(output, out, 2, NULL, 0, err);
+    hs_free(logits);
+    return status;
+}
+
+static hs_status run(const char *path, const char *ids_path, const char *output, hs_error *err)
+{
+    struct stat st;
+    hs_model model = {0};
+    ids in = {0};
+    HS_TRY(hs_tensor_open(err));
+    if (stat(path, &st) == 0 && S_ISDIR(st.st_mode))
+        HS_TRY(hs_import_hf(&model, path, err));
+    else
+        HS_TRY(hs_model_load(&model, path, err));
+    hs_status status = read_ids(&in, ids_path, &model, err);
+    if (status == HS_OK)
+        status = write_logits(&model, &in, output, err);
+    hs_free(in.token);
+    hs_free(in.start);
+    hs_model_free(&model);
+    return status;
+}
+
+int hs_cmd_logits(int argc, const char **argv)
+{
+    char *ids_path = NULL, *output = NULL;
+    int code = 0;
+    const struct poptOption options[] = {
+        {"ids", 0, POPT_ARG_STRING, &ids_path, 0, "token ids, one sequence a line", "FILE"},
+        {"output", 'o', POPT_ARG_STRING, &output, 0, "the file to write", "OUT"},
+        POPT_TABLEEND};
+    hs_args args;
+    if (hs_args_parse(&args, &usage, argc, argv, options, 1, 1, &code)) {
+        hs_error err = {0};
+        if (!ids_path || !output)
+            code = hs_cli_usage_error("logits", "needs --ids FILE and -o OUT");
+        else if (run(args.arg[0], ids_path, output, &err) != HS_OK)
+            code = hs_cli_fail(&err);
+        hs_args_free(&args);
+    }
+    free(ids_path);
+    free(output);
+    return code;
+}

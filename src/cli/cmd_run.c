@@ -1,0 +1,167 @@
+/* cmd_run.c - hopscope run: the whole way from an experiment file to a trained, evaluated model. */
+#include "cli/cli.h"
+#include "hopscope/experiment.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+static const hs_usage usage = {
+    "run", "FILE",
+    "Runs an experiment: graph, augmentation, dataset, training, evaluation. FILE is an experiment file, or a run\n"
+    "directory to go on with. Stopped at any moment, the same command goes on where it was.",
+    "  hopscope run experiments/demo.yaml\n"
+    "  hopscope run experiments/wild-composition.yaml --set graph.path=train.json -o runs/wild\n"
+    "  hopscope run experiments/demo.yaml --seeds 5 --json > result.json\n"
+    "  hopscope run runs/wild --set train.steps=20000"};
+
+typedef struct arguments {
+    const char **set;
+    char *out;
+    int seeds, json, dry_run, quiet;
+} arguments;
+
+static size_t count(const char *const *list)
+{
+    size_t n = 0;
+    while (list && list[n])
+        n++;
+    return n;
+}
+
+static bool is_folder(const char *path)
+{
+    struct stat st;
+    return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
+/* The configuration and the run directory that the arguments mean. */
+static hs_status settle(const char *file, const arguments *a, hs_config *config, char *dir, size_t size, hs_error *err)
+{
+    char yaml[4096];
+    snprintf(yaml, sizeof yaml, "%s", file);
+    if (is_folder(file)) {
+        HS_TRY(hs_path_join(yaml, sizeof yaml, file, "experiment.yaml", err));
+        if (!hs_file_exists(yaml)) {
+            hs_fail(err, HS_ERR_IO, "this is no run directory: experiment.yaml is not there");
+            return hs_error_where(err, "%s", file);
+        }
+    }
+    HS_TRY(hs_config_read(config, yaml, a->set, count(a->set), err));
+    if (!a->out && !is_folder(file))
+        return hs_run_default_dir(dir, size, file, err);
+    const char *given = a->out ? a->out : file;
+    if (strlen(given) >= size)
+        return hs_fail(err, HS_ERR_USAGE, "path of %zu bytes is too long", strlen(given));
+    snprintf(dir, size, "%s", given);
+    return HS_OK;
+}
+
+static bool stopped(hs_status status)
+{
+    return status == HS_STOPPED_INT || status == HS_STOPPED_TERM;
+}
+
+static int finish(hs_status status, const hs_error *err, const char *again)
+{
+    if (status == HS_OK)
+        return 0;
+    if (!stopped(status))
+        return hs_cli_fail(err);
+    fprintf(stderr, "hopscope: stopped, everything is saved; go on with: hopscope run %s\n", again);
+    return hs_status_exit_code(status);
+}
+
+static int run_one(const hs_config *config, const hs_experiment_options *options, const arguments *a)
+{
+    hs_view view;
+    hs_events events = hs_view_events(&view, a->quiet != 0);
+    hs_experiment_result result = {0};
+    hs_error err = {0};
+    hs_status status = hs_experiment_run(config, options, hs_cli_signals(), &events, &result, &err);
+    hs_view_close(&view);
+    hs_str out = {0};
+    if (status == HS_OK || stopped(status)) {
+        if (a->json) {
+            hs_experiment_result_json(&result, options->run_dir, &out);
+            hs_str_add(&out, "\n", 1);
+        } else if (!options->dry_run) {
+            hs_experiment_result_text(&result, &out);
+        }
+    }
+    int printed = hs_cli_print(&out);
+    hs_experiment_result_free(&result);
+    int code = finish(status, &err, options->run_dir);
+    return code ? code : printed;
+}
+
+static int run_seeds(const hs_config *config, const hs_experiment_options *options, const arguments *a, const char *file)
+{
+    hs_experiment_result *results = hs_calloc((size_t)a->seeds, sizeof *results);
+    hs_error err = {0};
+    if (!results) {
+        hs_fail_memory(&err, (size_t)a->seeds * sizeof *results);
+        return hs_cli_fail(&err);
+    }
+    hs_view view;
+    hs_events events = hs_view_events(&view, a->quiet != 0);
+    uint32_t done = 0;
+    hs_status status =
+        hs_experiment_seeds(config, options, (uint32_t)a->seeds, hs_cli_signals(), &events, results, &done, &err);
+    hs_view_close(&view);
+    hs_str out = {0};
+    if (a->json) {
+        hs_experiment_seeds_json(results, done, options->run_dir, &out);
+        hs_str_add(&out, "\n", 1);
+    } else if (!options->dry_run) {
+        hs_experiment_seeds_text(results, done, &out);
+    }
+    int printed = hs_cli_print(&out);
+    for (int i = 0; i < a->seeds; i++)
+        hs_experiment_result_free(&results[i]);
+    hs_free(results);
+    char again[4096];
+    snprintf(again, sizeof again, "%s --seeds %d -o %s", file, a->seeds, options->run_dir);
+    int code = finish(status, &err, again);
+    return code ? code : printed;
+}
+
+int hs_cmd_run(int argc, const char **argv)
+{
+    arguments a = {0};
+    const struct poptOption options[] = {
+        {"set", 's', POPT_ARG_ARGV, &a.set, 0, "change a setting; hopscope config lists all keys", "KEY=VALUE"},
+        {"output", 'o', POPT_ARG_STRING, &a.out, 0, "run directory; default runs/NAME of the file", "DIR"},
+        {"seeds", 0, POPT_ARG_INT, &a.seeds, 0, "run seeds 1 .. N in DIR/seed-1 ..; prints mean and range", "N"},
+        {"json", 0, POPT_ARG_NONE, &a.json, 0, "print the result as one JSON object", NULL},
+        {"dry-run", 'n', POPT_ARG_NONE, &a.dry_run, 0, "build the dataset and say what training costs; write nothing", NULL},
+        {"quiet", 'q', POPT_ARG_NONE, &a.quiet, 0, "warnings only", NULL},
+        POPT_TABLEEND};
+    hs_args args;
+    int code;
+    if (!hs_args_parse(&args, &usage, argc, argv, options, 1, 1, &code))
+        goto done;
+    if (a.seeds < 0 || a.seeds > 1000) {
+        code = hs_cli_usage_error("run", "--seeds is from 1 to 1000");
+    } else {
+        char dir[4096];
+        hs_config *config = hs_alloc(sizeof *config);
+        hs_error err = {0};
+        hs_status status = config ? settle(args.arg[0], &a, config, dir, sizeof dir, &err) : hs_fail_memory(&err, 0);
+        const hs_experiment_options how = {.run_dir = dir, .dry_run = a.dry_run != 0};
+        if (status != HS_OK)
+            code = hs_cli_fail(&err);
+        else if (a.seeds > 0)
+            code = run_seeds(config, &how, &a, args.arg[0]);
+        else
+            code = run_one(config, &how, &a);
+        hs_free(config);
+    }
+    hs_args_free(&args);
+done:
+    for (size_t i = 0; a.set && a.set[i]; i++)
+        free((void *)(uintptr_t)a.set[i]);
+    free(a.set);
+    free(a.out);
+    return code;
+}

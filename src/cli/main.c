@@ -1,0 +1,141 @@
+/* main.c - the program: finds the command, hands over. Also its version, its man page and its completion script, which
+ * come from the same tables. */
+#include "cli/cli.h"
+#include "hopscope/experiment.h"
+#include "hopscope/tensor.h"
+
+#include <signal.h>
+#include <string.h>
+
+#include "commands.h" /* made by the build: HS_HAVE_name is 1 where cmd_name.c is there, else 0 */
+
+typedef struct command {
+    const char *name, *summary;
+    int (*run)(int argc, const char **argv);
+} command;
+
+/* Only commands whose file is in the tree have a row. */
+#define HS_ROW_1(name, summary) {#name, summary, hs_cmd_##name},
+#define HS_ROW_0(name, summary)
+#define HS_PASTE(a, b) a##b
+#define HS_ROW(have) HS_PASTE(HS_ROW_, have)
+#define HS_X(name, summary) HS_ROW(HS_HAVE_##name)(name, summary)
+static const command commands[] = {HS_COMMAND_MAP(HS_X)};
+#undef HS_X
+enum { N_COMMANDS = sizeof commands / sizeof *commands };
+
+static const char about[] = "a laboratory for implicit multi-hop reasoning in small transformers";
+
+static void help(FILE *out)
+{
+    fprintf(out, "usage: hopscope COMMAND [arguments]\n\nhopscope %s: %s.\n\nCommands:\n", HS_VERSION, about);
+    for (size_t i = 0; i < N_COMMANDS; i++)
+        fprintf(out, "  %-10s %s\n", commands[i].name, commands[i].summary);
+    fprintf(out, "\nhopscope COMMAND --help says more; --version [--json], --man and --completion print what they say.\n"
+                 "\nExamples:\n"
+                 "  hopscope run experiments/demo.yaml\n"
+                 "  hopscope config | less\n");
+}
+
+static int version(bool json)
+{
+    hs_error err = {0};
+    hs_str out = {0};
+    const char *machine = hs_tensor_open(&err) == HS_OK ? hs_tensor_description() : "no BLAS found";
+    if (json) {
+        hs_str_addf(&out, "{\"version\": \"%s\", \"compute\": ", HS_VERSION);
+        hs_str_add_json(&out, machine, strlen(machine));
+        hs_str_addf(&out, ", \"commands\": [");
+        for (size_t i = 0; i < N_COMMANDS; i++)
+            hs_str_addf(&out, "%s\"%s\"", i ? ", " : "", commands[i].name);
+        hs_str_addf(&out, "]}\n");
+    } else {
+        hs_str_addf(&out, "hopscope %s\n%s\n", HS_VERSION, machine);
+    }
+    return hs_cli_print(&out);
+}
+
+static int man_page(void)
+{
+    hs_str out = {0};
+    hs_str_addf(&out,
+                ".TH HOPSCOPE 1 \"\" \"hopscope %s\" \"User Commands\"\n"
+                ".SH NAME\nhopscope \\- %s\n"
+                ".SH SYNOPSIS\n.B hopscope\n.I COMMAND\n[\\fIarguments\\fR]\n"
+                ".SH COMMANDS\nEach command says more with \\fB\\-\\-help\\fR.\n",
+                HS_VERSION, about);
+    for (size_t i = 0; i < N_COMMANDS; i++)
+        hs_str_addf(&out, ".TP\n.B %s\n%s\n", commands[i].name, commands[i].summary);
+    hs_str_addf(&out, ".SH SETTINGS\nKeys of an experiment file, and of \\fB\\-\\-set\\fR \\fIKEY\\fR=\\fIVALUE\\fR.\n");
+    hs_config_describe(HS_DESCRIBE_MAN, &out);
+    hs_str_addf(&out,
+                ".SH SIGNALS\nSIGINT and SIGTERM finish the step, save and leave; a second one leaves at once. SIGUSR1 "
+                "saves and goes on.\n"
+                ".SH ENVIRONMENT\n.TP\n.B NO_COLOR\nNo colors when set.\n"
+                ".SH EXIT STATUS\n0 done, 1 failed, 2 wrong usage, 65 bad data, 74 input or output error, 130 and 143 "
+                "stopped by a signal after saving.\n");
+    return hs_cli_print(&out);
+}
+
+/* For bash; zsh reads it after `autoload bashcompinit; bashcompinit`. */
+static int completion(void)
+{
+    hs_str out = {0};
+    size_t n;
+    const hs_config_key *keys = hs_config_keys(&n);
+    hs_str_addf(&out, "# bash completion of hopscope: source <(hopscope --completion)\n"
+                      "_hopscope() {\n"
+                      "  local cur=\"${COMP_WORDS[COMP_CWORD]}\" prev=\"${COMP_WORDS[COMP_CWORD-1]}\"\n"
+                      "  if [ \"$COMP_CWORD\" = 1 ]; then COMPREPLY=($(compgen -W \"");
+    for (size_t i = 0; i < N_COMMANDS; i++)
+        hs_str_addf(&out, "%s ", commands[i].name);
+    hs_str_addf(&out, "--help --version\" -- \"$cur\"))\n"
+                      "  elif [ \"$prev\" = --set ] || [ \"$prev\" = -s ]; then compopt -o nospace\n"
+                      "    COMPREPLY=($(compgen -S = -W \"");
+    for (size_t i = 0; i < n; i++)
+        hs_str_addf(&out, "%s ", keys[i].key);
+    hs_str_addf(&out, "\" -- \"$cur\"))\n"
+                      "  else COMPREPLY=($(compgen -f -- \"$cur\")); fi\n"
+                      "}\ncomplete -F _hopscope hopscope\n");
+    return hs_cli_print(&out);
+}
+
+static int unknown(const char *name)
+{
+    const char *names[N_COMMANDS];
+    for (size_t i = 0; i < N_COMMANDS; i++)
+        names[i] = commands[i].name;
+    hs_error err;
+    hs_fail(&err, HS_ERR_USAGE, name[0] == '-' ? "unknown option" : "unknown command");
+    hs_error_value(&err, name, strlen(name));
+    const char *near = hs_nearest(name, names, N_COMMANDS);
+    if (near)
+        hs_error_hint(&err, "did you mean %s?", near);
+    else
+        hs_error_hint(&err, "hopscope --help lists the commands");
+    return hs_cli_fail(&err);
+}
+
+int main(int argc, char **argv)
+{
+    signal(SIGPIPE, SIG_IGN); /* a closed pipe is an error of the write, said like any other */
+    if (argc < 2) {
+        help(stderr);
+        return 2;
+    }
+    const char *name = argv[1];
+    for (size_t i = 0; i < N_COMMANDS; i++)
+        if (strcmp(name, commands[i].name) == 0)
+            return commands[i].run(argc - 1, (const char **)(void *)(argv + 1));
+    if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0 || strcmp(name, "help") == 0) {
+        help(stdout);
+        return fflush(stdout) == 0 ? 0 : 74;
+    }
+    if (strcmp(name, "--version") == 0 || strcmp(name, "version") == 0)
+        return version(argc > 2 && strcmp(argv[2], "--json") == 0);
+    if (strcmp(name, "--man") == 0)
+        return man_page();
+    if (strcmp(name, "--completion") == 0)
+        return completion();
+    return unknown(name);
+}

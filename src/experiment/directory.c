@@ -1,0 +1,169 @@
+/* directory.c - the run directory: its lock, and a run opened for reading.
+ *
+ * Invariants: the lock is the kernel's (flock), so a killed process leaves none behind; the file stays, since removing it
+ * would let two processes lock two different files of the same name. */
+#include "experiment/internal.h"
+#include "hopscope/tensor.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+/* HS_ERR_IO if the folder holds something and no run: nobody's files are mixed with ours. */
+static hs_status check_ours(const char *dir, hs_error *err)
+{
+    char path[4096];
+    HS_TRY(hs_path_join(path, sizeof path, dir, "experiment.yaml", err));
+    if (hs_file_exists(path))
+        return HS_OK;
+    DIR *d = opendir(dir);
+    if (!d) {
+        hs_fail(err, HS_ERR_IO, "cannot read the folder: %s", strerror(errno));
+        return hs_error_where(err, "%s", dir);
+    }
+    hs_status status = HS_OK;
+    for (struct dirent *e; status == HS_OK && (e = readdir(d));) {
+        const char *name = e->d_name;
+        if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0 || strcmp(name, "lock") == 0 ||
+            strncmp(name, "experiment.yaml.tmp-", 20) == 0)
+            continue;
+        status = hs_fail(err, HS_ERR_IO, "folder holds other files and no run");
+        hs_error_where(err, "%s", dir);
+        hs_error_value(err, name, strlen(name));
+        hs_error_hint(err, "choose another folder with -o");
+    }
+    closedir(d);
+    return status;
+}
+
+hs_status hs_run_lock_take(hs_run_lock *lock, const char *run_dir, hs_error *err)
+{
+    char path[4096];
+    lock->fd = -1;
+    HS_TRY(hs_make_dirs(run_dir, err));
+    HS_TRY(check_ours(run_dir, err));
+    HS_TRY(hs_path_join(path, sizeof path, run_dir, "lock", err));
+    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+    if (fd < 0) {
+        hs_fail(err, HS_ERR_IO, "cannot lock the run: %s", strerror(errno));
+        hs_error_where(err, "%s", path);
+        return hs_error_hint(err, "choose a folder you may write to with -o");
+    }
+    char text[32] = "";
+    if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
+        int code = errno;
+        ssize_t n = read(fd, text, sizeof text - 1);
+        text[n > 0 ? n : 0] = 0;
+        text[strcspn(text, "\n")] = 0;
+        close(fd);
+        if (code != EWOULDBLOCK) {
+            hs_fail(err, HS_ERR_IO, "cannot lock the run: %s", strerror(code));
+            return hs_error_where(err, "%s", path);
+        }
+        hs_fail(err, HS_ERR_IO, "run is in use by process %s", text[0] ? text : "(unknown)");
+        hs_error_where(err, "%s", run_dir);
+        return hs_error_hint(err, "wait for it, or choose another folder with -o");
+    }
+    int len = snprintf(text, sizeof text, "%ld\n", (long)getpid());
+    if (ftruncate(fd, 0) != 0 || write(fd, text, (size_t)len) != len) {
+        /* The number is for messages only: a full disk must not keep anybody from resuming. */
+    }
+    lock->fd = fd;
+    return HS_OK;
+}
+
+void hs_run_lock_release(hs_run_lock *lock)
+{
+    if (lock->fd >= 0)
+        close(lock->fd);
+    lock->fd = -1;
+}
+
+hs_status hs_run_default_dir(char *out, size_t size, const char *yaml_path, hs_error *err)
+{
+    const char *slash = strrchr(yaml_path, '/');
+    const char *base = slash ? slash + 1 : yaml_path;
+    const char *dot = strrchr(base, '.');
+    int len = dot && dot != base ? (int)(dot - base) : (int)strlen(base);
+    int n = snprintf(out, size, "runs/%.*s", len, base);
+    if (len == 0 || n < 0 || (size_t)n >= size) {
+        hs_fail(err, HS_ERR_USAGE, "no run directory can be named after this file");
+        hs_error_value(err, yaml_path, strlen(yaml_path));
+        return hs_error_hint(err, "choose one with -o");
+    }
+    return HS_OK;
+}
+
+/* ---------------------------------------------------------------- a run for reading */
+
+/* Averaged weights are what was evaluated: they take the place of the model's. */
+static hs_status use_ema(hs_run *run, const char *checkpoints, hs_error *err)
+{
+    char name[64], path[4096];
+    snprintf(name, sizeof name, "step-%08" PRIu64 ".state.safetensors", run->step);
+    HS_TRY(hs_path_join(path, sizeof path, checkpoints, name, err));
+    hs_st_file *file;
+    HS_TRY(hs_st_open(&file, path, err));
+    hs_status status = hs_st_read_f32(file, "ema", run->model.param, run->model.n_params, err);
+    hs_st_close(file);
+    return status;
+}
+
+static hs_status open_model(hs_run *run, uint64_t step, hs_error *err)
+{
+    char checkpoints[4096];
+    HS_TRY(hs_path_join(checkpoints, sizeof checkpoints, run->dir, "checkpoints", err));
+    if (step == HS_LATEST) {
+        bool found;
+        HS_TRY(hs_checkpoint_latest(checkpoints, &step, &found, err));
+        if (!found) {
+            hs_fail(err, HS_ERR_DATA, "run has no whole checkpoint yet");
+            hs_error_where(err, "%s", run->dir);
+            return hs_error_hint(err, "train it first: hopscope run %s", run->dir);
+        }
+    }
+    hs_model_config config;
+    hs_experiment_model_config(&run->config, &run->data, &config);
+    HS_TRY(hs_model_create(&run->model, &config, run->config.train.seed, err));
+    HS_TRY(hs_checkpoint_load(checkpoints, step, &run->model, NULL, &run->seconds, err));
+    run->step = step;
+    return run->config.train.ema > 0 ? use_ema(run, checkpoints, err) : HS_OK;
+}
+
+hs_status hs_run_open(hs_run *out, const char *run_dir, uint64_t step, hs_error *err)
+{
+    char path[4096];
+    if (strlen(run_dir) >= sizeof out->dir)
+        return hs_fail(err, HS_ERR_USAGE, "path of %zu bytes is too long", strlen(run_dir));
+    snprintf(out->dir, sizeof out->dir, "%s", run_dir);
+    HS_TRY(hs_path_join(path, sizeof path, run_dir, "experiment.yaml", err));
+    if (!hs_file_exists(path)) {
+        hs_fail(err, HS_ERR_IO, "this is no run directory: experiment.yaml is not there");
+        hs_error_where(err, "%s", run_dir);
+        return hs_error_hint(err, "a run directory is made by hopscope run FILE, under runs/");
+    }
+    hs_status status = hs_tensor_open(err);
+    if (status == HS_OK)
+        status = hs_config_read(&out->config, path, NULL, 0, err);
+    if (status == HS_OK)
+        status = hs_path_join(path, sizeof path, run_dir, "dataset", err);
+    if (status == HS_OK)
+        status = hs_dataset_read(&out->data, path, err);
+    if (status == HS_OK)
+        status = open_model(out, step, err);
+    if (status != HS_OK)
+        hs_run_close(out);
+    return status;
+}
+
+void hs_run_close(hs_run *run)
+{
+    hs_model_free(&run->model);
+    hs_dataset_free(&run->data);
+    memset(run, 0, sizeof *run);
+}

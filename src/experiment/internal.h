@@ -1,0 +1,16 @@
+/* internal.h - shared between the files of the experiment layer. */
+#ifndef HOPSCOPE_EXPERIMENT_INTERNAL_H
+#define HOPSCOPE_EXPERIMENT_INTERNAL_H
+
+#include "hopscope/experiment.h"
+
+/* hs_config_set with the row at hand. */
+hs_status hs_config_set_key(hs_config *config, const hs_config_key *key, const char *value, hs_error *err);
+/* HS_ERR_USAGE that names the nearest key. */
+hs_status hs_config_unknown_key(const char *key, hs_error *err);
+/* Shortest text that reads back to the same float (single) or double. */
+void hs_number_text(double value, bool single, char out[32]);
+/* Accuracy of a split in report.paper_values, or NaN. */
+double hs_paper_value(const hs_config *config, const char *split);
+
+#endif

@@ -1,0 +1,310 @@
+/* run.c - one experiment from its configuration to its result.
+ *
+ * Invariant: everything a run needs is in its directory before the first step, in the order lock, experiment.yaml,
+ * dataset/, run.db, checkpoints/; whatever is found there on a later start is used, never made again. */
+#include "experiment/internal.h"
+#include "hopscope/tensor.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* What a run holds while it runs. Zero-initialized, lock.fd = -1; session_free releases what is there. */
+typedef struct session {
+    const hs_config *config;
+    const hs_experiment_options *options;
+    hs_signals *signals;
+    const hs_events *events;
+    hs_run_lock lock;
+    hs_pool *pool;
+    hs_dataset data;
+    hs_model model;
+    hs_trainer *trainer;
+    hs_record *record;
+    char yaml[4096], dataset[4096], db[4096], checkpoints[4096];
+    double seconds_before;
+} session;
+
+static void session_free(session *s)
+{
+    hs_record_close(s->record);
+    hs_trainer_free(s->trainer);
+    hs_model_free(&s->model);
+    hs_dataset_free(&s->data);
+    hs_pool_free(s->pool);
+    hs_run_lock_release(&s->lock);
+}
+
+static hs_status make_paths(session *s, hs_error *err)
+{
+    const char *dir = s->options->run_dir;
+    HS_TRY(hs_path_join(s->yaml, sizeof s->yaml, dir, "experiment.yaml", err));
+    HS_TRY(hs_path_join(s->dataset, sizeof s->dataset, dir, "dataset", err));
+    HS_TRY(hs_path_join(s->db, sizeof s->db, dir, "run.db", err));
+    return hs_path_join(s->checkpoints, sizeof s->checkpoints, dir, "checkpoints", err);
+}
+
+/* ---------------------------------------------------------------- configuration */
+
+static hs_status fail_differs(session *s, const hs_config *old, const hs_config_key *key, hs_error *err)
+{
+    hs_str was = {0}, is = {0};
+    hs_config_get(old, key, &was);
+    hs_config_get(s->config, key, &is);
+    hs_fail(err, HS_ERR_DATA, "this folder holds a run with %s = %.80s, not %.80s", key->key, was.s ? was.s : "\"\"",
+            is.s ? is.s : "\"\"");
+    hs_error_where(err, "%s", s->options->run_dir);
+    hs_error_hint(err, "choose another folder with -o, or go on with the run as it is: hopscope run %s",
+                  s->options->run_dir);
+    hs_str_free(&was);
+    hs_str_free(&is);
+    return HS_ERR_DATA;
+}
+
+static hs_status check_same_experiment(session *s, const hs_config *old, hs_error *err)
+{
+    const hs_config_key *key = hs_config_diff(old, s->config, true);
+    if (!key && s->config->train.schedule != HS_SCHEDULE_CONSTANT && old->train.steps != s->config->train.steps)
+        key = hs_config_key_find("train.steps"); /* the rate of earlier steps would have been another */
+    return key ? fail_differs(s, old, key, err) : HS_OK;
+}
+
+static hs_status write_config(session *s, hs_error *err)
+{
+    hs_str text = {0};
+    hs_config_write(s->config, &text);
+    hs_status status = text.failed ? hs_fail_memory(err, text.len) : hs_file_write(s->yaml, text.s, text.len, err);
+    hs_str_free(&text);
+    return status;
+}
+
+/* A run is started once its dataset is there: then its configuration is compared with ours, and rewritten where a key that
+ * may differ does. *started says which. */
+static hs_status compare_config(session *s, bool *started, hs_error *err)
+{
+    *started = hs_file_exists(s->yaml) && hs_file_exists(s->dataset);
+    if (!*started)
+        return HS_OK;
+    hs_config *old = hs_alloc(sizeof *old);
+    if (!old)
+        return hs_fail_memory(err, sizeof *old);
+    hs_status status = hs_config_read(old, s->yaml, NULL, 0, err);
+    if (status == HS_OK)
+        status = check_same_experiment(s, old, err);
+    bool rewrite = status == HS_OK && hs_config_diff(old, s->config, false) != NULL;
+    hs_free(old);
+    return rewrite ? write_config(s, err) : status;
+}
+
+/* ---------------------------------------------------------------- dataset, model, cost */
+
+/* Nothing is written before the dataset stands: a phi out of reach leaves the folder free for the next try. */
+static hs_status settle(session *s, hs_error *err)
+{
+    bool started = false;
+    if (!s->options->dry_run)
+        HS_TRY(compare_config(s, &started, err));
+    if (started)
+        return hs_dataset_read(&s->data, s->dataset, err);
+    HS_TRY(hs_experiment_dataset(s->config, s->pool, &s->data, s->events, err));
+    if (s->options->dry_run)
+        return HS_OK;
+    HS_TRY(write_config(s, err));
+    return hs_dataset_write(&s->data, s->dataset, err);
+}
+
+static hs_status make_model(session *s, hs_error *err)
+{
+    hs_model_config config;
+    hs_experiment_model_config(s->config, &s->data, &config);
+    HS_TRY(hs_model_create(&s->model, &config, s->config->train.seed, err));
+    return hs_trainer_create(&s->trainer, &s->model, &s->data, &s->config->train, s->pool, err);
+}
+
+/* Time real steps for about a third of a second, then start over from the seed: the estimate changes no bit. */
+static hs_status estimate(session *s, hs_run_cost *cost, hs_error *err)
+{
+    if (s->options->no_estimate || s->config->train.steps == 0)
+        return HS_OK;
+    hs_step_stats stats;
+    double started = hs_now();
+    if (hs_trainer_step(s->trainer, &stats, NULL) == HS_OK) {
+        double first = hs_now() - started;
+        cost->seconds_per_1000 = first * 1000;
+        started = hs_now();
+        int n = 0;
+        while (first < 1 && hs_now() - started < 0.3 && hs_trainer_step(s->trainer, &stats, NULL) == HS_OK)
+            n++;
+        if (n > 0)
+            cost->seconds_per_1000 = (hs_now() - started) * 1000 / n;
+    }
+    hs_trainer_free(s->trainer);
+    s->trainer = NULL;
+    hs_model_free(&s->model);
+    s->model = (hs_model){0};
+    return make_model(s, err);
+}
+
+static hs_status measure_cost(session *s, hs_run_cost *cost, hs_error *err)
+{
+    *cost = (hs_run_cost){.weights = s->model.n_weights,
+                          .training_items = s->data.audit.training_items,
+                          .vocab = s->data.vocab.n,
+                          .step_flop = hs_trainer_step_flop(s->trainer),
+                          .memory = hs_trainer_memory(s->trainer)};
+    HS_TRY(estimate(s, cost, err));
+    if (s->events && s->events->fn) {
+        const hs_event event = {.kind = HS_EVENT_INFO, .stage = "cost", .data = cost};
+        s->events->fn(s->events->user, &event);
+    }
+    return HS_OK;
+}
+
+/* ---------------------------------------------------------------- record and resume */
+
+static hs_status open_record(session *s, hs_error *err)
+{
+    HS_TRY(hs_record_open(&s->record, s->db, err));
+    char text[32];
+    snprintf(text, sizeof text, "%" PRIu64, (uint64_t)s->model.n_weights);
+    HS_TRY(hs_record_info(s->record, "version", HS_VERSION, err));
+    HS_TRY(hs_record_info(s->record, "task", s->data.task, err));
+    HS_TRY(hs_record_info(s->record, "title", s->config->report.title, err));
+    HS_TRY(hs_record_info(s->record, "weights", text, err));
+    HS_TRY(hs_record_info(s->record, "machine", hs_tensor_description(), err));
+    return hs_record_commit(s->record, err);
+}
+
+static hs_status resume(session *s, hs_experiment_result *result, hs_error *err)
+{
+    uint64_t step = 0;
+    bool found = false;
+    HS_TRY(hs_checkpoint_latest(s->checkpoints, &step, &found, err));
+    if (found) {
+        HS_TRY(hs_checkpoint_load(s->checkpoints, step, &s->model, s->trainer, &s->seconds_before, err));
+        result->resumed = true;
+        result->resumed_step = step;
+        hs_event_send(s->events, HS_EVENT_INFO, "train", "goes on from step %" PRIu64, step);
+    }
+    HS_TRY(hs_record_rewind(s->record, step, err));
+    if (found)
+        HS_TRY(hs_record_event(s->record, step, "resumed", HS_VERSION, err));
+    return hs_record_commit(s->record, err);
+}
+
+/* ---------------------------------------------------------------- result */
+
+static hs_status make_splits(session *s, hs_experiment_result *result, hs_error *err)
+{
+    const uint32_t n = s->data.n_splits;
+    result->split = hs_calloc(n ? n : 1, sizeof *result->split);
+    if (!result->split)
+        return hs_fail_memory(err, n * sizeof *result->split);
+    result->n_splits = n;
+    for (uint32_t i = 0; i < n; i++) {
+        hs_split_result *r = &result->split[i];
+        const hs_split *split = &s->data.splits[i];
+        snprintf(r->eval.split, sizeof r->eval.split, "%s", split->name);
+        r->eval.n = split->n;
+        r->eval.accuracy = r->eval.loss = (double)NAN;
+        r->role = split->role;
+        r->kind = split->kind;
+        r->paper = hs_paper_value(s->config, split->name);
+        r->has_baselines = split->role == HS_SPLIT_TEST && s->data.audit.split != NULL;
+        if (r->has_baselines)
+            r->baselines = s->data.audit.split[i].baselines;
+    }
+    result->phi = s->data.audit.phi;
+    result->facts = s->data.n_facts;
+    for (uint64_t i = 0; s->data.fact_flags && i < s->data.n_facts; i++)
+        result->synthetic_facts += (s->data.fact_flags[i] & HS_FACT_SYNTHETIC) != 0;
+    return HS_OK;
+}
+
+/* The last recorded evaluation of each split: all there is after a stop by a signal. */
+static hs_status last_evaluations(session *s, hs_experiment_result *result, hs_error *err)
+{
+    hs_eval_row *rows;
+    size_t n;
+    HS_TRY(hs_record_evals(s->record, &rows, &n, err));
+    for (size_t i = 0; i < n; i++)
+        for (uint32_t k = 0; k < result->n_splits; k++)
+            if (strcmp(rows[i].eval.split, result->split[k].eval.split) == 0)
+                result->split[k].eval = rows[i].eval;
+    hs_free(rows);
+    return HS_OK;
+}
+
+/* Test splits whole; training splits as sampled as during training, since they can be large. */
+static hs_status final_evaluations(session *s, hs_experiment_result *result, hs_error *err)
+{
+    for (uint32_t i = 0; i < s->data.n_splits; i++) {
+        const hs_split *split = &s->data.splits[i];
+        uint32_t max = split->role == HS_SPLIT_TEST ? 0 : s->config->train.eval_max;
+        HS_TRY(hs_evaluate(&s->model, hs_trainer_eval_param(s->trainer), &s->data, split, max, s->pool,
+                           &result->split[i].eval, err));
+    }
+    return HS_OK;
+}
+
+void hs_experiment_result_free(hs_experiment_result *result)
+{
+    hs_free(result->split);
+    memset(result, 0, sizeof *result);
+}
+
+/* ---------------------------------------------------------------- the whole way */
+
+static hs_status train(session *s, hs_experiment_result *result, hs_error *err)
+{
+    if (s->signals && s->signals->stop) { /* came while the dataset was built: nothing to save */
+        result->train.reason = HS_STOP_SIGNAL;
+        return s->signals->stop == SIGINT ? HS_STOPPED_INT : HS_STOPPED_TERM;
+    }
+    hs_status status = hs_train(s->trainer, s->record, s->checkpoints, s->seconds_before, s->signals, s->events,
+                                &result->train, err);
+    if (status == HS_OK)
+        return final_evaluations(s, result, err);
+    hs_error ignored;
+    if (status == HS_STOPPED_INT || status == HS_STOPPED_TERM)
+        (void)last_evaluations(s, result, &ignored);
+    return status;
+}
+
+static hs_status run(session *s, hs_experiment_result *result, hs_error *err)
+{
+    HS_TRY(hs_config_check(s->config, err));
+    HS_TRY(hs_tensor_open(err));
+    HS_TRY(make_paths(s, err));
+    if (!s->options->dry_run)
+        HS_TRY(hs_run_lock_take(&s->lock, s->options->run_dir, err));
+    s->pool = hs_pool_create(s->config->train.threads);
+    if (!s->pool)
+        return hs_fail(err, HS_ERR_MEMORY, "worker threads cannot be started");
+    HS_TRY(settle(s, err));
+    HS_TRY(make_splits(s, result, err));
+    HS_TRY(make_model(s, err));
+    HS_TRY(measure_cost(s, &result->cost, err));
+    if (s->options->dry_run)
+        return HS_OK;
+    HS_TRY(open_record(s, err));
+    HS_TRY(resume(s, result, err));
+    return train(s, result, err);
+}
+
+hs_status hs_experiment_run(const hs_config *config, const hs_experiment_options *options, hs_signals *signals,
+                            const hs_events *events, hs_experiment_result *result, hs_error *err)
+{
+    session *s = hs_calloc(1, sizeof *s);
+    if (!s)
+        return hs_fail_memory(err, sizeof *s);
+    *s = (session){.config = config, .options = options, .signals = signals, .events = events, .lock = {.fd = -1}};
+    hs_status status = run(s, result, err);
+    session_free(s);
+    hs_free(s);
+    if (status != HS_OK && status != HS_STOPPED_INT && status != HS_STOPPED_TERM)
+        hs_experiment_result_free(result);
+    return status;
+}

@@ -1,0 +1,1 @@
+target_link_libraries(hs_report PRIVATE PkgConfig::JANSSON)
