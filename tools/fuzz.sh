@@ -12,8 +12,9 @@ for program in build/fuzz/tests/fuzz_*; do
     name=$(basename "$program")
     seeds="tests/fuzz/corpus/$name"
     [ -d "$seeds" ] || seeds="tests/fuzz/corpus/${name#fuzz_}"
-    work="build/fuzz/corpus/$name"
-    mkdir -p "$work" "$seeds"
+    [ -d "$seeds" ] || { echo "fuzz: $name has no corpus in tests/fuzz/corpus" >&2; exit 1; }
+    work="build/fuzz/corpus/$name" # what is found goes here, not into the tree
+    mkdir -p "$work"
     if ! "$program" -max_total_time="$seconds" -timeout=20 -rss_limit_mb=2048 -verbosity=0 -print_final_stats=1 \
         -artifact_prefix="build/fuzz/$name-" "$work" "$seeds" >"build/fuzz/$name.log" 2>&1; then
         cat "build/fuzz/$name.log" >&2

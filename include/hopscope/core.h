@@ -56,8 +56,8 @@ const char *hs_status_sentence(hs_status status);
 
 /* Fill `err` (may be NULL): status and a formatted `what`; the other fields are emptied. Returns `status`. */
 hs_status hs_fail(hs_error *err, hs_status status, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
-/* Add detail to an error just filled. `err` may be NULL. Each returns err->status (or HS_ERR_FAILED for NULL),
- * so that `return hs_error_hint(err, ...)` is never HS_OK by accident. hs_error_value escapes control characters. */
+/* Add detail to an error just filled. `err` may be NULL. Each returns the status of that error, so
+ * that `return hs_error_hint(err, ...)` is never HS_OK by accident. hs_error_value escapes control characters. */
 hs_status hs_error_where(hs_error *err, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 hs_status hs_error_value(hs_error *err, const char *value, size_t len);
 hs_status hs_error_hint(hs_error *err, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
@@ -204,6 +204,8 @@ void hs_io_fail_after(uint64_t n);
 
 /* Seconds of a monotonic clock. */
 double hs_now(void);
+/* CPU seconds of this process so far, all threads together. */
+double hs_cpu_now(void);
 
 /* ---------------------------------------------------------------- events */
 

@@ -43,21 +43,21 @@ typedef struct hs_split {
     char name[48]; /* "id_atomic", "train_inferred", "test_ii", "test_oo" ... */
     hs_split_role role;
     hs_split_kind kind;
-    uint32_t hops;        /* relations in the prompt of a query; 1 for a fact, 0 for a comparison */
+    uint32_t hops; /* relations in the prompt of a query; 1 for a fact, 0 for a comparison */
     uint64_t n;
-    uint32_t width;       /* tokens of an item: prompt and answer */
-    uint32_t prompt;      /* of them, tokens of the prompt; the rest is scored */
-    uint32_t answer;      /* column of the first answer token: `prompt`, or prompt + 1 after "<a>" */
-    uint32_t answers;     /* answer tokens: 1, or 2 for two-token entities */
-    uint32_t bridges;     /* tokens of intermediate entities of an item: hops - 1 (twice that: two-token entities) */
-    uint32_t *tokens;     /* (n, width) */
-    uint32_t *bridge;     /* (n, bridges) token ids, or NULL */
-    uint8_t *synthetic;   /* (n) 1 where a synthetic fact is among the hops; NULL = none is */
+    uint32_t width;     /* tokens of an item: prompt and answer */
+    uint32_t prompt;    /* of them, tokens of the prompt; the rest is scored */
+    uint32_t answer;    /* column of the first answer token: `prompt`, or prompt + 1 after "<a>" */
+    uint32_t answers;   /* answer tokens: 1, or 2 for two-token entities */
+    uint32_t bridges;   /* tokens of intermediate entities of an item: hops - 1 (twice that: two-token entities) */
+    uint32_t *tokens;   /* (n, width) */
+    uint32_t *bridge;   /* (n, bridges) token ids, or NULL */
+    uint8_t *synthetic; /* (n) 1 where a synthetic fact is among the hops; NULL = none is */
     /* Every right answer of item i, where there are several (policy `any`): token ids
      * also[also_start[i]..also_start[i+1]], besides tokens[i][answer]. NULL when each item has one. */
     uint64_t *also_start;
     uint32_t *also;
-    uint64_t hash;        /* XXH3 of the content (hs_split_hash) */
+    uint64_t hash; /* XXH3 of the content (hs_split_hash) */
 } hs_split;
 
 /* ---------------------------------------------------------------- audit */
@@ -76,60 +76,60 @@ typedef struct hs_baselines {
 
 typedef struct hs_audit_split {
     uint64_t n;
-    uint64_t in_training;        /* proof: must be 0 for a test split (comparison: in either order) */
-    uint64_t repeated;           /* proof: must be 0, items that occur twice in this test split */
-    uint64_t wrong_answers;      /* proof: must be 0, answers or bridges that do not follow from the facts */
-    uint64_t wrong_class;        /* proof: must be 0, items whose hops are not ID/OOD as the split's name says */
-    uint64_t hops_not_covered;   /* items with an ID hop that no training query uses (0 in test_ii when enforced) */
-    uint64_t synthetic;          /* items over synthetic facts; must be 0 in a test split when test_real_only is on */
+    uint64_t in_training;      /* proof: must be 0 for a test split (comparison: in either order) */
+    uint64_t repeated;         /* proof: must be 0, items that occur twice in this test split */
+    uint64_t wrong_answers;    /* proof: must be 0, answers or bridges that do not follow from the facts */
+    uint64_t wrong_class;      /* proof: must be 0, items whose hops are not ID/OOD as the split's name says */
+    uint64_t hops_not_covered; /* items with an ID hop that no training query uses (0 in test_ii when enforced) */
+    uint64_t synthetic;        /* items over synthetic facts; must be 0 in a test split when test_real_only is on */
     hs_baselines baselines;
 } hs_audit_split;
 
 typedef struct hs_audit {
-    double phi;                  /* training queries per atomic fact */
-    double phi_id;               /* training queries per ID atomic fact (paper C) */
+    double phi;    /* training queries per atomic fact */
+    double phi_id; /* training queries per ID atomic fact (paper C) */
     uint64_t training_items, training_queries;
-    uint64_t ood_hops_in_training; /* proof: must be 0; hops of the splits of B.2 (train_aug_*) and C.3 (train_cross) are
-                                      counted in ood_hops_on_purpose */
+    uint64_t ood_hops_in_training; /* proof: must be 0; hops of the splits of B.2 (train_aug_*) and C.3 (train_cross)
+                                      are counted in ood_hops_on_purpose */
     uint64_t ood_hops_on_purpose;
-    hs_audit_split *split;       /* (n_splits) */
+    hs_audit_split *split; /* (n_splits) */
     bool passed;
-    char failure[256];           /* the first failed proof, or "" */
+    char failure[256]; /* the first failed proof, or "" */
 } hs_audit;
 
 /* ---------------------------------------------------------------- configuration */
 
 /* Flat, one key `data.NAME` a field. Ranges are checked by hs_data_config_check. */
 typedef struct hs_data_config {
-    char task[32];         /* a name of hs_task_list: "composition", "comparison", "complex" */
+    char task[32]; /* a name of hs_task_list: "composition", "comparison", "complex" */
     uint64_t seed;
     /* generated graphs (spec C.1, C.2) */
-    uint32_t entities;     /* 2 .. 10,000,000 */
-    uint32_t relations;    /* 1 .. 1,000,000 */
-    uint32_t out_degree;   /* 1 .. relations */
-    uint32_t hops;         /* 2 .. 4 relations in a query */
-    uint32_t attributes;   /* comparison: 1 .. 10,000 attributes of the generated table */
-    uint32_t values;       /* comparison: 2 .. 10,000 values */
-    char attribute_list[512]; /* comparison from a graph: relation names separated by commas; ":same" after a name asks only
-                                 same/different, ":order" asks for earlier/later. Without: ordered if the tails are ISO
-                                 dates or numbers */
+    uint32_t entities;        /* 2 .. 10,000,000 */
+    uint32_t relations;       /* 1 .. 1,000,000 */
+    uint32_t out_degree;      /* 1 .. relations */
+    uint32_t hops;            /* 2 .. 4 relations in a query */
+    uint32_t attributes;      /* comparison: 1 .. 10,000 attributes of the generated table */
+    uint32_t values;          /* comparison: 2 .. 10,000 values */
+    char attribute_list[512]; /* comparison from a graph: relation names separated by commas; ":same" after a name asks
+                                 only same/different, ":order" asks for earlier/later. Without: ordered if the tails are
+                                 ISO dates or numbers */
     /* splits */
-    double ood_fraction;   /* 0 .. 0.95 of the atomic facts (composition) or of the entities (comparison) */
-    char ood_pick[8];      /* "fact": OOD facts uniformly (published); "path": along whole queries, so that a sparse graph
-                              has an OO test; "auto": fact for generated graphs, path for given ones */
-    double holdout;        /* 0 .. 0.95: probability that an ID query is held out for test_ii / test_id */
-    double phi;            /* 0 .. 1000 training queries per ID atomic fact; 0 = all */
-    uint32_t test_max;     /* items kept per test split; 0 = all */
-    bool cover;            /* enforce: each hop of an II test query is used by some training query. A query that would break
-                              this goes back to training when phi = 0, and is dropped otherwise */
-    bool end_token;        /* score "</a>" after the answer (the published form) */
-    char tails[16];        /* "functional" (drop facts whose head and relation have several tails) or "any" */
-    bool test_real_only;   /* test queries, and OOD facts, only over real facts (matters with an augmented graph) */
-    char balance[8];       /* comparison labels: "none", "labels" (as many same as different, as many earlier as later) or
-                              "auto": none for generated tables (published), labels for graphs */
+    double ood_fraction; /* 0 .. 0.95 of the atomic facts (composition) or of the entities (comparison) */
+    char ood_pick[8];    /* "fact": OOD facts uniformly (published); "path": along whole queries, so that a sparse graph
+                            has an OO test; "auto": fact for generated graphs, path for given ones */
+    double holdout;      /* 0 .. 0.95: probability that an ID query is held out for test_ii / test_id */
+    double phi;          /* 0 .. 1000 training queries per ID atomic fact; 0 = all */
+    uint32_t test_max;   /* items kept per test split; 0 = all */
+    bool cover;     /* enforce: each hop of an II test query is used by some training query. A query that would break
+                       this goes back to training when phi = 0, and is dropped otherwise */
+    bool end_token; /* score "</a>" after the answer (the published form) */
+    char tails[16]; /* "functional" (drop facts whose head and relation have several tails) or "any" */
+    bool test_real_only; /* test queries, and OOD facts, only over real facts (matters with an augmented graph) */
+    char balance[8];     /* comparison labels: "none", "labels" (as many same as different, as many earlier as later) or
+                            "auto": none for generated tables (published), labels for graphs */
     /* variants of papers C and D */
-    uint32_t token_multiplicity; /* two-token entities (C.7), each name token shared by this many entities; 0 = one token */
-    char variant[32];      /* "base", "second_hop_restricted", "without_id_facts", "held_out_id", "only_queries" */
+    uint32_t token_multiplicity; /* two-token entities (C.7): entities that share a name token; 0 = one token */
+    char variant[32];        /* "base", "second_hop_restricted", "without_id_facts", "held_out_id", "only_queries" */
     double variant_fraction; /* 0 .. 0.95 of the ID facts that are restricted or held out */
     double trained_fraction; /* complex: 0 .. 1 of the ID-ID and of the ID-OOD comparisons are trained (0.03) */
     uint32_t hard_per_label; /* complex: queries a label in test_hard */
@@ -141,8 +141,8 @@ typedef struct hs_data_config {
     bool avoid_test_bridges; /* no hop-1 injection through a bridge of test_oo while hop-2 injection is off */
     /* published quirks, all off by default */
     bool quirk_valid_is_ood; /* published export: valid.json is the OOD test (else the ID test) */
-    bool quirk_dead_vocab;   /* 50,257 tokens that never occur, padded to a multiple of 8, as the GPT-2 tokenizer gives */
-    bool quirk_float_phi;    /* phi is ignored and the whole pool is trained (the released code of paper D) */
+    bool quirk_dead_vocab; /* 50,257 tokens that never occur, padded to a multiple of 8, as the GPT-2 tokenizer gives */
+    bool quirk_float_phi;  /* phi is ignored and the whole pool is trained (the released code of paper D) */
 } hs_data_config;
 /* The published setting of "composition" (spec C.1 at phi 18). */
 void hs_data_config_default(hs_data_config *config);
@@ -156,20 +156,20 @@ hs_status hs_data_config_check(const hs_data_config *config, hs_error *err);
 typedef struct hs_dataset {
     char task[32];
     uint64_t seed;
-    hs_data_config config;       /* what it was made with */
-    hs_names vocab;              /* token id -> name; entities, relations, [values,] then special tokens, then labels */
+    hs_data_config config; /* what it was made with */
+    hs_names vocab;        /* token id -> name; entities, relations, [values,] then special tokens, then labels */
     uint32_t n_entities, n_relations; /* tokens [0, n_entities) are entities, then n_relations relations */
-    uint32_t tokens_per_entity;  /* 1, or 2: then n_entities / 2 first-name tokens are followed by as many last names */
+    uint32_t tokens_per_entity; /* 1, or 2: then n_entities / 2 first-name tokens are followed by as many last names */
     uint32_t n_splits, cap_splits;
     hs_split *splits;
     uint32_t max_width;
-    /* For interpretation: the atomic facts, sorted by (head, relation, tail). The relation is a token id, and so are head
-     * and tail when tokens_per_entity is 1; else they are entity numbers (hs_dataset_entity_tokens). */
+    /* For interpretation: the atomic facts, sorted by (head, relation, tail). The relation is a token id, and so are
+     * head and tail when tokens_per_entity is 1; else they are entity numbers (hs_dataset_entity_tokens). */
     uint64_t n_facts;
     hs_fact *facts;
-    uint8_t *fact_flags;         /* HS_FACT_SYNTHETIC, HS_FACT_OOD */
+    uint8_t *fact_flags; /* HS_FACT_SYNTHETIC, HS_FACT_OOD */
     hs_audit audit;
-    char *card;                  /* JSON text: dataset.json */
+    char *card; /* JSON text: dataset.json */
 } hs_dataset;
 enum { HS_FACT_OOD = 2 };
 
@@ -178,13 +178,14 @@ typedef struct hs_task {
     const char *name;
     const char *help;
     bool needs_graph, takes_graph;
-    hs_status (*build)(const hs_data_config *config, const hs_graph *graph, hs_pool *pool, hs_dataset *out, hs_error *err);
+    hs_status (*build)(const hs_data_config *config, const hs_graph *graph, hs_pool *pool, hs_dataset *out,
+                       hs_error *err);
 } hs_task;
 const hs_task *hs_task_find(const char *name); /* NULL if there is none */
 const hs_task *hs_task_list(size_t *n);
 
-/* Build, audit, and fail (HS_ERR_DATA) if a proof does not hold. `out` is zero-initialized by the caller, and empty again
- * after a failure. `pool` and `events` may be NULL. */
+/* Build, audit, and fail (HS_ERR_DATA) if a proof does not hold. `out` is zero-initialized by the caller, and empty
+ * again after a failure. `pool` and `events` may be NULL. */
 hs_status hs_dataset_build(hs_dataset *out, const hs_data_config *config, const hs_graph *graph, hs_pool *pool,
                            const hs_events *events, hs_error *err);
 void hs_dataset_free(hs_dataset *data);
@@ -205,8 +206,8 @@ void hs_dataset_facts_of(const hs_dataset *data, uint32_t head, uint32_t relatio
 
 /* ---------------------------------------------------------------- files */
 
-/* The folder of docs/design.md: dataset.json, vocab.json, facts.packed and one NAME.split a split. Appears whole or not at
- * all; HS_ERR_DATA if a proof of the audit fails, HS_ERR_IO if `dir` exists and is not an empty folder. */
+/* The folder of docs/design.md: dataset.json, vocab.json, facts.packed and one NAME.split a split. Appears whole or not
+ * at all; HS_ERR_DATA if a proof of the audit fails, HS_ERR_IO if `dir` exists and is not an empty folder. */
 hs_status hs_dataset_write(const hs_dataset *data, const char *dir, hs_error *err);
 /* `out` is zero-initialized. Every count, token and checksum is checked; the audit is not repeated. */
 hs_status hs_dataset_read(hs_dataset *out, const char *dir, hs_error *err);
@@ -214,15 +215,18 @@ hs_status hs_dataset_read(hs_dataset *out, const char *dir, hs_error *err);
 /* One packed split in memory; the form of the file NAME.split (docs/data.md). Encode appends to `out`. Decode checks
  * everything, tokens against `vocab_size`; *used is the number of bytes read. */
 hs_status hs_split_encode(const hs_split *split, hs_str *out, hs_error *err);
-hs_status hs_split_decode(hs_split *out, const void *bytes, size_t size, uint32_t vocab_size, size_t *used, hs_error *err);
+hs_status hs_split_decode(hs_split *out, const void *bytes, size_t size, uint32_t vocab_size, size_t *used,
+                          hs_error *err);
 void hs_split_free(hs_split *split);
 
-/* The published form: train.json, valid.json, test.json, vocab.json, id_facts.json, ood_facts.json, test_annotated.json,
- * and dataset.json, which the original programs ignore and which brings back the same hashes when read again. */
+/* The published form: train.json, valid.json, test.json, vocab.json, id_facts.json, ood_facts.json,
+ * test_annotated.json, and dataset.json, which the original programs ignore and which brings back the same hashes when
+ * read again. */
 hs_status hs_dataset_write_published(const hs_dataset *data, const char *dir, hs_error *err);
 /* Reads ours and the originals (papers B, C and D). */
 hs_status hs_dataset_read_published(hs_dataset *out, const char *dir, hs_error *err);
-/* The npy set of TRM (B.4): train/ and test/ with all__*.npy, identifiers.json, vocab_map.json, reverse_vocab_map.json. */
+/* The npy set of TRM (B.4): train/ and test/ with all__*.npy, identifiers.json, vocab_map.json, reverse_vocab_map.json.
+ */
 hs_status hs_dataset_write_trm(const hs_dataset *data, const char *dir, hs_error *err);
 /* One JSON object a line: a header, facts, items. Import takes lines without a header too. */
 hs_status hs_dataset_write_jsonl(const hs_dataset *data, const char *path, hs_error *err);
@@ -231,17 +235,18 @@ hs_status hs_dataset_read_jsonl(hs_dataset *out, const char *path, hs_error *err
 /* ---------------------------------------------------------------- new facts (B.3) */
 
 typedef struct hs_new_facts_config {
-    bool paper;            /* false: as the released code does; true: as the paper says */
+    bool paper; /* false: as the released code does; true: as the paper says */
     uint64_t seed;
-    uint32_t new_facts;    /* even: made in chains of two; 2000 */
-    uint32_t keep;         /* code: items kept of the old training set; paper: ID facts kept; 8000 */
-    uint32_t test_max;     /* 3000 */
+    uint32_t new_facts; /* even: made in chains of two; 2000 */
+    uint32_t keep;      /* code: items kept of the old training set; paper: ID facts kept; 8000 */
+    uint32_t test_max;  /* 3000 */
 } hs_new_facts_config;
 void hs_new_facts_config_default(hs_new_facts_config *config);
 /* A finetuning set over `base` (composition, two hops, one token an entity, functional): kept facts and queries and new
  * facts to train, with test_new_new, test_new_old, test_old_new and the old test splits. Audited. Without old test
  * splits whose queries are trained. */
-hs_status hs_dataset_new_facts(const hs_dataset *base, const hs_new_facts_config *config, hs_dataset *out, hs_error *err);
+hs_status hs_dataset_new_facts(const hs_dataset *base, const hs_new_facts_config *config, hs_dataset *out,
+                               hs_error *err);
 
 #ifdef __cplusplus
 }

@@ -25,23 +25,23 @@ extern "C" {
 
 /* Lists are text: elements separated by commas, a comma inside an element written "\,". */
 typedef struct hs_graph_config {
-    char path[1024];       /* a file, "-", "world" (embedded), or "" = the task generates its graph */
+    char path[1024]; /* a file, "-", "world" (embedded), or "" = the task generates its graph */
     char format[16];
     bool raw, skip_derived, literals; /* hs_read_options */
-    char types[256];       /* list; "" = all */
-    char relations[2048];  /* list; "" = all */
-    bool functional, inverses; /* hs_graph_filter */
+    char types[256];                  /* list; "" = all */
+    char relations[2048];             /* list; "" = all */
+    bool functional, inverses;        /* hs_graph_filter */
     uint32_t min_degree, sample_bridges, informative_min_facts;
     double informative_max_majority;
     uint64_t seed;
 } hs_graph_config;
 
 typedef struct hs_augment_config {
-    double phi;            /* 0 = no augmentation */
+    double phi; /* 0 = no augmentation */
     bool per_relation;
-    char relations[2048];  /* list; "" = all that can take part in two hops */
+    char relations[2048]; /* list; "" = all that can take part in two hops */
     bool acyclic, new_entities;
-    uint32_t per_value;    /* hs_augment_comparison_options; 0 = none */
+    uint32_t per_value; /* hs_augment_comparison_options; 0 = none */
     uint64_t max_facts;
     uint64_t seed;
 } hs_augment_config;
@@ -61,22 +61,30 @@ typedef struct hs_config {
 } hs_config;
 
 /* One row of the table from which come the YAML keys, --set, the written-out file, the help and the manual. */
-typedef enum hs_key_type { HS_KEY_BOOL, HS_KEY_U32, HS_KEY_U64, HS_KEY_FLOAT, HS_KEY_DOUBLE, HS_KEY_ENUM, HS_KEY_STRING } hs_key_type;
+typedef enum hs_key_type {
+    HS_KEY_BOOL,
+    HS_KEY_U32,
+    HS_KEY_U64,
+    HS_KEY_FLOAT,
+    HS_KEY_DOUBLE,
+    HS_KEY_ENUM,
+    HS_KEY_STRING
+} hs_key_type;
 enum {
     HS_KEY_LIST = 1,   /* a string that holds a list */
     HS_KEY_RESUME = 2, /* may differ when a run is resumed: changes no bit of the weights at a given step */
     HS_KEY_FIRST = 4   /* applied before all others: chooses the defaults of its section */
 };
 typedef struct hs_config_key {
-    const char *key;  /* "data.out_degree": section, then name */
+    const char *key; /* "data.out_degree": section, then name */
     hs_key_type type;
-    size_t offset, size; /* in hs_config */
-    double min, max;  /* of a number */
+    size_t offset, size;      /* in hs_config */
+    double min, max;          /* of a number */
     const char *const *names; /* allowed values of an enum (in its order) or of a string, NULL-terminated; NULL = any */
     unsigned flags;
     const char *help; /* one line */
 } hs_config_key;
-const hs_config_key *hs_config_keys(size_t *n); /* grouped by section */
+const hs_config_key *hs_config_keys(size_t *n);           /* grouped by section */
 const hs_config_key *hs_config_key_find(const char *key); /* NULL if there is none */
 /* Title of a section ("data" -> "Dataset: task, splits, ..."); NULL if there is none. */
 const char *hs_config_section(const char *section);
@@ -90,8 +98,8 @@ void hs_config_get(const hs_config *config, const hs_config_key *key, hs_str *ou
 /* Ranges and what keys demand of each other; `where` of the error is the key. */
 hs_status hs_config_check(const hs_config *config, hs_error *err);
 
-/* Read YAML (nested sections or dotted keys), then apply `set` ("key=value"), then check. Defaults first. HS_ERR_DATA with
- * "FILE:LINE" for the file, HS_ERR_USAGE for `set`; an unknown key names the nearest. */
+/* Read YAML (nested sections or dotted keys), then apply `set` ("key=value"), then check. Defaults first. HS_ERR_DATA
+ * with "FILE:LINE" for the file, HS_ERR_USAGE for `set`; an unknown key names the nearest. */
 hs_status hs_config_read(hs_config *out, const char *path, const char *const *set, size_t n_set, hs_error *err);
 /* The same from memory; `name` stands for the file in messages. */
 hs_status hs_config_parse(hs_config *out, const char *name, const char *text, size_t size, const char *const *set,
@@ -102,7 +110,12 @@ void hs_config_write(const hs_config *config, hs_str *out);
 const hs_config_key *hs_config_diff(const hs_config *a, const hs_config *b, bool resume);
 
 /* The table for people and programs, appended to `out`. */
-typedef enum hs_describe_format { HS_DESCRIBE_TEXT, HS_DESCRIBE_JSON, HS_DESCRIBE_MAN, HS_DESCRIBE_MARKDOWN } hs_describe_format;
+typedef enum hs_describe_format {
+    HS_DESCRIBE_TEXT,
+    HS_DESCRIBE_JSON,
+    HS_DESCRIBE_MAN,
+    HS_DESCRIBE_MARKDOWN
+} hs_describe_format;
 void hs_config_describe(hs_describe_format format, hs_str *out);
 
 /* The i-th element of a list into `out` (unescaped); false after the last or if it does not fit. */
@@ -110,9 +123,11 @@ bool hs_list_get(const char *list, size_t i, char *out, size_t size);
 
 /* ---------------------------------------------------------------- run directory */
 
-/* Take the run directory (made if absent) for this process; HS_ERR_IO if another process has it (names its pid), or if it
- * holds other files and no run. */
-typedef struct hs_run_lock { int fd; } hs_run_lock;
+/* Take the run directory (made if absent) for this process; HS_ERR_IO if another process has it (names its pid), or if
+ * it holds other files and no run. */
+typedef struct hs_run_lock {
+    int fd;
+} hs_run_lock;
 hs_status hs_run_lock_take(hs_run_lock *lock, const char *run_dir, hs_error *err);
 void hs_run_lock_release(hs_run_lock *lock);
 
@@ -122,8 +137,8 @@ typedef struct hs_run {
     hs_config config;
     hs_dataset data;
     hs_model model;
-    uint64_t step;    /* of the weights in `model` */
-    double seconds;   /* of training until then */
+    uint64_t step;  /* of the weights in `model` */
+    double seconds; /* of training until then */
 } hs_run;
 #define HS_LATEST UINT64_MAX
 hs_status hs_run_open(hs_run *out, const char *run_dir, uint64_t step, hs_error *err);
@@ -132,8 +147,8 @@ void hs_run_close(hs_run *run);
 /* Train a stretch of a run again and compare the weights with the recorded hash chain: from checkpoint `from` (0 = the
  * initial weights), at most `steps` steps. HS_ERR_DATA if no hash was recorded in that stretch. Writes nothing. */
 typedef struct hs_verify_result {
-    uint64_t from, to;  /* steps replayed; `to` is the first that differs, when one does */
-    uint32_t compared;  /* recorded hashes met on the way */
+    uint64_t from, to; /* steps replayed; `to` is the first that differs, when one does */
+    uint32_t compared; /* recorded hashes met on the way */
     bool same;
     uint64_t recorded, replayed; /* at `to` */
 } hs_verify_result;
@@ -181,19 +196,21 @@ typedef struct hs_experiment_result {
     bool resumed;
     uint64_t resumed_step;
     hs_run_cost cost;
-    double phi;             /* training queries per atomic fact */
+    double phi; /* training queries per atomic fact */
     uint64_t facts, synthetic_facts;
     hs_train_result train;
     uint32_t n_splits;
     hs_split_result *split; /* (n_splits) final accuracies, in the dataset's order */
 } hs_experiment_result;
 
-/* Everything: lock, graph, dataset, model, resume, training, final evaluation. A directory with another configuration is
- * HS_ERR_DATA and names the first key that differs. After a stop by a signal everything is saved, `result` holds the
+/* Everything: lock, graph, dataset, model, resume, training, final evaluation. A directory with another configuration
+ * is HS_ERR_DATA and names the first key that differs. After a stop by a signal everything is saved, `result` holds the
  * last evaluations and the status is HS_STOPPED_*. `result` is zero-initialized by the caller. */
 hs_status hs_experiment_run(const hs_config *config, const hs_experiment_options *options, hs_signals *signals,
                             const hs_events *events, hs_experiment_result *result, hs_error *err);
 void hs_experiment_result_free(hs_experiment_result *result);
+/* Every item of every split by the run's model as it is; `result` is zero-initialized. train.steps is the weights' step. */
+hs_status hs_run_evaluate(const hs_run *run, hs_pool *pool, hs_experiment_result *result, hs_error *err);
 /* For people: a table; for programs: one JSON object. */
 void hs_experiment_result_text(const hs_experiment_result *result, hs_str *out);
 void hs_experiment_result_json(const hs_experiment_result *result, const char *run_dir, hs_str *out);
@@ -206,6 +223,27 @@ hs_status hs_experiment_seeds(const hs_config *config, const hs_experiment_optio
 /* Mean and range of each split over n results. */
 void hs_experiment_seeds_text(const hs_experiment_result *results, uint32_t n, hs_str *out);
 void hs_experiment_seeds_json(const hs_experiment_result *results, uint32_t n, const char *run_dir, hs_str *out);
+
+/* ---------------------------------------------------------------- speed */
+
+/* The machine's GEMM roof: floating point operations a second of products of cached 384 x 384 matrices, one a thread.
+ */
+hs_status hs_bench_roof(hs_pool *pool, double *flops, hs_error *err);
+
+/* One training step to be timed: T input tokens, the last P of them scored, batch 0 = 512, AdamW unless `muon`. */
+typedef struct hs_bench_case {
+    const char *name, *help;
+    hs_model_kind kind;
+    uint32_t n_embd, n_layer, n_head, passes, T, P, vocab, batch;
+    bool muon;
+} hs_bench_case;
+const hs_bench_case *hs_bench_cases(size_t *n);
+typedef struct hs_bench_result {
+    double seconds; /* median of a step */
+    double flop;    /* the floor: hs_model_step_flop */
+    size_t memory, weights;
+} hs_bench_result;
+hs_status hs_bench_step(const hs_bench_case *bench, hs_pool *pool, double seconds, hs_bench_result *out, hs_error *err);
 
 #ifdef __cplusplus
 }

@@ -27,7 +27,7 @@ typedef struct hs_names {
 hs_status hs_names_add(hs_names *names, const char *s, size_t len, uint32_t *id, hs_error *err);
 #define HS_NO_ID UINT32_MAX
 uint32_t hs_names_find(const hs_names *names, const char *s, size_t len); /* HS_NO_ID if absent */
-const char *hs_names_get(const hs_names *names, uint32_t id);            /* terminated; valid until the next add */
+const char *hs_names_get(const hs_names *names, uint32_t id);             /* terminated; valid until the next add */
 void hs_names_free(hs_names *names);
 
 /* ---------------------------------------------------------------- graph */
@@ -44,11 +44,11 @@ enum { HS_FACT_SYNTHETIC = 1 }; /* flags: made by augmentation, not known to be 
 typedef struct hs_graph {
     hs_names entities, relations;
     uint64_t n_facts, cap_facts;
-    hs_fact *facts;  /* (n_facts) */
-    uint8_t *flags;  /* (n_facts) HS_FACT_* */
-    uint64_t *out_start; /* (entities.n + 1) */
-    uint64_t *in_start;  /* (entities.n + 1) */
-    uint64_t *in_fact;   /* (n_facts) */
+    hs_fact *facts;        /* (n_facts) */
+    uint8_t *flags;        /* (n_facts) HS_FACT_* */
+    uint64_t *out_start;   /* (entities.n + 1) */
+    uint64_t *in_start;    /* (entities.n + 1) */
+    uint64_t *in_fact;     /* (n_facts) */
     uint64_t n_duplicates; /* facts given more than once, dropped by hs_graph_index */
 } hs_graph;
 
@@ -66,16 +66,16 @@ uint64_t hs_graph_find(const hs_graph *g, hs_fact fact);
 hs_status hs_graph_no_relation(const hs_graph *g, const char *name, hs_error *err);
 
 /* A copy of g by rule, in this order: relations, functional, degree, bridges, informative pairs, inverses. A selection
- * without facts is HS_ERR_DATA. With informative pairs a fact stays when it is a hop of a two-hop fact of such a pair; the
- * facts that stay may also make two-hop facts of other pairs (hs_graph_stats tells which pairs are informative). */
+ * without facts is HS_ERR_DATA. With informative pairs a fact stays when it is a hop of a two-hop fact of such a pair;
+ * the facts that stay may also make two-hop facts of other pairs (hs_graph_stats tells which pairs are informative). */
 typedef struct hs_graph_filter {
-    bool functional;            /* only facts whose (head, relation) has one tail */
-    bool inverses;              /* add (t, "r^-1", h) for every fact */
+    bool functional;              /* only facts whose (head, relation) has one tail */
+    bool inverses;                /* add (t, "r^-1", h) for every fact */
     const char *const *relations; /* keep only these relations; NULL = all. HS_ERR_DATA names an absent one */
     size_t n_relations;
-    uint32_t min_degree;        /* keep entities with at least this many facts (one pass); 0 = all */
-    uint32_t sample_bridges;    /* keep only facts that touch a sample of this many bridges; 0 = all */
-    uint32_t informative_min_facts; /* keep relation pairs (r1,r2) with at least this many two-hop facts ... */
+    uint32_t min_degree;             /* keep entities with at least this many facts (one pass); 0 = all */
+    uint32_t sample_bridges;         /* keep only facts that touch a sample of this many bridges; 0 = all */
+    uint32_t informative_min_facts;  /* keep relation pairs (r1,r2) with at least this many two-hop facts ... */
     double informative_max_majority; /* ... whose commonest tail has at most this share; 0 facts = no such rule */
     uint64_t seed;
 } hs_graph_filter;
@@ -89,13 +89,13 @@ hs_status hs_graph_two_hops(const hs_graph *g, hs_hop_fn fn, void *ctx);
 /* ---------------------------------------------------------------- readers and writers */
 
 typedef enum hs_graph_format {
-    HS_GRAPH_AUTO,    /* by the file's name, then by its first bytes; "-" (standard input) is TSV */
-    HS_GRAPH_TSV,     /* head, relation, tail and, where so, "synthetic" */
-    HS_GRAPH_CSV,     /* the same as RFC 4180, with or without a header line */
-    HS_GRAPH_2WIKI,   /* 2WikiMultiHopQA: a JSON list of records, or one record a line */
+    HS_GRAPH_AUTO,  /* by the file's name, then by its first bytes; "-" (standard input) is TSV */
+    HS_GRAPH_TSV,   /* head, relation, tail and, where so, "synthetic" */
+    HS_GRAPH_CSV,   /* the same as RFC 4180, with or without a header line */
+    HS_GRAPH_2WIKI, /* 2WikiMultiHopQA: a JSON list of records, or one record a line */
     HS_GRAPH_NTRIPLES,
     HS_GRAPH_TURTLE,
-    HS_GRAPH_WORLD    /* the graph embedded in the program; the path is "world" */
+    HS_GRAPH_WORLD /* the graph embedded in the program; the path is "world" */
 } hs_graph_format;
 
 /* What reading repaired or dropped. Nothing is silent: the CLI prints every non-zero count. */
@@ -111,18 +111,18 @@ typedef struct hs_read_report {
 
 typedef struct hs_read_options {
     hs_graph_format format;
-    bool raw;           /* 2Wiki: take the evidences as they stand (to reproduce published counts) */
-    const char *types;  /* 2Wiki: only records of these types, for example "compositional,inference"; NULL = all */
-    bool skip_derived;  /* 2Wiki: skip records marked "derived" */
-    bool literals;      /* RDF: literals are tails too; without this they are skipped and counted */
+    bool raw;          /* 2Wiki: take the evidences as they stand (to reproduce published counts) */
+    const char *types; /* 2Wiki: only records of these types, for example "compositional,inference"; NULL = all */
+    bool skip_derived; /* 2Wiki: skip records marked "derived" */
+    bool literals;     /* RDF: literals are tails too; without this they are skipped and counted */
     const hs_events *events;
 } hs_read_options;
 
 /* Reads and indexes. `options` may be NULL. A ".zst" file is decompressed on the way. */
 hs_status hs_graph_read(hs_graph *out, const char *path, const hs_read_options *options, hs_read_report *report,
                         hs_error *err);
-/* One fact a line, in order, with a 4th column "synthetic" where so. Appears whole or not at all. A name that holds a tab
- * or a line break cannot be written: HS_ERR_DATA. */
+/* One fact a line, in order, with a 4th column "synthetic" where so. Appears whole or not at all. A name that holds a
+ * tab or a line break cannot be written: HS_ERR_DATA. */
 hs_status hs_graph_write_tsv(const hs_graph *g, const char *path, hs_error *err);
 /* Name of a format ("tsv", "2wiki", ...), and back; false if there is none. */
 const char *hs_graph_format_name(hs_graph_format format);
@@ -152,30 +152,30 @@ typedef struct hs_relation_stats {
 
 typedef struct hs_pair_stats {
     uint32_t r1, r2;
-    uint64_t facts;      /* two-hop facts */
-    uint32_t top_tail;   /* commonest tail */
-    double majority;     /* its share */
-    bool informative;    /* facts >= 20 and majority <= 0.2 */
+    uint64_t facts;    /* two-hop facts */
+    uint32_t top_tail; /* commonest tail */
+    double majority;   /* its share */
+    bool informative;  /* facts >= 20 and majority <= 0.2 */
 } hs_pair_stats;
 
 typedef struct hs_graph_stats {
     uint64_t entities, relations, facts, synthetic;
-    uint64_t functional_facts;      /* facts whose (head, relation) has one tail */
-    uint64_t two_hop, two_hop_all;  /* non-trivial, and with trivial ones */
-    uint64_t functional_two_hop;    /* non-trivial ones over functional facts only */
+    uint64_t functional_facts;     /* facts whose (head, relation) has one tail */
+    uint64_t two_hop, two_hop_all; /* non-trivial, and with trivial ones */
+    uint64_t functional_two_hop;   /* non-trivial ones over functional facts only */
     double phi, functional_phi;
-    double branching;               /* b = facts / entities */
+    double branching; /* b = facts / entities */
     double threshold;
-    double lemma1_phi;              /* Lemma 1: phi <= b^(n-1), n = 2 */
-    double lemma1_two_hop;          /* expected two-hop facts of a random graph of this b */
-    double lemma2_branching;        /* Lemma 2: b_r needed for phi_r >= threshold */
-    hs_relation_stats *relation;    /* (relations), by descending number of facts */
+    double lemma1_phi;           /* Lemma 1: phi <= b^(n-1), n = 2 */
+    double lemma1_two_hop;       /* expected two-hop facts of a random graph of this b */
+    double lemma2_branching;     /* Lemma 2: b_r needed for phi_r >= threshold */
+    hs_relation_stats *relation; /* (relations), by descending number of facts */
     uint64_t n_pairs;
-    hs_pair_stats *pair;            /* (n_pairs), by descending number of facts */
-    double majority;                /* share of two-hop facts answered by the commonest tail of their pair */
+    hs_pair_stats *pair; /* (n_pairs), by descending number of facts */
+    double majority;     /* share of two-hop facts answered by the commonest tail of their pair */
 } hs_graph_stats;
-/* Time: one step for each fact and each relation arriving at its head; two-hop facts are not walked. `out` is freed with
- * hs_graph_stats_free. */
+/* Time: one step for each fact and each relation arriving at its head; two-hop facts are not walked. `out` is freed
+ * with hs_graph_stats_free. */
 hs_status hs_graph_stats_compute(const hs_graph *g, double threshold, hs_graph_stats *out, hs_error *err);
 /* The entry of a relation or of a pair, or NULL if it has none. Linear search. */
 const hs_relation_stats *hs_graph_stats_relation(const hs_graph_stats *stats, uint32_t relation);
@@ -184,24 +184,27 @@ void hs_graph_stats_free(hs_graph_stats *stats);
 
 /* ---------------------------------------------------------------- augmentation (paper A, Algorithms 1 and 2) */
 
-/* Composition. A synthetic fact (x, r, y) makes in(x) + out(y) two-hop facts: every fact that arrives at x goes on to y, and
- * x reaches whatever y leads to. The planner adds the fact of greatest gain, one after the other, where the gain of a
- * bridge falls off as log(1 + in * out): so facts are spread over all bridges, real ones first, instead of piled onto one
- * hub. Only when that cannot reach the target does it take the plain number of two-hop facts as the gain.
+/* Composition. A synthetic fact (x, r, y) makes in(x) + out(y) two-hop facts: every fact that arrives at x goes on to
+ * y, and x reaches whatever y leads to. The planner adds the fact of greatest gain, one after the other, where the gain
+ * is the growth of sqrt(in * out) at both ends, ten times as heavy at bridges of real two-hop facts: so facts are
+ * spread over the bridges, real ones first, instead of piled onto one hub. Only when that cannot reach the target does
+ * it take the plain number of two-hop facts as the gain.
  *
- * A synthetic fact is never in g, never gives a (head, relation) a second tail, and is of a chosen relation. Its tail is
- * one that relation has in g; its head is an entity that could have the relation (it shares a place in other relations with
- * the heads that do) or an invented one, named "~RELATION 17". */
+ * A synthetic fact is never in g, never gives a (head, relation) a second tail, and is of a chosen relation. Its tail
+ * is one that relation has in g; its head is an entity of the same kind as the heads that have the relation (kinds:
+ * places in relations that at least a tenth of the entities of the smaller one share, and so on), or an invented one,
+ * named
+ * "~RELATION 17". */
 typedef struct hs_augment_options {
-    double phi;              /* target phi, overall and (per_relation) of every chosen relation */
+    double phi; /* target phi, overall and (per_relation) of every chosen relation */
     bool per_relation;
     const char *const *relations; /* raise and add only these; NULL = every relation that can take part in two hops */
     size_t n_relations;
-    bool acyclic;            /* never close a directed cycle */
-    bool new_entities;       /* heads may be invented; otherwise only entities of g are used */
-    bool tails_of_type;      /* a tail may also be an entity of the same kind (a director becomes somebody's father): fewer
-                                facts reach the target. Off: only tails that the relation has in g */
-    uint64_t max_facts;      /* give up beyond this many synthetic facts; 0 = 100 times the real ones, at least 10,000 */
+    bool acyclic;       /* never close a directed cycle */
+    bool new_entities;  /* heads may be invented; otherwise only entities of g are used */
+    bool tails_of_type; /* a tail may also be an entity of the same kind (a director becomes somebody's father): fewer
+                           facts reach the target. Off: only tails that the relation has in g */
+    uint64_t max_facts; /* give up beyond this many synthetic facts; 0 = 100 times the real ones, at least 10,000 */
     uint64_t seed;
     const hs_events *events; /* warnings: relations given up */
 } hs_augment_options;
@@ -214,20 +217,21 @@ typedef struct hs_augment_report {
     double min_phi_r_before, min_phi_r_after; /* over the chosen relations, less those given up */
     uint64_t relations_chosen;
     uint64_t relations_given_up; /* of relations == NULL: out of reach of the target */
-    uint64_t collisions; /* heads drawn that already had a tail for the relation, so that another was drawn */
+    uint64_t collisions;         /* heads drawn that already had a tail for the relation, so that another was drawn */
 } hs_augment_report;
-/* `out` (zero-initialized) = g plus synthetic facts, each flagged HS_FACT_SYNTHETIC; the ids of g's entities and relations
- * stay. HS_ERR_DATA names the target out of reach and the phi that can be had: the overall phi, or the phi of a relation
- * that was asked for by name. Deterministic in options->seed. */
-hs_status hs_graph_augment(const hs_graph *g, const hs_augment_options *options, hs_graph *out, hs_augment_report *report,
-                           hs_error *err);
+/* `out` (zero-initialized) = g plus synthetic facts, each flagged HS_FACT_SYNTHETIC; the ids of g's entities and
+ * relations stay. HS_ERR_DATA names the target out of reach and the phi that can be had: the overall phi, or the phi of
+ * a relation that was asked for by name. Deterministic in options->seed. */
+hs_status hs_graph_augment(const hs_graph *g, const hs_augment_options *options, hs_graph *out,
+                           hs_augment_report *report, hs_error *err);
 
-/* Comparison: heads are invented so that each value (tail) of each attribute relation is shared by `per_value` entities. */
+/* Comparison: heads are invented so that each value (tail) of each attribute relation is shared by `per_value`
+ * entities. */
 typedef struct hs_augment_comparison_options {
     const char *const *relations; /* attributes, for example "country", "date of birth"; at least one */
     size_t n_relations;
-    uint32_t per_value;           /* entities a value has afterwards, at least */
-    uint64_t max_facts;           /* as in hs_augment_options */
+    uint32_t per_value; /* entities a value has afterwards, at least */
+    uint64_t max_facts; /* as in hs_augment_options */
 } hs_augment_comparison_options;
 /* added_facts, added_entities and phi are reported. HS_ERR_DATA: no such relation, or more than max_facts needed. */
 hs_status hs_graph_augment_comparison(const hs_graph *g, const hs_augment_comparison_options *options, hs_graph *out,

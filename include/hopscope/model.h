@@ -56,6 +56,11 @@ void hs_model_config_default(hs_model_config *config);
 /* HS_ERR_DATA naming the field and what would fit. */
 hs_status hs_model_config_check(const hs_model_config *config, hs_error *err);
 
+/* A named configuration: "gpt2", "shared", "llama" or "trm", then "-tiny" (seconds), "-laptop" (minutes) or "-paper" (the
+ * published size); docs/models.md has their cost. Keeps config->vocab and n_positions. HS_ERR_USAGE names the nearest. */
+hs_status hs_model_preset(hs_model_config *config, const char *name, hs_error *err);
+const char *hs_model_preset_name(size_t i); /* the i-th, NULL after the last */
+
 /* ---------------------------------------------------------------- the table of tensors */
 
 typedef enum hs_tensor_group {
@@ -149,7 +154,8 @@ void hs_model_states(const hs_model *model, const hs_batch *batch, float *work, 
  * will); logits (P,V) out. Only what lies above is computed (TRM, which has two streams, recomputes what lies below too). */
 void hs_model_logits_from(const hs_model *model, const hs_batch *batch, uint32_t from, const float *x, float *work,
                           float *logits);
-/* The head on any states: x (n,D) in, logits (n,V) out; final norm included. The logit lens. work: n*D floats. */
+/* The head on any states: x (n,D) in, logits (n,V) out; final norm included. The logit lens. work: n*(D+2)+16
+ * floats. */
 void hs_model_lens(const hs_model *model, uint32_t n, const float *x, float *work, float *logits);
 
 /* ---------------------------------------------------------------- cost */

@@ -88,6 +88,8 @@ void hs_trainer_free(hs_trainer *trainer);
 uint64_t hs_trainer_step_count(const hs_trainer *trainer); /* steps done */
 /* One step. HS_ERR_FAILED names the tensor and the step when loss or gradient is not finite (weights untouched). */
 hs_status hs_trainer_step(hs_trainer *trainer, hs_step_stats *stats, hs_error *err);
+/* HS_ERR_FAILED, with tensor and step, when a weight is not finite. */
+hs_status hs_trainer_check_weights(const hs_trainer *trainer, hs_error *err);
 /* Gradient of one step's batch without the update; laid out like model->param. For tests. */
 const float *hs_trainer_gradient(hs_trainer *trainer);
 /* Memory held, bytes; FLOP of one step (formula of model.h). */
@@ -111,6 +113,16 @@ hs_pool *hs_trainer_pool(hs_trainer *trainer);
 /* The weights that evaluation reads: the EMA when it is on, else the model's. */
 const float *hs_trainer_eval_param(const hs_trainer *trainer);
 
+/* ---------------------------------------------------------------- signals */
+
+/* Polled between steps and between the pieces of an evaluation: the flags are set by the program's handlers. */
+typedef struct hs_signals {
+    volatile int stop; /* 0, or the signal number: finish the step, save, return HS_STOPPED_* */
+    volatile int save; /* nonzero: save and go on, then cleared */
+} hs_signals;
+/* HS_OK, or HS_STOPPED_INT or HS_STOPPED_TERM when a stop is asked for. NULL: never. */
+hs_status hs_signals_status(const hs_signals *signals);
+
 /* ---------------------------------------------------------------- evaluation */
 
 typedef struct hs_eval {
@@ -122,6 +134,10 @@ typedef struct hs_eval {
 /* `param_override` (n_params) replaces the weights (EMA); NULL = the model's. max 0 = all items; else a fixed sample. */
 hs_status hs_evaluate(const hs_model *model, const float *param_override, const hs_dataset *data, const hs_split *split,
                       uint32_t max, hs_pool *pool, hs_eval *out, hs_error *err);
+/* The same, given up within a fraction of a second when a stop is asked for: HS_STOPPED_*, `out` then means nothing. */
+hs_status hs_evaluate_polled(const hs_model *model, const float *param_override, const hs_dataset *data,
+                             const hs_split *split, uint32_t max, hs_pool *pool, const hs_signals *signals, hs_eval *out,
+                             hs_error *err);
 
 /* XXH3 of the weights, the link of the hash chain. */
 uint64_t hs_model_hash(const hs_model *model);
@@ -133,6 +149,8 @@ uint64_t hs_model_hash(const hs_model *model);
  * removed, so that the record is the one history of the weights. */
 typedef struct hs_record hs_record;
 hs_status hs_record_open(hs_record **out, const char *path, hs_error *err);
+/* For reading only: HS_ERR_IO if the file is not there. Also while another process writes, and on a read-only disk. */
+hs_status hs_record_open_read(hs_record **out, const char *path, hs_error *err);
 hs_status hs_record_rewind(hs_record *record, uint64_t step, hs_error *err); /* drop rows of steps > step */
 hs_status hs_record_metric(hs_record *record, uint64_t step, const char *name, double value, hs_error *err);
 hs_status hs_record_eval(hs_record *record, uint64_t step, double seconds, const hs_eval *eval, hs_error *err);
@@ -145,6 +163,9 @@ typedef struct hs_eval_row { uint64_t step; double seconds; hs_eval eval; } hs_e
 hs_status hs_record_evals(hs_record *record, hs_eval_row **rows, size_t *n, hs_error *err);
 typedef struct hs_weights_row { uint64_t step, hash; } hs_weights_row;
 hs_status hs_record_weights_rows(hs_record *record, hs_weights_row **rows, size_t *n, hs_error *err);
+/* Every value of one metric in order of step; the caller frees *rows with hs_free. */
+typedef struct hs_metric_row { uint64_t step; double value; } hs_metric_row;
+hs_status hs_record_metrics(hs_record *record, const char *name, hs_metric_row **rows, size_t *n, hs_error *err);
 /* Value of an info key into out (""), HS_OK also when absent. */
 hs_status hs_record_get_info(hs_record *record, const char *key, char *out, size_t size, hs_error *err);
 void hs_record_close(hs_record *record);
@@ -188,14 +209,13 @@ typedef struct hs_train_result {
     double seconds;   /* of training and evaluation, over all sessions of this run */
 } hs_train_result;
 
-/* Signals are polled between steps: the flags are set by the CLI's handlers. */
-typedef struct hs_signals {
-    volatile int stop; /* 0, or the signal number: finish the step, save, return HS_STOPPED_* */
-    volatile int save; /* nonzero: save and go on, then cleared */
-} hs_signals;
-
-/* Train from the trainer's step to the end of the budget, the stop rule or a signal; evaluate every split on the grid, record and
- * checkpoint (record and checkpoint_dir may be NULL: neither). `seconds_before` = time spent by earlier sessions. */
+/* Train from the trainer's step to the end of the budget, the stop rule or a signal; evaluate every split on the grid, record
+ * and checkpoint (record and checkpoint_dir may be NULL: neither). `seconds_before` = time spent by earlier sessions.
+ *
+ * The record gets, at every evaluation, the evaluations, the weights' hash and the metrics loss, batch_accuracy, grad_norm,
+ * lr; there and at every checkpoint cpu_seconds: CPU seconds of the process divided by its threads, over all sessions, which
+ * is what the wall clock would show on an idle machine. Its info key ended_by is "" while the run goes on, then "budget",
+ * "stop rule", "signal" or "not finite". */
 hs_status hs_train(hs_trainer *trainer, hs_record *record, const char *checkpoint_dir, double seconds_before,
                    hs_signals *signals, const hs_events *events, hs_train_result *result, hs_error *err);
 

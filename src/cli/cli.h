@@ -1,9 +1,9 @@
 /* cli.h - what the commands of the program share.
  *
- * A command is one file, cmd_NAME.c, with `int hs_cmd_NAME(int argc, const char **argv)`, and one line of the map below;
- * the build lists those whose file is there. argv[0] is the command's name; the result is the exit code. A command parses arguments, calls the library and prints: no logic.
- * Output for people goes to stderr, results and data to stdout. Every function here may be called from the main thread
- * only. */
+ * A command is one file, cmd_NAME.c, with `int hs_cmd_NAME(int argc, const char **argv)`, and one line of the map
+ * below; the build lists those whose file is there. argv[0] is the command's name; the result is the exit code. A
+ * command parses arguments, calls the library and prints: no logic. Output for people goes to stderr, results and data
+ * to stdout. Every function here may be called from the main thread only. */
 #ifndef HOPSCOPE_CLI_H
 #define HOPSCOPE_CLI_H
 
@@ -13,17 +13,17 @@
 #include <popt.h>
 
 /* Name and one line of help, in the order of the list. */
-#define HS_COMMAND_MAP(X)                                                   \
-    X(run, "run an experiment: graph, dataset, training, evaluation")       \
-    X(ask, "ask a trained model; shows the bridge it went through")         \
-    X(eval, "evaluate a run's model on its splits")                         \
-    X(verify, "replay a stretch of a run and compare the weights")          \
-    X(graph, "statistics, augmentation and conversion of a knowledge graph") \
-    X(data, "build, inspect, audit and convert datasets")                   \
-    X(config, "list every setting, or show the resolved settings of a file") \
-    X(export, "write a run's model or dataset in other forms")              \
-    X(import, "read a model or dataset of another form")                    \
-    X(logits, "logits of a model for given token ids")                      \
+#define HS_COMMAND_MAP(X)                                                                                              \
+    X(run, "run an experiment: graph, dataset, training, evaluation")                                                  \
+    X(ask, "ask a trained model; shows the bridge it went through")                                                    \
+    X(eval, "evaluate a run's model on its splits")                                                                    \
+    X(verify, "replay a stretch of a run and compare the weights")                                                     \
+    X(graph, "statistics, augmentation and conversion of a knowledge graph")                                           \
+    X(data, "build, inspect, audit and convert datasets")                                                              \
+    X(config, "list every setting, or show the resolved settings of a file")                                           \
+    X(export, "write a run's model or dataset in other forms")                                                         \
+    X(import, "read a model or dataset of another form")                                                               \
+    X(logits, "logits of a model for given token ids")                                                                 \
     X(bench, "measure this machine: GEMM roof, steps per second")
 #define HS_X(name, summary) int hs_cmd_##name(int argc, const char **argv);
 HS_COMMAND_MAP(HS_X)
@@ -45,8 +45,8 @@ typedef struct hs_args {
     size_t n;
     int help;
 } hs_args;
-/* Parse. `options` ends with POPT_TABLEEND, uses only rows that store (val 0), and must outlive `args`; --help is added.
- * True: go on. False: leave with *exit_code (--help was printed, or an error that names the nearest option). */
+/* Parse. `options` ends with POPT_TABLEEND, uses only rows that store (val 0), and must outlive `args`; --help is
+ * added. True: go on. False: leave with *exit_code (--help was printed, or an error that names the nearest option). */
 bool hs_args_parse(hs_args *args, const hs_usage *usage, int argc, const char **argv, const struct poptOption *options,
                    size_t min_args, size_t max_args, int *exit_code);
 void hs_args_free(hs_args *args);
@@ -57,7 +57,8 @@ void hs_args_free(hs_args *args);
 int hs_cli_fail(const hs_error *err);
 /* The same for wrong usage of a command, with "try: hopscope NAME --help"; returns 2. */
 int hs_cli_usage_error(const char *name, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-/* Text to stdout, freed. Returns 0, or the exit code after an error that is said (closed pipe, full disk, no memory). */
+/* Text to stdout, freed. Returns 0, or the exit code after an error that is said (closed pipe, full disk, no memory).
+ */
 int hs_cli_print(hs_str *out);
 /* True where escape codes are welcome: a terminal, no NO_COLOR, TERM not "dumb". */
 bool hs_cli_color(FILE *file);
@@ -66,7 +67,7 @@ bool hs_cli_color(FILE *file);
 
 /* How events are shown: one rewritten line on a terminal, plain lines at a low rate otherwise. */
 typedef struct hs_view {
-    bool quiet;       /* warnings only */
+    bool quiet; /* warnings only */
     bool terminal;
     bool color;
     bool line_open;   /* the progress line stands on the terminal */

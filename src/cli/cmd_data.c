@@ -44,15 +44,15 @@ static void add_table(const hs_dataset *d, hs_str *out)
     hs_str_addf(out, "%s training items\n", hs_format_count(a->training_items, text));
     hs_str_addf(out, "OOD facts as hops of training queries: %llu (%llu on purpose)\n\n",
                 (unsigned long long)a->ood_hops_in_training, (unsigned long long)a->ood_hops_on_purpose);
-    hs_str_addf(out, "%-20s %5s %10s %-16s %8s %8s   majority by r1r2 / last r / h / h,last r / nearest / class\n", "split",
-                "role", "items", "hash", "leaked", "uncover.");
+    hs_str_addf(out, "%-20s %5s %10s %-16s %8s %8s   majority by r1r2 / last r / h / h,last r / nearest / class\n",
+                "split", "role", "items", "hash", "leaked", "uncover.");
     for (uint32_t i = 0; i < d->n_splits; i++) {
         const hs_split *s = &d->splits[i];
         const hs_audit_split *as = &a->split[i];
         const hs_baselines *b = &as->baselines;
-        hs_str_addf(out, "%-20s %5s %10llu %016llx %8llu %8llu  ", s->name, s->role == HS_SPLIT_TRAIN ? "train" : "test",
-                    (unsigned long long)s->n, (unsigned long long)s->hash, (unsigned long long)as->in_training,
-                    (unsigned long long)as->hops_not_covered);
+        hs_str_addf(out, "%-20s %5s %10llu %016llx %8llu %8llu  ", s->name,
+                    s->role == HS_SPLIT_TRAIN ? "train" : "test", (unsigned long long)s->n, (unsigned long long)s->hash,
+                    (unsigned long long)as->in_training, (unsigned long long)as->hops_not_covered);
         if (!isnan(b->majority_class)) {
             add_share(out, b->majority_r1r2);
             add_share(out, b->majority_r2);
@@ -94,13 +94,15 @@ static int audit_command(int argc, const char **argv)
 {
     static const hs_usage usage = {
         "data audit", "DATASET",
-        "Proves again, by looking at every item, that no test query is trained, that no OOD fact is a hop of a training\n"
+        "Proves again, by looking at every item, that no test query is trained, that no OOD fact is a hop of a "
+        "training\n"
         "query and that every answer follows from the facts; and measures the shortcut baselines of each test split.\n"
         "DATASET is a dataset folder, a folder of published JSON or a JSONL file. Exit code 65 when a proof fails.",
         "  hopscope data audit runs/demo/dataset\n"
         "  hopscope data audit composition.2000.200.18.0 --json"};
     int json = 0, code;
-    const struct poptOption options[] = {{"json", 0, POPT_ARG_NONE, &json, 0, "the audit as JSON", NULL}, POPT_TABLEEND};
+    const struct poptOption options[] = {{"json", 0, POPT_ARG_NONE, &json, 0, "the audit as JSON", NULL},
+                                         POPT_TABLEEND};
     hs_args args;
     if (!hs_args_parse(&args, &usage, argc, argv, options, 1, 1, &code))
         return code;
@@ -122,12 +124,12 @@ static hs_status write_as(const hs_dataset *d, const char *format, const char *o
 
 static int export_command(int argc, const char **argv)
 {
-    static const hs_usage usage = {
-        "data export", "DATASET",
-        "Writes a dataset in another form: published (the JSON files of the papers' programs), trm (the npy set of TRM)\n"
-        "or jsonl (one JSON object a line).",
-        "  hopscope data export runs/demo/dataset --format published -o composition\n"
-        "  hopscope data export runs/demo/dataset --format jsonl -o demo.jsonl"};
+    static const hs_usage usage = {"data export", "DATASET",
+                                   "Writes a dataset in another form: published (the JSON files of the papers' "
+                                   "programs), trm (the npy set of TRM)\n"
+                                   "or jsonl (one JSON object a line).",
+                                   "  hopscope data export runs/demo/dataset --format published -o composition\n"
+                                   "  hopscope data export runs/demo/dataset --format jsonl -o demo.jsonl"};
     char *format = NULL, *out = NULL;
     int code;
     const struct poptOption options[] = {
@@ -166,7 +168,8 @@ static int import_command(int argc, const char **argv)
 {
     static const hs_usage usage = {
         "data import", "PATH",
-        "Reads a dataset in the published form (a folder with train.json, test.json and vocab.json, ours or the papers')\n"
+        "Reads a dataset in the published form (a folder with train.json, test.json and vocab.json, ours or the "
+        "papers')\n"
         "or a JSONL file, audits it and writes it as a dataset folder. A dataset that fails a proof is not written.",
         "  hopscope data import composition.2000.200.9.0 -o dataset"};
     char *out = NULL;
@@ -217,7 +220,8 @@ static int newfacts_command(int argc, const char **argv)
 {
     static const hs_usage usage = {
         "data newfacts", "DATASET",
-        "Makes the finetuning set of new facts over a composition dataset (spec B.3): as the released code does it (kept\n"
+        "Makes the finetuning set of new facts over a composition dataset (spec B.3): as the released code does it "
+        "(kept\n"
         "facts with all their training queries, 8,000 items together) or as the paper says (8,000 ID facts and all\n"
         "queries over them); then 2,000 new facts in chains, and tests with one or both hops new.",
         "  hopscope data newfacts runs/demo/dataset -o newfacts\n"
@@ -240,8 +244,8 @@ static int newfacts_command(int argc, const char **argv)
     }
     if (!out) {
         code = hs_cli_usage_error("data newfacts", "-o DIR is missing");
-    } else if (facts < 2 || facts > 100000000 || keep < 0 || keep > UINT32_MAX || test_max < 0 || test_max > UINT32_MAX ||
-               seed < 0) {
+    } else if (facts < 2 || facts > 100000000 || keep < 0 || keep > UINT32_MAX || test_max < 0 ||
+               test_max > UINT32_MAX || seed < 0) {
         code = hs_cli_usage_error("data newfacts", "a number is out of range");
     } else {
         hs_new_facts_config config = {paper != 0, (uint64_t)seed, (uint32_t)facts, (uint32_t)keep, (uint32_t)test_max};
@@ -254,20 +258,21 @@ static int newfacts_command(int argc, const char **argv)
 
 int hs_cmd_data(int argc, const char **argv)
 {
-    static const char help[] =
-        "Usage: hopscope data COMMAND [OPTION...]\n"
-        "\n"
-        "  audit      prove a dataset's claims again and measure its shortcut baselines\n"
-        "  export     write a dataset as published JSON, as TRM's npy set or as JSONL\n"
-        "  import     read published JSON or JSONL\n"
-        "  newfacts   make a finetuning set of new facts\n"
-        "\n"
-        "Each command has its own --help.\n";
+    static const char help[] = "Usage: hopscope data COMMAND [OPTION...]\n"
+                               "\n"
+                               "  audit      prove a dataset's claims again and measure its shortcut baselines\n"
+                               "  export     write a dataset as published JSON, as TRM's npy set or as JSONL\n"
+                               "  import     read published JSON or JSONL\n"
+                               "  newfacts   make a finetuning set of new facts\n"
+                               "\n"
+                               "Each command has its own --help.\n";
     static const struct {
         const char *name;
         int (*run)(int argc, const char **argv);
-    } commands[] = {
-        {"audit", audit_command}, {"export", export_command}, {"import", import_command}, {"newfacts", newfacts_command}};
+    } commands[] = {{"audit", audit_command},
+                    {"export", export_command},
+                    {"import", import_command},
+                    {"newfacts", newfacts_command}};
     static const char *const names[] = {"audit", "export", "import", "newfacts"};
     if (argc < 2)
         return hs_cli_usage_error("data", "missing argument: audit, export, import or newfacts");

@@ -95,7 +95,8 @@ static int run_one(const hs_config *config, const hs_experiment_options *options
     return code ? code : printed;
 }
 
-static int run_seeds(const hs_config *config, const hs_experiment_options *options, const arguments *a, const char *file)
+static int run_seeds(const hs_config *config, const hs_experiment_options *options, const arguments *a,
+                     const char *file)
 {
     hs_experiment_result *results = hs_calloc((size_t)a->seeds, sizeof *results);
     hs_error err = {0};
@@ -134,7 +135,8 @@ int hs_cmd_run(int argc, const char **argv)
         {"output", 'o', POPT_ARG_STRING, &a.out, 0, "run directory; default runs/NAME of the file", "DIR"},
         {"seeds", 0, POPT_ARG_INT, &a.seeds, 0, "run seeds 1 .. N in DIR/seed-1 ..; prints mean and range", "N"},
         {"json", 0, POPT_ARG_NONE, &a.json, 0, "print the result as one JSON object", NULL},
-        {"dry-run", 'n', POPT_ARG_NONE, &a.dry_run, 0, "build the dataset and say what training costs; write nothing", NULL},
+        {"dry-run", 'n', POPT_ARG_NONE, &a.dry_run, 0, "build the dataset and say what training costs; write nothing",
+         NULL},
         {"quiet", 'q', POPT_ARG_NONE, &a.quiet, 0, "warnings only", NULL},
         POPT_TABLEEND};
     hs_args args;

@@ -31,10 +31,11 @@ static void help(FILE *out)
     fprintf(out, "usage: hopscope COMMAND [arguments]\n\nhopscope %s: %s.\n\nCommands:\n", HS_VERSION, about);
     for (size_t i = 0; i < N_COMMANDS; i++)
         fprintf(out, "  %-10s %s\n", commands[i].name, commands[i].summary);
-    fprintf(out, "\nhopscope COMMAND --help says more; --version [--json], --man and --completion print what they say.\n"
-                 "\nExamples:\n"
-                 "  hopscope run experiments/demo.yaml\n"
-                 "  hopscope config | less\n");
+    fprintf(out,
+            "\nhopscope COMMAND --help says more; --version [--json], --man and --completion print what they say.\n"
+            "\nExamples:\n"
+            "  hopscope run experiments/demo.yaml\n"
+            "  hopscope config | less\n");
 }
 
 static int version(bool json)
@@ -66,7 +67,8 @@ static int man_page(void)
                 HS_VERSION, about);
     for (size_t i = 0; i < N_COMMANDS; i++)
         hs_str_addf(&out, ".TP\n.B %s\n%s\n", commands[i].name, commands[i].summary);
-    hs_str_addf(&out, ".SH SETTINGS\nKeys of an experiment file, and of \\fB\\-\\-set\\fR \\fIKEY\\fR=\\fIVALUE\\fR.\n");
+    hs_str_addf(&out,
+                ".SH SETTINGS\nKeys of an experiment file, and of \\fB\\-\\-set\\fR \\fIKEY\\fR=\\fIVALUE\\fR.\n");
     hs_config_describe(HS_DESCRIBE_MAN, &out);
     hs_str_addf(&out,
                 ".SH SIGNALS\nSIGINT and SIGTERM finish the step, save and leave; a second one leaves at once. SIGUSR1 "

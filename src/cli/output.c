@@ -90,7 +90,8 @@ bool hs_args_parse(hs_args *args, const hs_usage *usage, int argc, const char **
 {
     *args = (hs_args){0};
     const struct poptOption none = POPT_TABLEEND;
-    args->table[0] = (struct poptOption){NULL, 0, POPT_ARG_INCLUDE_TABLE, (void *)(uintptr_t)options, 0, "Options:", NULL};
+    args->table[0] =
+        (struct poptOption){NULL, 0, POPT_ARG_INCLUDE_TABLE, (void *)(uintptr_t)options, 0, "Options:", NULL};
     args->table[1] = (struct poptOption){"help", 'h', POPT_ARG_NONE, &args->help, 0, "show this help", NULL};
     args->table[2] = none;
     args->context = poptGetContext("hopscope", argc, argv, args->table, 0);

@@ -93,12 +93,18 @@ static void format_duration(double seconds, char out[32])
         snprintf(out, 32, "%u:%02u", (unsigned)(s / 60), (unsigned)(s % 60));
 }
 
-static size_t add_evals(char *out, size_t used, uint32_t n, const hs_eval *eval)
+/* Test splits first: they are what one watches, and the line may be cut. */
+static void add_evals(char *out, size_t used, uint32_t n, const hs_eval *eval)
 {
-    for (uint32_t i = 0; i < n && used < LINE_MAX_BYTES; i++)
-        used += (size_t)snprintf(out + used, LINE_MAX_BYTES - used, "%s%s %.3f", i ? "  " : " | ", eval[i].split,
-                                 eval[i].accuracy);
-    return used;
+    const char *gap = " | ";
+    for (int test = 1; test >= 0; test--)
+        for (uint32_t i = 0; i < n && used < LINE_MAX_BYTES; i++) {
+            if ((strncmp(eval[i].split, "test", 4) == 0) != (test == 1))
+                continue;
+            used +=
+                (size_t)snprintf(out + used, LINE_MAX_BYTES - used, "%s%s %.3f", gap, eval[i].split, eval[i].accuracy);
+            gap = "  ";
+        }
 }
 
 static void show_training(hs_view *view, const hs_train_progress *p)
@@ -109,8 +115,8 @@ static void show_training(hs_view *view, const hs_train_progress *p)
     format_duration(p->steps_per_second > 0 ? (double)(p->steps - p->step) / p->steps_per_second : -1, left);
     size_t used = (size_t)snprintf(text, sizeof text, "step %s/%s %3.0f%% %.1f/s left %s loss %.4f",
                                    hs_format_count(p->step, step), hs_format_count(p->steps, steps),
-                                   p->steps ? 100.0 * (double)p->step / (double)p->steps : 100.0, p->steps_per_second, left,
-                                   p->stats.loss);
+                                   p->steps ? 100.0 * (double)p->step / (double)p->steps : 100.0, p->steps_per_second,
+                                   left, p->stats.loss);
     add_evals(text, used, p->n, p->last);
     rewrite(view, text);
 }
@@ -119,7 +125,8 @@ static void show_evaluation(hs_view *view, const hs_event *event)
 {
     const hs_eval_event *e = event->data;
     double now = hs_now();
-    if (view->terminal || !e || (view->last_line > 0 && now - view->last_line < plain_seconds && event->done < event->total))
+    if (view->terminal || !e ||
+        (view->last_line > 0 && now - view->last_line < plain_seconds && event->done < event->total))
         return;
     view->last_line = now;
     char text[LINE_MAX_BYTES], step[32];
@@ -185,9 +192,7 @@ static void on_event(void *user, const hs_event *event)
 
 hs_events hs_view_events(hs_view *view, bool quiet)
 {
-    *view = (hs_view){.quiet = quiet,
-                      .terminal = isatty(STDERR_FILENO) != 0,
-                      .color = hs_cli_color(stderr),
-                      .started = hs_now()};
+    *view = (hs_view){
+        .quiet = quiet, .terminal = isatty(STDERR_FILENO) != 0, .color = hs_cli_color(stderr), .started = hs_now()};
     return (hs_events){on_event, view};
 }

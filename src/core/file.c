@@ -1,6 +1,7 @@
 /* file.c - files that appear whole or not at all, whole-file reads, lines in bounded memory, the clock.
  *
- * Invariant: until hs_writer_commit has renamed it, a file exists only as "PATH.tmp-PID"; every failure removes that. */
+ * Invariant: until hs_writer_commit has renamed it, a file exists only as "PATH.tmp-PID"; every failure removes that.
+ */
 #include "hopscope/core.h"
 
 #include <errno.h>
@@ -65,6 +66,12 @@ hs_status hs_writer_open(hs_writer **out, const char *path, hs_error *err)
     *out = NULL;
     if (strlen(path) >= 4096)
         return hs_fail(err, HS_ERR_USAGE, "path of %zu bytes is too long", strlen(path));
+    struct stat st;
+    if (stat(path, &st) == 0 && !S_ISREG(st.st_mode)) { /* renaming over /dev/stdout would replace the device */
+        hs_fail(err, HS_ERR_IO, "this is %s, not a file to write", S_ISDIR(st.st_mode) ? "a folder" : "a device or pipe");
+        hs_error_where(err, "%s", path);
+        return HS_ERR_IO;
+    }
     hs_writer *w = hs_calloc(1, sizeof *w);
     if (!w)
         return hs_fail_memory(err, sizeof *w);
@@ -231,8 +238,8 @@ hs_status hs_file_read(const char *path, size_t max, char **data, size_t *size, 
         status = hs_fail(err, HS_ERR_DATA, "not a regular file");
         hs_error_where(err, "%s", path);
     } else if ((uint64_t)st.st_size > max) {
-        status = hs_fail(err, HS_ERR_DATA, "file of %lld bytes is larger than the limit of %zu", (long long)st.st_size,
-                         max);
+        status =
+            hs_fail(err, HS_ERR_DATA, "file of %lld bytes is larger than the limit of %zu", (long long)st.st_size, max);
         hs_error_where(err, "%s", path);
     } else {
         length = (size_t)st.st_size;
@@ -448,7 +455,8 @@ hs_status hs_lines_next(hs_lines *l, const char **line, size_t *len, hs_error *e
         const char *newline = memchr(start, '\n', left);
         size_t take = newline ? (size_t)(newline - start) : left;
         if (take > l->max_line || n > l->max_line - take)
-            return fail_line(l, "line is longer than the limit", n ? l->line : start, n ? 40 : (take < 40 ? take : 40), err);
+            return fail_line(l, "line is longer than the limit", n ? l->line : start, n ? 40 : (take < 40 ? take : 40),
+                             err);
         void *p = l->line;
         HS_TRY(hs_grow(&p, &l->line_cap, n + take + 1, 1, err));
         l->line = p;
@@ -510,4 +518,11 @@ double hs_now(void)
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+double hs_cpu_now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
 }

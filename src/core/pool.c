@@ -18,15 +18,15 @@ struct hs_pool {
     uint32_t threads;
     pthread_mutex_t lock;
     pthread_cond_t work, done;
-    uint64_t job;       /* number of the current job; workers wait for it to change */
-    uint32_t working;   /* workers that have not finished the current job */
+    uint64_t job;     /* number of the current job; workers wait for it to change */
+    uint32_t working; /* workers that have not finished the current job */
     bool quit;
     hs_task_fn fn;
     void *ctx;
     uint32_t n_tasks;
     atomic_uint next;
     atomic_uint_fast64_t posted; /* equals `job`; read while spinning */
-    worker *workers;    /* (threads - 1) */
+    worker *workers;             /* (threads - 1) */
 };
 
 /* Training posts thousands of jobs a second: a worker spins this long before it sleeps, so that a step does not pay a

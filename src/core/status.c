@@ -8,8 +8,8 @@
 int hs_status_exit_code(hs_status status)
 {
     switch (status) {
-#define HS_X(name, exit_code, sentence) \
-    case name:                          \
+#define HS_X(name, exit_code, sentence)                                                                                \
+    case name:                                                                                                         \
         return exit_code;
         HS_STATUS_MAP(HS_X)
 #undef HS_X
@@ -20,8 +20,8 @@ int hs_status_exit_code(hs_status status)
 const char *hs_status_sentence(hs_status status)
 {
     switch (status) {
-#define HS_X(name, exit_code, sentence) \
-    case name:                          \
+#define HS_X(name, exit_code, sentence)                                                                                \
+    case name:                                                                                                         \
         return sentence;
         HS_STATUS_MAP(HS_X)
 #undef HS_X
@@ -52,8 +52,12 @@ static void tidy(char *s)
             *s = '?';
 }
 
+/* What the last hs_fail of this thread said, so that `return hs_error_hint(err, ...)` is right without an hs_error too. */
+static _Thread_local hs_status last_failure = HS_ERR_FAILED;
+
 hs_status hs_fail(hs_error *err, hs_status status, const char *fmt, ...)
 {
+    last_failure = status;
     if (err) {
         memset(err, 0, sizeof *err);
         err->status = status;
@@ -68,7 +72,7 @@ hs_status hs_fail(hs_error *err, hs_status status, const char *fmt, ...)
 
 static hs_status failed_status(const hs_error *err)
 {
-    return err && err->status != HS_OK ? err->status : HS_ERR_FAILED;
+    return err && err->status != HS_OK ? err->status : last_failure;
 }
 
 hs_status hs_error_where(hs_error *err, const char *fmt, ...)

@@ -1,5 +1,5 @@
-/* assembly.c - items read one by one become packed splits. The order of the items is kept, so that what was written by us
- * comes back with the same hashes; what a file does not say (bridges) is found by walking the facts. */
+/* assembly.c - items read one by one become packed splits. The order of the items is kept, so that what was written by
+ * us comes back with the same hashes; what a file does not say (bridges) is found by walking the facts. */
 #include "data/assembly.h"
 
 #include <stdlib.h>
@@ -86,7 +86,8 @@ static hs_status reserve(hs_split *s, size_t *cap, bool synthetic, bool also, hs
         size_t grown = *cap;
         HS_TRY(hs_grow((void **)&s->tokens, &grown, need, s->width * sizeof *s->tokens, err));
         if (s->bridges) {
-            void *p = hs_realloc(s->bridge, *cap * s->bridges * sizeof *s->bridge, grown * s->bridges * sizeof *s->bridge);
+            void *p =
+                hs_realloc(s->bridge, *cap * s->bridges * sizeof *s->bridge, grown * s->bridges * sizeof *s->bridge);
             if (!p)
                 return hs_fail_memory(err, grown);
             s->bridge = p;
@@ -98,7 +99,8 @@ static hs_status reserve(hs_split *s, size_t *cap, bool synthetic, bool also, hs
             s->synthetic = p;
         }
         if (s->also_start) {
-            void *p = hs_realloc(s->also_start, (*cap + 1) * sizeof *s->also_start, (grown + 1) * sizeof *s->also_start);
+            void *p =
+                hs_realloc(s->also_start, (*cap + 1) * sizeof *s->also_start, (grown + 1) * sizeof *s->also_start);
             if (!p)
                 return hs_fail_memory(err, grown);
             s->also_start = p;
@@ -237,7 +239,8 @@ hs_status hs_assembly_sort_facts(hs_assembly *a, hs_error *err)
 
 /* ---------------------------------------------------------------- bridges */
 
-/* The first path (in the order of the facts) of distinct entities from `entity` to `target`; any path if there is none. */
+/* The first path (in the order of the facts) of distinct entities from `entity` to `target`; any path if there is none.
+ */
 static bool find_path(const hs_dataset *d, const uint32_t *relation, uint32_t hops, uint32_t place, uint32_t *entity,
                       uint32_t target, bool distinct)
 {

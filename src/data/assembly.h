@@ -15,11 +15,11 @@ typedef struct hs_item {
 } hs_item;
 
 typedef struct hs_assembly {
-    hs_dataset *out;      /* its vocab, counts, tokens_per_entity and config are set before the first item */
-    size_t *cap;          /* per split: room in items */
+    hs_dataset *out; /* its vocab, counts, tokens_per_entity and config are set before the first item */
+    size_t *cap;     /* per split: room in items */
     size_t n_cap, *cap_also;
     size_t cap_facts;
-    bool facts_given;     /* the facts are known apart from the fact items */
+    bool facts_given;                 /* the facts are known apart from the fact items */
     uint32_t a_begin, a_end, q_begin; /* "<a>", "</a>", "<q>" */
 } hs_assembly;
 
@@ -31,8 +31,8 @@ hs_status hs_assembly_fact(hs_assembly *a, const uint32_t *head, uint32_t relati
                            hs_error *err);
 /* Sorts the facts given so far, so that they can be looked up. */
 hs_status hs_assembly_sort_facts(hs_assembly *a, hs_error *err);
-/* Facts sorted (with those of the fact items unless facts_given), bridges found by walking them, hashes, audit and card. A
- * failed proof is no error here: see audit.passed. */
+/* Facts sorted (with those of the fact items unless facts_given), bridges found by walking them, hashes, audit and
+ * card. A failed proof is no error here: see audit.passed. */
 hs_status hs_assembly_finish(hs_assembly *a, hs_error *err);
 void hs_assembly_free(hs_assembly *a); /* not the dataset */
 

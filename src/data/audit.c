@@ -1,26 +1,25 @@
 /* audit.c - proofs by exhaustive check: what a dataset claims is verified on its items and facts as they are.
  *
- * Nothing here trusts how the dataset was made. The test items go into one hash table whose entries are compared token by
- * token, and every training item is looked up in it. Every query is walked over the facts: its answer and bridges must
- * follow, its hops must be ID or OOD as its split says, no OOD fact may be a hop of a training query. */
+ * Nothing here trusts how the dataset was made. The test items go into one hash table whose entries are compared token
+ * by token, and every training item is looked up in it. Every query is walked over the facts: its answer and bridges
+ * must follow, its hops must be ID or OOD as its split says, no OOD fact may be a hop of a training query. */
 #include "data/compare.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { FACT_USED = 1 }; /* + hop place: bit k says "hop k+1 of a training query" */
-
 typedef struct proof {
     const hs_dataset *data;
     hs_audit *audit;
     uint64_t *head_start; /* (heads + 1) into data->facts */
     uint32_t n_heads;
-    uint8_t *used;        /* (n_facts) hop places used by training */
+    uint8_t *used;  /* (n_facts) bit k: hop k + 1 of some training query */
+    bool all_paths; /* policy `any`: every path of a query counts, not only the one of its bridges */
     hs_compare compare;
     /* test items by prompt */
     uint32_t n_slots;
-    uint64_t *slot;       /* item number + 1, counted over all test splits; 0 = empty */
+    uint64_t *slot; /* item number + 1, counted over all test splits; 0 = empty */
     uint32_t *tag;
     uint64_t *test_first; /* (n_splits + 1) number of the first item of a split among the test items */
     uint8_t *hit;         /* (test items) */
@@ -71,7 +70,7 @@ static uint64_t count_tests(proof *p)
 
 static void insert_tests(proof *p)
 {
-    uint32_t a[MAX_PROMPT], b[MAX_PROMPT], mask = p->n_slots - 1;
+    uint32_t a[MAX_PROMPT], mask = p->n_slots - 1;
     for (uint32_t k = 0; k < p->data->n_splits; k++) {
         const hs_split *s = &p->data->splits[k];
         for (uint64_t i = 0; s->role == HS_SPLIT_TEST && i < s->n; i++) {
@@ -91,7 +90,6 @@ static void insert_tests(proof *p)
             p->tag[at] = (uint32_t)(hash >> 32);
         }
     }
-    (void)b;
 }
 
 static void look_up_training(proof *p)
@@ -186,11 +184,11 @@ static uint64_t find_fact(const proof *p, uint32_t head, uint32_t relation, uint
 }
 
 typedef struct finding {
-    uint32_t ood_mask;   /* hop places with an OOD fact */
-    uint32_t id_mask;    /* hop places with an ID fact */
-    uint32_t ood_hops;   /* how many facts are OOD */
+    uint32_t ood_mask; /* hop places with an OOD fact */
+    uint32_t id_mask;  /* hop places with an ID fact */
+    uint32_t ood_hops; /* how many facts are OOD */
     bool synthetic, uncovered;
-    bool right;          /* answer and bridges follow from the facts */
+    bool right; /* answer and bridges follow from the facts */
 } finding;
 
 static void note(const proof *p, finding *f, uint64_t fact, uint32_t place)
@@ -207,8 +205,8 @@ static void note(const proof *p, finding *f, uint64_t fact, uint32_t place)
 }
 
 /* Every path of a query with several answers. `tails` collects whether each end is among the stored answers. */
-static void walk_all(const proof *p, const hs_split *s, uint64_t i, uint32_t entity, uint32_t place, bool train, finding *f,
-                     bool *ends_known)
+static void walk_all(const proof *p, const hs_split *s, uint64_t i, uint32_t entity, uint32_t place, bool train,
+                     finding *f, bool *ends_known)
 {
     const hs_dataset *d = p->data;
     const uint32_t *tokens = s->tokens + i * s->width;
@@ -223,7 +221,7 @@ static void walk_all(const proof *p, const hs_split *s, uint64_t i, uint32_t ent
             continue;
         }
         bool known = tail == tokens[s->answer];
-        for (uint64_t a = s->also_start[i]; a < s->also_start[i + 1]; a++)
+        for (uint64_t a = s->also_start ? s->also_start[i] : 0; s->also_start && a < s->also_start[i + 1]; a++)
             known |= s->also[a] == tail;
         *ends_known &= known;
     }
@@ -248,7 +246,7 @@ static finding check_query(const proof *p, const hs_split *s, uint64_t i, bool t
         }
         entity = tail;
     }
-    if (s->also_start) {
+    if (p->all_paths || s->also_start) {
         bool ends_known = true;
         walk_all(p, s, i, hs_dataset_entity_of(d, tokens), 0, train, &f, &ends_known);
         f.right = ends_known;
@@ -296,7 +294,7 @@ static finding check_comparison(const proof *p, const hs_split *s, uint64_t i, b
         }
         value[k] = p->data->facts[first].tail;
         if (train)
-            p->used[first] |= (uint8_t)(1u << k) | 3;
+            p->used[first] |= 3; /* a comparison has no order of hops */
         note(p, &f, first, k);
     }
     uint32_t attribute = tokens[0] - p->data->n_entities;
@@ -395,7 +393,8 @@ static void fail_proof(hs_audit *audit, const char *split, const char *what, uin
     if (n == 0 || !audit->passed)
         return;
     audit->passed = false;
-    snprintf(audit->failure, sizeof audit->failure, "%s%s%s (%llu)", split, *split ? ": " : "", what, (unsigned long long)n);
+    snprintf(audit->failure, sizeof audit->failure, "%s%s%s (%llu)", split, *split ? ": " : "", what,
+             (unsigned long long)n);
 }
 
 static void judge(proof *p)
@@ -466,6 +465,7 @@ hs_status hs_dataset_audit(hs_dataset *data, hs_error *err)
     if (!audit->split)
         return hs_fail_memory(err, (size_t)data->n_splits * sizeof *audit->split);
     proof p = {.data = data, .audit = audit};
+    p.all_paths = strcmp(data->config.tails, "any") == 0 && data->tokens_per_entity == 1;
     hs_status status = run_proofs(&p, err);
     hs_free(p.head_start);
     hs_free(p.used);

@@ -1,8 +1,9 @@
-/* baselines.c - how far shortcuts get on a test split: majorities over parts of the prompt, and the nearest training query.
+/* baselines.c - how far shortcuts get on a test split: majorities over parts of the prompt, and the nearest training
+ * query.
  *
- * A grouping is a set of prompt columns. Only groups that occur in a test split matter; the training answers of each such
- * group are gathered by a counting sort (linear passes, no map of counts), and its commonest answer is taken. The three
- * leave-one-out groupings together hold every training query at distance one from a test query. */
+ * A grouping is a set of prompt columns. Only groups that occur in a test split matter; the training answers of each
+ * such group are gathered by a counting sort (linear passes, no map of counts), and its commonest answer is taken. The
+ * three leave-one-out groupings together hold every training query at distance one from a test query. */
 #include "data/internal.h"
 
 #include <math.h>
@@ -19,19 +20,19 @@ typedef struct family {
     const hs_split *form;
     uint32_t n_train, n_test, *train, *test; /* indices of splits */
     uint64_t n_train_items, n_test_items;
-    uint32_t n_codes;                        /* answers are coded 0..n_codes */
-    uint32_t *counts;                        /* (n_codes) zero between uses */
+    uint32_t n_codes; /* answers are coded 0..n_codes */
+    uint32_t *counts; /* (n_codes) zero between uses */
 } family;
 
 typedef struct grouping {
     uint32_t n_groups;
-    uint32_t *of_test;  /* (test items) */
-    uint64_t *start;    /* (n_groups + 1) into answer */
-    uint32_t *answer;   /* training answers by group */
-    uint32_t *best;     /* (n_groups) */
+    uint32_t *of_test; /* (test items) */
+    uint64_t *start;   /* (n_groups + 1) into answer */
+    uint32_t *answer;  /* training answers by group */
+    uint32_t *best;    /* (n_groups) */
     /* while building */
     uint32_t n_slots, *slot;
-    uint64_t *key;      /* (n_slots) */
+    uint64_t *key; /* (n_slots) */
 } grouping;
 
 static uint32_t answer_code(const family *f, const hs_split *s, uint64_t i)
@@ -286,7 +287,8 @@ static bool same_form(const hs_split *a, const hs_split *b)
 }
 
 /* All splits of the form of split `first`, then its baselines. Marks the test splits in `done`. */
-static hs_status measure_family(const hs_dataset *data, hs_audit_split *audit, uint32_t first, uint8_t *done, hs_error *err)
+static hs_status measure_family(const hs_dataset *data, hs_audit_split *audit, uint32_t first, uint8_t *done,
+                                hs_error *err)
 {
     family f = {.data = data, .audit = audit, .form = &data->splits[first]};
     f.n_codes = data->vocab.n;
@@ -313,8 +315,9 @@ static hs_status measure_family(const hs_dataset *data, hs_audit_split *audit, u
             done[k] = 1;
         }
     }
-    hs_status status = f.n_test_items < UINT32_MAX / 4 ? measure(&f, err)
-                                                       : hs_fail(err, HS_ERR_DATA, "too many test items for the baselines");
+    hs_status status = f.n_test_items < UINT32_MAX / 4
+                           ? measure(&f, err)
+                           : hs_fail(err, HS_ERR_DATA, "too many test items for the baselines");
     hs_free(f.train);
     hs_free(f.counts);
     return status;

@@ -21,12 +21,13 @@ static void add_audit_split(const hs_split *s, const hs_audit_split *a, hs_str *
     const hs_baselines *b = &a->baselines;
     hs_str_addf(out, "{\"name\": ");
     hs_str_add_json(out, s->name, strlen(s->name));
-    hs_str_addf(out,
-                ", \"n\": %llu, \"in_training\": %llu, \"repeated\": %llu, \"wrong_answers\": %llu, \"wrong_class\": %llu, "
-                "\"hops_not_covered\": %llu, \"synthetic\": %llu, \"baselines\": {",
-                (unsigned long long)a->n, (unsigned long long)a->in_training, (unsigned long long)a->repeated,
-                (unsigned long long)a->wrong_answers, (unsigned long long)a->wrong_class,
-                (unsigned long long)a->hops_not_covered, (unsigned long long)a->synthetic);
+    hs_str_addf(
+        out,
+        ", \"n\": %llu, \"in_training\": %llu, \"repeated\": %llu, \"wrong_answers\": %llu, \"wrong_class\": %llu, "
+        "\"hops_not_covered\": %llu, \"synthetic\": %llu, \"baselines\": {",
+        (unsigned long long)a->n, (unsigned long long)a->in_training, (unsigned long long)a->repeated,
+        (unsigned long long)a->wrong_answers, (unsigned long long)a->wrong_class,
+        (unsigned long long)a->hops_not_covered, (unsigned long long)a->synthetic);
     add_share(out, "majority_r1r2", b->majority_r1r2, false);
     add_share(out, "majority_r2", b->majority_r2, false);
     add_share(out, "majority_h", b->majority_h, false);
@@ -39,8 +40,7 @@ static void add_audit_split(const hs_split *s, const hs_audit_split *a, hs_str *
 void hs_dataset_audit_json(const hs_dataset *data, hs_str *out)
 {
     const hs_audit *a = &data->audit;
-    hs_str_addf(out,
-                "{\"passed\": %s, \"failure\": ", a->passed ? "true" : "false");
+    hs_str_addf(out, "{\"passed\": %s, \"failure\": ", a->passed ? "true" : "false");
     hs_str_add_json(out, a->failure, strlen(a->failure));
     hs_str_addf(out,
                 ",\n  \"phi\": %.9g, \"phi_id\": %.9g, \"training_items\": %llu, \"training_queries\": %llu,\n"
@@ -106,14 +106,15 @@ hs_status hs_dataset_make_card(hs_dataset *data, hs_error *err)
         ood += (data->fact_flags[i] & HS_FACT_OOD) != 0;
         synthetic += (data->fact_flags[i] & HS_FACT_SYNTHETIC) != 0;
     }
-    hs_str_addf(&out, "{\n\"hopscope\": \"dataset\", \"version\": %d,\n\"task\": \"%s\", \"seed\": \"%llu\",\n", CARD_VERSION,
-                data->task, (unsigned long long)data->seed);
-    hs_str_addf(&out,
-                "\"vocab\": %u, \"entities\": %u, \"relations\": %u, \"tokens_per_entity\": %u,\n\"facts\": %llu, "
-                "\"facts_id\": %llu, \"facts_ood\": %llu, \"facts_synthetic\": %llu,\n\"phi\": %.9g, \"phi_id\": %.9g,\n",
-                data->vocab.n, data->n_entities, data->n_relations, data->tokens_per_entity,
-                (unsigned long long)data->n_facts, (unsigned long long)(data->n_facts - ood), (unsigned long long)ood,
-                (unsigned long long)synthetic, data->audit.phi, data->audit.phi_id);
+    hs_str_addf(&out, "{\n\"hopscope\": \"dataset\", \"version\": %d,\n\"task\": \"%s\", \"seed\": \"%llu\",\n",
+                CARD_VERSION, data->task, (unsigned long long)data->seed);
+    hs_str_addf(
+        &out,
+        "\"vocab\": %u, \"entities\": %u, \"relations\": %u, \"tokens_per_entity\": %u,\n\"facts\": %llu, "
+        "\"facts_id\": %llu, \"facts_ood\": %llu, \"facts_synthetic\": %llu,\n\"phi\": %.9g, \"phi_id\": %.9g,\n",
+        data->vocab.n, data->n_entities, data->n_relations, data->tokens_per_entity, (unsigned long long)data->n_facts,
+        (unsigned long long)(data->n_facts - ood), (unsigned long long)ood, (unsigned long long)synthetic,
+        data->audit.phi, data->audit.phi_id);
     hs_str_addf(&out, "\"splits\": [");
     for (uint32_t i = 0; i < data->n_splits; i++) {
         const hs_split *s = &data->splits[i];
@@ -165,8 +166,8 @@ hs_status hs_card_parse(hs_dataset *out, const void *json, hs_error *err)
     if (!get_u64(card, "version", UINT32_MAX, &version) || version != CARD_VERSION)
         return hs_fail(err, HS_ERR_DATA, "the card is of a version this program does not read");
     if (!task || strlen(task) >= sizeof out->task || !seed || !get_u64(card, "entities", UINT32_MAX, &entities) ||
-        !get_u64(card, "relations", UINT32_MAX, &relations) || !get_u64(card, "tokens_per_entity", 2, &tpe) || tpe == 0 ||
-        !json_is_array(json_object_get(card, "splits")))
+        !get_u64(card, "relations", UINT32_MAX, &relations) || !get_u64(card, "tokens_per_entity", 2, &tpe) ||
+        tpe == 0 || !json_is_array(json_object_get(card, "splits")))
         return hs_fail(err, HS_ERR_DATA, "the card lacks a field or has one of the wrong type");
     strcpy(out->task, task);
     unsigned long long number;
@@ -201,8 +202,9 @@ static void parse_audit_split(const json_t *entry, hs_audit_split *a)
     get_u64(entry, "hops_not_covered", INT64_MAX, &a->hops_not_covered);
     get_u64(entry, "synthetic", INT64_MAX, &a->synthetic);
     const json_t *b = json_object_get(entry, "baselines");
-    a->baselines = (hs_baselines){get_share(b, "majority_r1r2"), get_share(b, "majority_r2"), get_share(b, "majority_h"),
-                                  get_share(b, "majority_hr2"),  get_share(b, "nearest"),     get_share(b, "majority_class")};
+    a->baselines =
+        (hs_baselines){get_share(b, "majority_r1r2"), get_share(b, "majority_r2"), get_share(b, "majority_h"),
+                       get_share(b, "majority_hr2"),  get_share(b, "nearest"),     get_share(b, "majority_class")};
 }
 
 hs_status hs_card_parse_audit(hs_dataset *out, const void *json, hs_error *err)

@@ -127,7 +127,7 @@ hs_status hs_compare_init(hs_compare *c, const hs_dataset *data, hs_error *err)
     c->table = c->n_attributes > 0 && table_label(data, 0, 0) != HS_NO_ID;
     for (uint32_t a = 0; a < c->n_attributes; a++)
         for (uint32_t k = 0; k < HS_N_LABELS; k++)
-            c->token[a * HS_N_LABELS + k] = !c->table               ? hs_vocab_token(data, NAMES[k])
+            c->token[a * HS_N_LABELS + k] = !c->table                 ? hs_vocab_token(data, NAMES[k])
                                             : k == HS_LABEL_DIFFERENT ? HS_NO_ID
                                                                       : table_label(data, a, k);
     if (c->table)

@@ -7,7 +7,7 @@
 /* A value that can be ordered: an ISO date (any precision) or a number. */
 typedef struct hs_ordinal {
     bool known, date;
-    uint8_t parts;    /* date: 1 year, 2 month, 3 day */
+    uint8_t parts; /* date: 1 year, 2 month, 3 day */
     int32_t date_part[3];
     double number;
 } hs_ordinal;
@@ -19,11 +19,11 @@ enum { HS_LABEL_LESS, HS_LABEL_SAME, HS_LABEL_MORE, HS_LABEL_DIFFERENT, HS_N_LAB
 
 /* How attributes of a dataset are compared, and the tokens of their labels: token[attribute * HS_N_LABELS + label]. */
 typedef struct hs_compare {
-    bool table;           /* generated: values are ordered by their token */
+    bool table; /* generated: values are ordered by their token */
     uint32_t n_attributes;
-    bool *ordered;        /* (n_attributes) */
-    uint32_t *token;      /* (n_attributes, HS_N_LABELS), HS_NO_ID where it does not occur */
-    hs_ordinal *ordinal;  /* (vocab.n) of entity tokens, NULL for a table */
+    bool *ordered;       /* (n_attributes) */
+    uint32_t *token;     /* (n_attributes, HS_N_LABELS), HS_NO_ID where it does not occur */
+    hs_ordinal *ordinal; /* (vocab.n) of entity tokens, NULL for a table */
 } hs_compare;
 /* From the vocabulary and the configuration of a dataset. Attributes are its relations. */
 hs_status hs_compare_init(hs_compare *compare, const hs_dataset *data, hs_error *err);

@@ -1,4 +1,5 @@
-/* composition.h - the composition task between its files: candidates (all queries), their classes, their random keys. */
+/* composition.h - the composition task between its files: candidates (all queries), their classes, their random keys.
+ */
 #ifndef HOPSCOPE_DATA_COMPOSITION_H
 #define HOPSCOPE_DATA_COMPOSITION_H
 

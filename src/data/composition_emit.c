@@ -1,6 +1,6 @@
 /* composition_emit.c - from classes of candidates to packed splits, in parallel over heads.
- * Where an item goes follows from the classes alone (counts per block of heads, then prefix sums), so workers never share
- * a counter. Items stand in the order of their candidates. */
+ * Where an item goes follows from the classes alone (counts per block of heads, then prefix sums), so workers never
+ * share a counter. Items stand in the order of their candidates. */
 #include "data/composition.h"
 
 #include <string.h>
@@ -10,10 +10,10 @@ enum { HEADS_PER_BLOCK = 16, MAX_SPLITS = HS_N_CATS };
 typedef struct emit_ctx {
     hs_composition *c;
     hs_dataset *out;
-    uint32_t end_token;     /* HS_PAD: none */
+    uint32_t end_token;           /* HS_PAD: none */
     uint32_t split_of[HS_N_CATS]; /* index of the split in out->splits, or HS_PAD */
-    uint64_t *offset;       /* (blocks, HS_N_CATS): first item of the block in its split */
-    bool fill_also;         /* second pass of policy `any` */
+    uint64_t *offset;             /* (blocks, HS_N_CATS): first item of the block in its split */
+    bool fill_also;               /* second pass of policy `any` */
 } emit_ctx;
 
 static void class_name(char *name, size_t size, uint32_t cat, uint32_t hops)
@@ -97,8 +97,26 @@ static hs_status size_also(hs_split *s, hs_error *err)
 static hs_status emit_queries(emit_ctx *ctx, const uint64_t *count, hs_error *err)
 {
     /* training first, then the tests from all-ID to all-OOD */
-    static const uint32_t ORDER[] = {HS_CAT_TRAIN, HS_CAT_AUG_HOP1, HS_CAT_AUG_HOP2, 1, HS_CAT_TEST_RESTRICTED,
-                                     2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16};
+    static const uint32_t ORDER[] = {HS_CAT_TRAIN,
+                                     HS_CAT_AUG_HOP1,
+                                     HS_CAT_AUG_HOP2,
+                                     1,
+                                     HS_CAT_TEST_RESTRICTED,
+                                     2,
+                                     3,
+                                     4,
+                                     5,
+                                     6,
+                                     7,
+                                     8,
+                                     9,
+                                     10,
+                                     11,
+                                     12,
+                                     13,
+                                     14,
+                                     15,
+                                     16};
     hs_composition *c = ctx->c;
     uint32_t tpe = ctx->out->tokens_per_entity;
     for (uint32_t i = 0; i < sizeof ORDER / sizeof ORDER[0]; i++) {
@@ -192,7 +210,7 @@ static hs_status emit_facts(emit_ctx *ctx, hs_error *err)
         if (i == 0 || !same_group(kg, i - 1, i))
             count[fact_class(kg->flags[i])]++;
     uint32_t tpe = ctx->out->tokens_per_entity;
-    for (uint32_t class = 0; class < N_FACT_SPLITS; class++) {
+    for (uint32_t class = 0; class < N_FACT_SPLITS; class ++) {
         if (count[class] == 0)
             continue;
         hs_split form = {.role = train[class] ? HS_SPLIT_TRAIN : HS_SPLIT_TEST,
@@ -228,7 +246,8 @@ hs_status hs_composition_emit(hs_composition *c, hs_dataset *out, hs_error *err)
         return hs_fail_memory(err, (size_t)blocks * HS_N_CATS * sizeof *ctx.offset);
     uint64_t count[HS_N_CATS] = {0};
     for (uint32_t block = 0; block < blocks; block++) {
-        uint32_t last = (block + 1) * HEADS_PER_BLOCK < c->kg.n_entities ? (block + 1) * HEADS_PER_BLOCK : c->kg.n_entities;
+        uint32_t last =
+            (block + 1) * HEADS_PER_BLOCK < c->kg.n_entities ? (block + 1) * HEADS_PER_BLOCK : c->kg.n_entities;
         memcpy(ctx.offset + (size_t)block * HS_N_CATS, count, sizeof count);
         for (uint64_t i = c->first[block * HEADS_PER_BLOCK]; i < c->first[last]; i++)
             if (c->cat[i] != HS_CAT_NONE)

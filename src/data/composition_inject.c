@@ -1,7 +1,7 @@
 /* composition_inject.c - fact-level augmentation (spec B.2, paper "Is Grokking Worthwhile?", App. C).
  * F1 (F2) are the OOD facts that serve as hop 1 (hop 2) of the sampled test_oo. A chosen fact of F1 gets up to h1k
- * training queries with ID facts as hop 2; a chosen fact of F2 up to h2k with ID facts as hop 1. Every injected query has
- * exactly one OOD hop, so no query of test_oo is ever trained; injected queries leave test_oi and test_io. */
+ * training queries with ID facts as hop 2; a chosen fact of F2 up to h2k with ID facts as hop 1. Every injected query
+ * has exactly one OOD hop, so no query of test_oo is ever trained; injected queries leave test_oi and test_io. */
 #include "data/composition.h"
 
 #include <math.h>

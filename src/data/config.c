@@ -16,10 +16,22 @@ typedef struct field {
 } field;
 
 #define MEMBER(m) offsetof(hs_data_config, m), sizeof(((hs_data_config *)0)->m)
-#define TEXT(m, choices) {#m, F_TEXT, MEMBER(m), 0, 0, choices}
-#define U32(m, min, max) {#m, F_U32, MEMBER(m), min, max, NULL}
-#define REAL(m, min, max) {#m, F_REAL, MEMBER(m), min, max, NULL}
-#define BOOL(m) {#m, F_BOOL, MEMBER(m), 0, 1, NULL}
+#define TEXT(m, choices)                                                                                               \
+    {                                                                                                                  \
+#m, F_TEXT, MEMBER(m), 0, 0, choices                                                                           \
+    }
+#define U32(m, min, max)                                                                                               \
+    {                                                                                                                  \
+#m, F_U32, MEMBER(m), min, max, NULL                                                                           \
+    }
+#define REAL(m, min, max)                                                                                              \
+    {                                                                                                                  \
+#m, F_REAL, MEMBER(m), min, max, NULL                                                                          \
+    }
+#define BOOL(m)                                                                                                        \
+    {                                                                                                                  \
+#m, F_BOOL, MEMBER(m), 0, 1, NULL                                                                              \
+    }
 
 static const field FIELDS[] = {
     TEXT(task, NULL),
@@ -97,7 +109,8 @@ hs_status hs_data_config_for_task(hs_data_config *config, const char *task, hs_e
         for (size_t i = 0; i < n && i < 16; i++)
             names[i] = tasks[i].name;
         const char *near = hs_nearest(task, names, n);
-        return hs_error_hint(err, "%s%s", near ? "did you mean " : "tasks: composition, comparison, complex", near ? near : "");
+        return hs_error_hint(err, "%s%s", near ? "did you mean " : "tasks: composition, comparison, complex",
+                             near ? near : "");
     }
     strcpy(config->task, hs_task_find(task)->name);
     if (strcmp(task, "composition") != 0) {

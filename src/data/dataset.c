@@ -1,5 +1,6 @@
 /* dataset.c - the dataset object: building blocks for the tasks, the table of tasks, building with proof.
- * Invariant of a finished dataset: every token of every split is below vocab.n, hashes are current, and the audit passed. */
+ * Invariant of a finished dataset: every token of every split is below vocab.n, hashes are current, and the audit
+ * passed. */
 #include "data/internal.h"
 
 #include <stdlib.h>
@@ -10,8 +11,8 @@
 static const hs_task TASKS[] = {
     {"composition", "h r1 r2 -> t over facts that share a bridge (spec C.1, B, D)", false, true, hs_task_composition},
     {"comparison", "attr e1 e2 -> label: same/different, earlier/later (spec C.2)", false, true, hs_task_comparison},
-    {"complex", "comparison with untrained facts of OOD entities and a graph-solvable hard test (spec C.3)", false, false,
-     hs_task_complex},
+    {"complex", "comparison with untrained facts of OOD entities and a graph-solvable hard test (spec C.3)", false,
+     false, hs_task_complex},
 };
 
 const hs_task *hs_task_list(size_t *n)
@@ -87,8 +88,8 @@ const hs_split *hs_dataset_split(const hs_dataset *data, const char *name)
 
 uint64_t hs_split_hash(const hs_split *split)
 {
-    uint64_t form[8] = {(uint64_t)split->kind, split->hops,    split->width, split->prompt, split->answer,
-                        split->answers,        split->bridges, split->n};
+    uint64_t form[8] = {(uint64_t)split->kind, split->hops,    split->width,   split->prompt,
+                        split->answer,         split->answers, split->bridges, split->n};
     uint64_t hash = hs_hash(form, sizeof form, 0);
     if (split->n == 0)
         return hash;
@@ -166,8 +167,8 @@ uint32_t hs_vocab_token(const hs_dataset *data, const char *name)
     return hs_names_find(&data->vocab, name, strlen(name));
 }
 
-/* Two-token entities (C.7): F first names and F last names, each shared by m = E/F entities. Entity e = k*F + i has first
- * name i and last name (i + k) mod F, so that no two entities have both names in common. */
+/* Two-token entities (C.7): F first names and F last names, each shared by m = E/F entities. Entity e = k*F + i has
+ * first name i and last name (i + k) mod F, so that no two entities have both names in common. */
 void hs_dataset_entity_tokens(const hs_dataset *data, uint32_t entity, uint32_t tokens[2])
 {
     if (data->tokens_per_entity < 2) {
@@ -229,6 +230,24 @@ void hs_dataset_facts_of(const hs_dataset *data, uint32_t head, uint32_t relatio
 
 /* ---------------------------------------------------------------- the whole */
 
+/* Marks and further answers that no item has are dropped, so that equal content has one form. */
+static void drop_empty(hs_split *s)
+{
+    bool any = false;
+    for (uint64_t i = 0; s->synthetic && i < s->n && !any; i++)
+        any = s->synthetic[i] != 0;
+    if (!any) {
+        hs_free(s->synthetic);
+        s->synthetic = NULL;
+    }
+    if (s->also_start && s->also_start[s->n] == 0) {
+        hs_free(s->also_start);
+        hs_free(s->also);
+        s->also_start = NULL;
+        s->also = NULL;
+    }
+}
+
 void hs_dataset_finish(hs_dataset *data)
 {
     data->max_width = 0;
@@ -236,6 +255,7 @@ void hs_dataset_finish(hs_dataset *data)
         hs_split *s = &data->splits[i];
         if (s->width > data->max_width)
             data->max_width = s->width;
+        drop_empty(s);
         s->hash = hs_split_hash(s);
     }
 }

@@ -37,7 +37,8 @@ hs_status hs_folder_open(hs_folder *folder, const char *dir, hs_error *err)
         return hs_fail(err, HS_ERR_USAGE, "the name of the output folder is empty or too long");
     memcpy(folder->dir, dir, len);
     folder->dir[len] = 0;
-    snprintf(folder->tmp, sizeof folder->tmp, "%s.tmp-%ld", folder->dir, (long)getpid());
+    memcpy(folder->tmp, folder->dir, len);
+    snprintf(folder->tmp + len, sizeof folder->tmp - len, ".tmp-%ld", (long)getpid());
     struct stat st;
     if (lstat(folder->dir, &st) == 0 && !(S_ISDIR(st.st_mode) && is_empty(folder->dir))) {
         hs_fail(err, HS_ERR_IO, "the output folder is there already");

@@ -42,12 +42,13 @@ void hs_kg_free(hs_kg *kg);
 #define HS_CAT_NONE UINT16_MAX
 /* Of the candidates i in [0, n) with cat[i] = c, keep the limit[c] with the smallest key (ties: smallest i) and set the
  * others to HS_CAT_NONE. limit[c] = UINT64_MAX keeps all. Linear time, exact counts. */
-hs_status hs_select(uint16_t *cat, const uint32_t *key, uint64_t n, const uint64_t *limit, uint32_t n_cats, hs_error *err);
+hs_status hs_select(uint16_t *cat, const uint32_t *key, uint64_t n, const uint64_t *limit, uint32_t n_cats,
+                    hs_error *err);
 
 /* ---------------------------------------------------------------- dataset.c */
 
-/* A new split with its arrays allocated: name, role, kind, hops, n, width, prompt, answer, answers, bridges of `form` are
- * taken over; `synthetic` and `also` ask for these arrays. *out is valid until the next split is added. */
+/* A new split with its arrays allocated: name, role, kind, hops, n, width, prompt, answer, answers, bridges of `form`
+ * are taken over; `synthetic` and `also` ask for these arrays. *out is valid until the next split is added. */
 hs_status hs_dataset_add_split(hs_dataset *data, const hs_split *form, bool synthetic, bool also_start, hs_split **out,
                                hs_error *err);
 /* Adds a token whose name is not taken; a taken one gets " [kind]" after it. */
@@ -61,7 +62,7 @@ hs_status hs_vocab_dead(hs_dataset *data, hs_error *err);
 uint32_t hs_vocab_token(const hs_dataset *data, const char *name);
 /* Takes over facts and flags (relations as token ids: `relation_base` is added). */
 hs_status hs_dataset_set_facts(hs_dataset *data, const hs_kg *kg, uint32_t relation_base, hs_error *err);
-/* max_width and the hash of every split. */
+/* One form for equal content (no empty arrays), max_width, and the hash of every split. */
 void hs_dataset_finish(hs_dataset *data);
 /* finish, audit, card; HS_ERR_DATA if a proof fails. */
 hs_status hs_dataset_certify(hs_dataset *data, hs_error *err);
@@ -94,7 +95,8 @@ bool hs_split_name_ok(const char *name);
 /* Does the form of the items fit their kind? What the audit relies on. */
 hs_status hs_split_check_form(const hs_dataset *data, const hs_split *split, hs_error *err);
 
-/* A folder that appears whole or not at all: make "DIR.tmp-PID", write into it, then commit (rename) or abort (remove). */
+/* A folder that appears whole or not at all: make "DIR.tmp-PID", write into it, then commit (rename) or abort (remove).
+ */
 typedef struct hs_folder {
     char dir[4096], tmp[4096 + 32];
 } hs_folder;

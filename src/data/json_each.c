@@ -1,4 +1,5 @@
-/* json_each.c - JSON files: a list is parsed element by element, so that 700,000 items never exist as objects at once. */
+/* json_each.c - JSON files: a list is parsed element by element, so that 700,000 items never exist as objects at once.
+ */
 #include "data/json_each.h"
 
 #include <string.h>
@@ -42,7 +43,8 @@ static hs_status each(const char *text, const char *end, const char *path, hs_js
         if (status != HS_OK) {
             if (status == HS_ERR_DATA)
                 hs_error_where(err, "%s:%llu, element %llu", path,
-                               (unsigned long long)(line_of(text, p) + (element || problem.line < 1 ? 0u : (unsigned)problem.line - 1u)),
+                               (unsigned long long)(line_of(text, p) +
+                                                    (element || problem.line < 1 ? 0u : (unsigned)problem.line - 1u)),
                                (unsigned long long)number);
             return status;
         }

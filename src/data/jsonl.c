@@ -1,9 +1,11 @@
 /* jsonl.c - a dataset as text, one JSON object a line:
- *     {"hopscope": "dataset", "card": {...}, "vocab": [...]}                                     header, first line
- *     {"fact": ["h", "r", "t"], "ood": true, "synthetic": true}                                  two-token entities: lists
- *     {"split": "test_ii", "role": "test", "prompt": ["h", "r1", "r2"], "answer": ["t"], "also": ["u"], "synthetic": true}
- * The header brings back the same hashes. Without it names become tokens in the order in which they appear: what stands in
- * the place of an entity is one, what stands in the place of a relation is one. Bridges are found from the facts. */
+ *     {"hopscope": "dataset", "card": {...}, "vocab": [...]}
+ *     {"fact": ["h", "r", "t"], "ood": true, "synthetic": true}
+ *     {"split": "test_ii", "role": "test", "prompt": ["h", "r1", "r2"], "answer": ["t"], "also": ["u"]}
+ *
+ * The first line is a header and brings back the same hashes; a two-token entity of a fact is a list of two names.
+ * Without the header names become tokens in the order in which they appear: what stands in the place of an entity is
+ * one, what stands in the place of a relation is one. Bridges are found from the facts. */
 #include "data/assembly.h"
 #include "data/json_each.h"
 
@@ -170,12 +172,9 @@ static hs_status name_line(reading *r, const json_t *line, hs_error *err)
         HS_TRY(name_it(&r->relations, json_array_get(fact, 1), err));
         return name_it(&r->entities, json_array_get(fact, 2), err);
     }
-    json_array_foreach(prompt, i, item)
-        HS_TRY(name_it(i == 0 ? &r->entities : &r->relations, item, err));
-    json_array_foreach(json_object_get(line, "answer"), i, item)
-        HS_TRY(name_it(&r->entities, item, err));
-    json_array_foreach(json_object_get(line, "also"), i, item)
-        HS_TRY(name_it(&r->entities, item, err));
+    json_array_foreach(prompt, i, item) HS_TRY(name_it(i == 0 ? &r->entities : &r->relations, item, err));
+    json_array_foreach(json_object_get(line, "answer"), i, item) HS_TRY(name_it(&r->entities, item, err));
+    json_array_foreach(json_object_get(line, "also"), i, item) HS_TRY(name_it(&r->entities, item, err));
     return HS_OK;
 }
 
@@ -208,7 +207,8 @@ static hs_status finish_naming(reading *r, hs_error *err)
     return hs_vocab_specials(d, err);
 }
 
-static hs_status tokens_of(const reading *r, const json_t *list, uint32_t *tokens, size_t max, uint32_t *n, hs_error *err)
+static hs_status tokens_of(const reading *r, const json_t *list, uint32_t *tokens, size_t max, uint32_t *n,
+                           hs_error *err)
 {
     size_t count = json_array_size(list);
     if (!json_is_array(list) || count > max)
@@ -299,7 +299,8 @@ static hs_status read_line(reading *r, const json_t *line, bool first, hs_error 
         return hs_fail(err, HS_ERR_DATA, "a line is not a JSON object");
     if (json_object_get(line, "hopscope"))
         return first && !r->naming ? read_header(r, line, err)
-                                   : first ? HS_OK : hs_fail(err, HS_ERR_DATA, "a header that is not the first line");
+               : first             ? HS_OK
+                                   : hs_fail(err, HS_ERR_DATA, "a header that is not the first line");
     if (r->naming)
         return name_line(r, line, err);
     return json_object_get(line, "fact") ? read_fact(r, line, err) : read_item(r, line, err);
@@ -344,7 +345,10 @@ static hs_status read_all(reading *r, const char *path, hs_error *err)
     HS_TRY(read_file(r, path, err));
     r->naming = false;
     if (!r->header) {
-        HS_TRY(finish_naming(r, err));
+        hs_status named = finish_naming(r, err);
+        if (named == HS_ERR_DATA)
+            hs_error_where(err, "%s", path);
+        HS_TRY(named);
         hs_assembly_begin(&r->assembly, r->out);
     }
     HS_TRY(read_file(r, path, err));

@@ -183,7 +183,8 @@ static uint64_t mark_share(hs_kg *kg, double fraction, uint8_t flag, uint8_t not
 }
 
 /* A random fact that can follow fact `at` on a path of distinct entities; false if there is none. */
-static bool next_hop(const hs_kg *kg, const hs_fact *const *path, uint32_t n, bool real_only, hs_rng *rng, uint32_t *next)
+static bool next_hop(const hs_kg *kg, const hs_fact *const *path, uint32_t n, bool real_only, hs_rng *rng,
+                     uint32_t *next)
 {
     uint32_t entity = path[n - 1]->tail, seen = 0;
     for (uint32_t i = kg->start[entity]; i < kg->start[entity + 1]; i++) {

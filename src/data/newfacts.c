@@ -3,8 +3,9 @@
  * code   the released program: facts are taken in random order together with every training query that uses them, while
  *        facts and queries fit into `keep`; then the cheapest facts fill the rest exactly.
  * paper  `keep` ID facts and every training query both of whose hops are kept.
- * New facts come in chains (a, r1, b), (b, r2, t) of uniform entities and relations that the heads do not have yet. They
- * are trained as facts only: test_new_new has both hops new, test_new_old and test_old_new one new and one kept fact. */
+ * New facts come in chains (a, r1, b), (b, r2, t) of uniform entities and relations that the heads do not have yet.
+ * They are trained as facts only: test_new_new has both hops new, test_new_old and test_old_new one new and one kept
+ * fact. */
 #include "data/internal.h"
 
 #include <stdlib.h>
@@ -27,7 +28,7 @@ typedef struct work {
     uint64_t *dep_start;  /* (n_facts + 1) */
     uint32_t *dep;        /* queries that use a fact */
     uint8_t *fact_kept, *query_kept;
-    hs_fact *fresh;       /* (new_facts) */
+    hs_fact *fresh; /* (new_facts) */
 } work;
 
 void hs_new_facts_config_default(hs_new_facts_config *config)
@@ -46,7 +47,8 @@ static hs_status check_base(work *w, hs_error *err)
             s->kind == HS_ITEM_OTHER)
             w->form = s; /* not usable */
         if (w->form == s || d->tokens_per_entity != 1 || d->n_facts >= UINT32_MAX / 2) {
-            hs_fail(err, HS_ERR_DATA, "new facts are made for two-hop composition, one token an entity, one tail a fact");
+            hs_fail(err, HS_ERR_DATA,
+                    "new facts are made for two-hop composition, one token an entity, one tail a fact");
             return hs_error_where(err, "split %s", s->name);
         }
     }
@@ -199,7 +201,8 @@ static hs_status choose_kept(work *w, hs_error *err)
 
 /* ---------------------------------------------------------------- what is new */
 
-static bool relation_taken(const work *w, const uint32_t *last_of, const uint32_t *before, uint32_t head, uint32_t relation)
+static bool relation_taken(const work *w, const uint32_t *last_of, const uint32_t *before, uint32_t head,
+                           uint32_t relation)
 {
     uint64_t first, last;
     hs_dataset_facts_of(w->base, head, relation, &first, &last);
@@ -210,7 +213,8 @@ static bool relation_taken(const work *w, const uint32_t *last_of, const uint32_
 }
 
 /* A relation the head does not have, uniformly; HS_NO_ID if it has them all. */
-static uint32_t free_relation(const work *w, const uint32_t *last_of, const uint32_t *before, uint32_t head, hs_rng *rng)
+static uint32_t free_relation(const work *w, const uint32_t *last_of, const uint32_t *before, uint32_t head,
+                              hs_rng *rng)
 {
     uint32_t R = w->base->n_relations, first = w->base->n_entities, n = 0, chosen = HS_NO_ID;
     for (uint32_t tries = 0; tries < 64; tries++) {
@@ -227,7 +231,8 @@ static uint32_t free_relation(const work *w, const uint32_t *last_of, const uint
 static hs_status make_new(work *w, hs_error *err)
 {
     uint32_t E = w->base->n_entities, n = 0, failures = 0;
-    uint32_t *last_of = hs_alloc((size_t)E * sizeof *last_of), *before = hs_alloc(w->config->new_facts * sizeof *before);
+    uint32_t *last_of = hs_alloc((size_t)E * sizeof *last_of),
+             *before = hs_alloc(w->config->new_facts * sizeof *before);
     if (!last_of || !before) {
         hs_free(last_of);
         hs_free(before);
@@ -237,7 +242,8 @@ static hs_status make_new(work *w, hs_error *err)
     hs_rng rng;
     hs_rng_init(&rng, w->config->seed, PURPOSE_CHAIN, 0, 0);
     while (n < w->config->new_facts && failures < 10000) {
-        uint32_t chain[3] = {(uint32_t)hs_rng_below(&rng, E), (uint32_t)hs_rng_below(&rng, E), (uint32_t)hs_rng_below(&rng, E)};
+        uint32_t chain[3] = {(uint32_t)hs_rng_below(&rng, E), (uint32_t)hs_rng_below(&rng, E),
+                             (uint32_t)hs_rng_below(&rng, E)};
         uint32_t made = n;
         for (uint32_t k = 0; k < 2; k++) {
             uint32_t r = free_relation(w, last_of, before, chain[k], &rng);
@@ -298,10 +304,12 @@ static hs_status merge_facts(work *w, uint8_t **state, hs_error *err)
     return HS_OK;
 }
 
-static hs_status add_fact_split(work *w, const char *name, const uint8_t *state, uint8_t which, uint32_t end, hs_error *err)
+static hs_status add_fact_split(work *w, const char *name, const uint8_t *state, uint8_t which, uint32_t end,
+                                hs_error *err)
 {
     hs_dataset *d = w->out;
-    hs_split form = {.role = HS_SPLIT_TRAIN, .kind = HS_ITEM_FACT, .hops = 1, .prompt = 2, .answer = 2, .answers = 1}, *s;
+    hs_split form = {.role = HS_SPLIT_TRAIN, .kind = HS_ITEM_FACT, .hops = 1, .prompt = 2, .answer = 2, .answers = 1},
+             *s;
     form.width = 3 + (end != HS_NO_ID);
     for (uint64_t i = 0; i < d->n_facts; i++)
         form.n += state[i] == which;
@@ -436,7 +444,8 @@ static hs_status assemble(work *w, uint8_t **state, hs_error *err)
     return hs_dataset_certify(w->out, err);
 }
 
-hs_status hs_dataset_new_facts(const hs_dataset *base, const hs_new_facts_config *config, hs_dataset *out, hs_error *err)
+hs_status hs_dataset_new_facts(const hs_dataset *base, const hs_new_facts_config *config, hs_dataset *out,
+                               hs_error *err)
 {
     work w = {.base = base, .config = config, .out = out};
     uint8_t *state = NULL;

@@ -95,7 +95,8 @@ static hs_status check_header(const header *h, size_t size, hs_error *err)
     if (h->version != VERSION)
         return bad(err, "it is of a version this program does not read");
     if (h->role > HS_SPLIT_TEST || h->kind > HS_ITEM_OTHER || h->flags > (HAS_SYNTHETIC | HAS_ALSO) ||
-        memchr(h->name, 0, sizeof h->name) == NULL || h->name[0] == 0 || hs_utf8_invalid(h->name, strlen(h->name)) != SIZE_MAX)
+        memchr(h->name, 0, sizeof h->name) == NULL || h->name[0] == 0 ||
+        hs_utf8_invalid(h->name, strlen(h->name)) != SIZE_MAX)
         return bad(err, "a field of its header is out of range");
     if (h->width == 0 || h->width > MAX_WIDTH || h->prompt == 0 || h->prompt >= h->width || h->answer < h->prompt ||
         h->answers == 0 || h->answers > h->width - h->answer || h->hops > h->prompt || h->bridges > MAX_WIDTH)
@@ -141,7 +142,8 @@ static hs_status check_content(const hs_split *s, uint64_t n_also, uint32_t voca
     return check_tokens(s->also, n_also, vocab_size, false, err);
 }
 
-hs_status hs_split_decode(hs_split *out, const void *bytes, size_t size, uint32_t vocab_size, size_t *used, hs_error *err)
+hs_status hs_split_decode(hs_split *out, const void *bytes, size_t size, uint32_t vocab_size, size_t *used,
+                          hs_error *err)
 {
     header h;
     *out = (hs_split){0};

@@ -50,7 +50,8 @@ static hs_status collect_members(hs_pairs *p, hs_error *err)
     return hs_error_hint(err, "possible: up to 4,294,967,294; fewer entities or attributes, or a part of the graph");
 }
 
-/* Per attribute, exactly round(fraction * m) of its real members are OOD (of all, when synthetic ones may be tested). */
+/* Per attribute, exactly round(fraction * m) of its real members are OOD (of all, when synthetic ones may be tested).
+ */
 static void mark_ood(hs_pairs *p)
 {
     hs_dataset *d = p->out;
@@ -182,7 +183,8 @@ static uint64_t min_u64(uint64_t a, uint64_t b)
 
 /* Limits of the labels of one attribute and class. The two main labels (same/different, or earlier/later) get the same
  * number; "same" of an ordered attribute at most a third. With `fill`, what one main label lacks the other gives. */
-static void share_labels(const hs_pairs *p, uint32_t a, const uint64_t *have, uint64_t wanted, bool fill, uint64_t *limit)
+static void share_labels(const hs_pairs *p, uint32_t a, const uint64_t *have, uint64_t wanted, bool fill,
+                         uint64_t *limit)
 {
     bool ordered = p->compare.table || p->compare.ordered[a];
     uint32_t x = ordered ? HS_LABEL_LESS : HS_LABEL_SAME, y = ordered ? HS_LABEL_MORE : HS_LABEL_DIFFERENT;
@@ -220,7 +222,8 @@ static hs_status count_cats(const hs_pairs *p, uint64_t **have, uint64_t **limit
     return HS_OK;
 }
 
-static hs_status fail_phi(const hs_pairs *p, const char *whose, uint64_t wanted, uint64_t have, uint64_t id, hs_error *err)
+static hs_status fail_phi(const hs_pairs *p, const char *whose, uint64_t wanted, uint64_t have, uint64_t id,
+                          hs_error *err)
 {
     hs_fail(err, HS_ERR_DATA, "phi asks for %llu training comparisons%s%s, there are %llu", (unsigned long long)wanted,
             *whose ? " of " : "", whose, (unsigned long long)have);
@@ -278,20 +281,28 @@ hs_status hs_pairs_sample_training(hs_pairs *p, hs_error *err)
         status = hs_select(p->cat, p->key, p->base[p->n_attributes], limit, HS_N_PAIR_CLASSES * p->cells, err);
     hs_free(have);
     hs_free(limit);
-    return status;
+    for (uint64_t i = 0; status == HS_OK && i < p->base[p->n_attributes]; i++)
+        if (p->cat[i] != HS_CAT_NONE && p->cat[i] / p->cells <= HS_PAIR_CROSS)
+            return HS_OK;
+    if (status != HS_OK)
+        return status;
+    hs_fail(err, HS_ERR_DATA, "there is no comparison to train on");
+    hs_error_where(err, "data.attribute_list");
+    return hs_error_hint(err, p->balanced ? "a label does not occur, so no balance is possible; try balance none"
+                                          : "more entities, or a lower ood_fraction or holdout, may help");
 }
 
 hs_status hs_pairs_sample_tests(hs_pairs *p, hs_error *err)
 {
     uint64_t *have, *limit, max = p->config->test_max ? p->config->test_max : UINT64_MAX;
     HS_TRY(count_cats(p, &have, &limit, err));
-    for (uint32_t class = HS_PAIR_TEST_ID; class <= HS_PAIR_TEST_OOD; class++) {
+    for (uint32_t class = HS_PAIR_TEST_ID; class <= HS_PAIR_TEST_OOD; class ++) {
         if (!p->balanced) {
             limit[class] = max;
             continue;
         }
         for (uint32_t a = 0; a < p->n_attributes; a++) {
-            size_t at = (size_t)class * p->cells + (size_t)a * HS_N_LABELS;
+            size_t at = (size_t) class * p->cells + (size_t)a * HS_N_LABELS;
             share_labels(p, a, have + at, max == UINT64_MAX ? max : max / p->n_attributes, false, limit + at);
         }
     }

@@ -15,8 +15,8 @@ enum {
 };
 
 /* Members of attribute a (the entities that have a value) are member_start[a]..member_start[a+1]; the pair of members i
- * and j of a (counted from 0, i != j) is candidate base[a] + i * (m - 1) + j - (j > i). cat is class * cells + cell, where
- * a cell is (attribute, label) when labels are balanced, else there is one cell. */
+ * and j of a (counted from 0, i != j) is candidate base[a] + i * (m - 1) + j - (j > i). cat is class * cells + cell,
+ * where a cell is (attribute, label) when labels are balanced, else there is one cell. */
 typedef struct hs_pairs {
     const hs_data_config *config;
     hs_dataset *out;
@@ -31,8 +31,8 @@ typedef struct hs_pairs {
     hs_compare compare;
 } hs_pairs;
 
-/* Members, OOD marks and facts from the dataset's facts (sorted, functional, relations as tokens); specials and labels must
- * be in the vocabulary. */
+/* Members, OOD marks and facts from the dataset's facts (sorted, functional, relations as tokens); specials and labels
+ * must be in the vocabulary. */
 hs_status hs_pairs_init(hs_pairs *p, hs_error *err);
 /* Classes and keys of all pairs. */
 hs_status hs_pairs_classify(hs_pairs *p, hs_error *err);

@@ -11,7 +11,7 @@ typedef struct tokens_used {
 static tokens_used find_tokens(const hs_pairs *p)
 {
     const hs_dataset *d = p->out;
-    return (tokens_used){hs_vocab_token(d, "<mask>"), hs_vocab_token(d, "<a>"), hs_vocab_token(d, "</a>"),
+    return (tokens_used){hs_vocab_token(d, "<mask>"), hs_vocab_token(d, "<a>"),  hs_vocab_token(d, "</a>"),
                          hs_vocab_token(d, "<q>"),    hs_vocab_token(d, "</q>"), p->complex || p->config->end_token};
 }
 
@@ -112,7 +112,11 @@ static hs_status emit_facts(hs_pairs *p, hs_error *err)
         synthetic += (d->fact_flags[i] & HS_FACT_SYNTHETIC) != 0;
     }
     for (uint32_t k = 0; k < 2; k++) {
-        hs_split form = {.kind = p->complex ? HS_ITEM_COMPLEX_FACT : HS_ITEM_FACT, .hops = 1, .answers = 1, .n = count[k]}, *s;
+        hs_split form = {.kind = p->complex ? HS_ITEM_COMPLEX_FACT : HS_ITEM_FACT,
+                         .hops = 1,
+                         .answers = 1,
+                         .n = count[k]},
+                 *s;
         if (count[k] == 0)
             continue;
         form.role = p->complex && k == 1 ? HS_SPLIT_TEST : HS_SPLIT_TRAIN;

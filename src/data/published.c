@@ -1,10 +1,10 @@
 /* published.c - the form in which the papers' programs read and write datasets (spec C.1, C.2, C.3, B.1).
  *
- * Items are {"input_text", "target_text", "type"}; texts are tokens without spaces, each "<...>". Names that are not of that
- * form are put in angle brackets ("<Bavaria>"), with "<", ">" and "%" as %3C, %3E, %25; names.json then lists the names as
- * they are. dataset.json (our card) lies beside, so that reading gives back the same hashes; without it (an original
- * dataset) roles and kinds follow from the items. Originals list samples of the training set as probes in test.json: a type
- * that the training file has is not a test. */
+ * Items are {"input_text", "target_text", "type"}; texts are tokens without spaces, each "<...>". Names that are not of
+ * that form are put in angle brackets ("<Bavaria>"), with "<", ">" and "%" as %3C, %3E, %25; names.json then lists the
+ * names as they are. dataset.json (our card) lies beside, so that reading gives back the same hashes; without it (an
+ * original dataset) roles and kinds follow from the items. Originals list samples of the training set as probes in
+ * test.json: a type that the training file has is not a test. */
 #include "data/assembly.h"
 #include "data/json_each.h"
 
@@ -62,9 +62,14 @@ static hs_status wrap_all(const hs_dataset *data, hs_names *out, bool *any, hs_e
 
 /* Our name of a split and the published one. "test_ii" and "test_id" share theirs; the kind of the items decides. */
 static const char *const TYPES[][2] = {
-    {"test_ii", "test_inferred_iid"},  {"test_id", "test_inferred_iid"},       {"test_oo", "test_inferred_ood"},
-    {"test_ood", "test_inferred_ood"}, {"test_io", "test_inferred_io"},        {"test_oi", "test_inferred_oi"},
-    {"train_topleft", "train_inferred_topleft"}, {"train_cross", "train_inferred_cross"},
+    {"test_ii", "test_inferred_iid"},
+    {"test_id", "test_inferred_iid"},
+    {"test_oo", "test_inferred_ood"},
+    {"test_ood", "test_inferred_ood"},
+    {"test_io", "test_inferred_io"},
+    {"test_oi", "test_inferred_oi"},
+    {"train_topleft", "train_inferred_topleft"},
+    {"train_cross", "train_inferred_cross"},
 };
 enum { N_TYPES = sizeof TYPES / sizeof TYPES[0] };
 
@@ -286,7 +291,8 @@ typedef struct reading {
 } reading;
 
 /* "<a><b>..." to tokens. */
-static hs_status parse_text(const reading *r, const char *text, uint32_t *tokens, uint32_t max, uint32_t *n, hs_error *err)
+static hs_status parse_text(const reading *r, const char *text, uint32_t *tokens, uint32_t max, uint32_t *n,
+                            hs_error *err)
 {
     *n = 0;
     for (const char *p = text; *p;) {
@@ -310,8 +316,8 @@ static const char *guess_type(const reading *r, const hs_item *item)
     if (item->n_prompt != tpe + 1)
         return "train_inferred";
     uint64_t first, last;
-    hs_dataset_facts_of(r->out, tpe == 1 ? item->prompt[0] : hs_dataset_entity_of(r->out, item->prompt), item->prompt[tpe],
-                        &first, &last);
+    hs_dataset_facts_of(r->out, tpe == 1 ? item->prompt[0] : hs_dataset_entity_of(r->out, item->prompt),
+                        item->prompt[tpe], &first, &last);
     return first < last && r->out->fact_flags[first] & HS_FACT_OOD ? "ood_atomic" : "id_atomic";
 }
 

@@ -1,15 +1,15 @@
 /* select.c - exact random samples by threshold.
- * Every candidate has a random 32-bit key that depends only on the seed and the candidate. Keeping the k smallest keys of
- * a class is a uniform sample of exactly k, the same whatever order or thread produced the keys. The threshold is found by
- * three counting passes over the key's bits (11 + 11 + 10), for all classes at once. */
+ * Every candidate has a random 32-bit key that depends only on the seed and the candidate. Keeping the k smallest keys
+ * of a class is a uniform sample of exactly k, the same whatever order or thread produced the keys. The threshold is
+ * found by three counting passes over the key's bits (11 + 11 + 10), for all classes at once. */
 #include "data/internal.h"
 
 #include <string.h>
 
 typedef struct threshold {
-    uint32_t prefix;   /* bits of the k-th smallest key found so far */
-    uint64_t left;     /* candidates still to take among those that share the prefix */
-    bool all;          /* no limit applies */
+    uint32_t prefix; /* bits of the k-th smallest key found so far */
+    uint64_t left;   /* candidates still to take among those that share the prefix */
+    bool all;        /* no limit applies */
 } threshold;
 
 static const struct {
@@ -17,8 +17,8 @@ static const struct {
 } LEVELS[3] = {{21, 11}, {10, 11}, {0, 10}};
 
 /* Count, per class, the next digit of the keys that share the prefix; then fix that digit. */
-static void fix_digit(const uint16_t *cat, const uint32_t *key, uint64_t n, uint32_t level, threshold *t, uint32_t n_cats,
-                      uint64_t *count)
+static void fix_digit(const uint16_t *cat, const uint32_t *key, uint64_t n, uint32_t level, threshold *t,
+                      uint32_t n_cats, uint64_t *count)
 {
     uint32_t shift = LEVELS[level].shift, bits = LEVELS[level].bits, mask = (1u << bits) - 1;
     memset(count, 0, (size_t)n_cats * 2048 * sizeof *count);
@@ -40,7 +40,8 @@ static void fix_digit(const uint16_t *cat, const uint32_t *key, uint64_t n, uint
     }
 }
 
-hs_status hs_select(uint16_t *cat, const uint32_t *key, uint64_t n, const uint64_t *limit, uint32_t n_cats, hs_error *err)
+hs_status hs_select(uint16_t *cat, const uint32_t *key, uint64_t n, const uint64_t *limit, uint32_t n_cats,
+                    hs_error *err)
 {
     size_t bytes = (size_t)n_cats * 2048 * sizeof(uint64_t);
     threshold *t = hs_calloc(n_cats, sizeof *t);

@@ -45,7 +45,8 @@ static bool fact_below(const hs_fact *a, const hs_fact *b)
 
 static hs_status check_facts(const hs_dataset *data, hs_error *err)
 {
-    uint32_t ids = data->tokens_per_entity == 2 ? data->n_entities / 2 * data->config.token_multiplicity : data->vocab.n;
+    uint32_t ids =
+        data->tokens_per_entity == 2 ? data->n_entities / 2 * data->config.token_multiplicity : data->vocab.n;
     for (uint64_t i = 0; i < data->n_facts; i++) {
         const hs_fact *f = &data->facts[i];
         if (f->head >= ids || f->tail >= ids || f->relation >= data->vocab.n)
@@ -253,7 +254,8 @@ hs_status hs_split_check_form(const hs_dataset *data, const hs_split *s, hs_erro
         ok &= s->bridges == 0;
         break;
     }
-    return ok ? HS_OK : hs_fail(err, HS_ERR_DATA, "the items of split \"%s\" have a form their kind cannot have", s->name);
+    return ok ? HS_OK
+              : hs_fail(err, HS_ERR_DATA, "the items of split \"%s\" have a form their kind cannot have", s->name);
 }
 
 hs_status hs_dataset_read(hs_dataset *out, const char *dir, hs_error *err)

@@ -1,6 +1,6 @@
-/* task_comparison.c - attr e1 e2 -> label. From a generated table (spec C.2): less, same, more of a value. From a graph:
- * same/different tails of an attribute relation, earlier/same/later of dates and numbers. OOD is a matter of entities, drawn
- * per attribute; only one-valued (entity, attribute) facts take part. */
+/* task_comparison.c - attr e1 e2 -> label. From a generated table (spec C.2): less, same, more of a value. From a
+ * graph: same/different tails of an attribute relation, earlier/same/later of dates and numbers. OOD is a matter of
+ * entities, drawn per attribute; only one-valued (entity, attribute) facts take part. */
 #include "data/pairs.h"
 #include "data/tables.h"
 
@@ -196,7 +196,8 @@ hs_status hs_comparison_check(const hs_data_config *config, hs_error *err)
         return hs_error_hint(err, "possible: functional");
     }
     if (config->token_multiplicity > 0 || hs_injection_on(config)) {
-        hs_fail(err, HS_ERR_DATA, "two-token entities and fact-level augmentation are defined for the task composition");
+        hs_fail(err, HS_ERR_DATA,
+                "two-token entities and fact-level augmentation are defined for the task composition");
         return hs_error_where(err, config->token_multiplicity > 0 ? "data.token_multiplicity" : "data.injection");
     }
     return HS_OK;

@@ -1,8 +1,8 @@
 /* task_composition.c - h r1 r2 ... -> t (spec C.1; splits and variants of D.1; fact-level augmentation of B.2).
  *
- * Every query of the graph is a candidate with a class and a random key; both depend only on the seed, the graph and the
- * candidate's place in its head's list, so any number of threads gives the same dataset. Sampling (phi, test_max) keeps
- * the smallest keys of a class. Steps: facts, OOD marks, classes, phi, cover, test samples, injection, splits. */
+ * Every query of the graph is a candidate with a class and a random key; both depend only on the seed, the graph and
+ * the candidate's place in its head's list, so any number of threads gives the same dataset. Sampling (phi, test_max)
+ * keeps the smallest keys of a class. Steps: facts, OOD marks, classes, phi, cover, test samples, injection, splits. */
 #include "data/composition.h"
 
 #include <math.h>
@@ -116,8 +116,9 @@ static hs_status classify_all(hs_composition *c, hs_error *err)
         return HS_OK;
     hs_fail(err, HS_ERR_DATA, "the graph has no %u-hop query to train on", c->hops);
     hs_error_where(err, "data.hops");
-    return hs_error_hint(err, "%llu candidates of %u facts; a lower ood_fraction or holdout, or an augmented graph, may help",
-                         (unsigned long long)n, c->kg.n_facts);
+    return hs_error_hint(
+        err, "%llu candidates of %u facts; a lower ood_fraction or holdout, or an augmented graph, may help",
+        (unsigned long long)n, c->kg.n_facts);
 }
 
 /* How many training queries phi asks for. */

@@ -1,6 +1,6 @@
-/* trm.c - the npy set of TRM (spec B.4): token i of the vocabulary is id i + 1, 0 is padding. No shift: position i predicts
- * token i, the copy of the prompt is part of the loss; labels are 0 (ignored) after the end. The released data say
- * vocab_size = number of tokens, one too few for ids that run to that number; here it is one more. */
+/* trm.c - the npy set of TRM (spec B.4): token i of the vocabulary is id i + 1, 0 is padding. No shift: position i
+ * predicts token i, the copy of the prompt is part of the loss; labels are 0 (ignored) after the end. The released data
+ * say vocab_size = number of tokens, one too few for ids that run to that number; here it is one more. */
 #include "data/internal.h"
 
 #include <string.h>
@@ -92,11 +92,12 @@ static hs_status put_description(const rows *r, const hs_folder *folder, const c
 {
     char name[64];
     hs_str out = {0};
-    hs_str_addf(&out,
-                "{\"pad_id\": 0, \"ignore_label_id\": 0, \"blank_identifier_id\": 0, \"vocab_size\": %u, \"seq_len\": %u, "
-                "\"num_puzzle_identifiers\": 1, \"total_groups\": %llu, \"mean_puzzle_examples\": 1.0, "
-                "\"total_puzzles\": %llu, \"sets\": [\"all\"]}\n",
-                r->data->vocab.n + 1, r->width, (unsigned long long)r->n, (unsigned long long)r->n);
+    hs_str_addf(
+        &out,
+        "{\"pad_id\": 0, \"ignore_label_id\": 0, \"blank_identifier_id\": 0, \"vocab_size\": %u, \"seq_len\": %u, "
+        "\"num_puzzle_identifiers\": 1, \"total_groups\": %llu, \"mean_puzzle_examples\": 1.0, "
+        "\"total_puzzles\": %llu, \"sets\": [\"all\"]}\n",
+        r->data->vocab.n + 1, r->width, (unsigned long long)r->n, (unsigned long long)r->n);
     snprintf(name, sizeof name, "%s/dataset.json", part);
     HS_TRY(put_text(folder, name, &out, err));
     uint64_t first = 0;
@@ -127,7 +128,8 @@ static hs_status put_part(const hs_dataset *data, const hs_folder *folder, hs_sp
         r.n += s->role == role ? s->n : 0;
     }
     if (r.end == HS_NO_ID || r.n >= INT32_MAX)
-        return hs_fail(err, HS_ERR_DATA, r.end == HS_NO_ID ? "the vocabulary lacks \"</a>\"" : "too many items for the npy set");
+        return hs_fail(err, HS_ERR_DATA,
+                       r.end == HS_NO_ID ? "the vocabulary lacks \"</a>\"" : "too many items for the npy set");
     char path[4096];
     HS_TRY(hs_path_join(path, sizeof path, folder->tmp, part, err));
     HS_TRY(hs_make_dirs(path, err));
@@ -157,7 +159,8 @@ static hs_status put_maps(const hs_dataset *data, const hs_folder *folder, hs_er
     hs_str_addf(&identifiers, "[\"<blank>\"]\n");
     hs_status status = put_text(folder, "vocab_map.json", &map, err);
     hs_status second = put_text(folder, "reverse_vocab_map.json", &reverse, status == HS_OK ? err : NULL);
-    hs_status third = put_text(folder, "identifiers.json", &identifiers, status == HS_OK && second == HS_OK ? err : NULL);
+    hs_status third =
+        put_text(folder, "identifiers.json", &identifiers, status == HS_OK && second == HS_OK ? err : NULL);
     return status != HS_OK ? status : second != HS_OK ? second : third;
 }
 

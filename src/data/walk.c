@@ -1,6 +1,7 @@
 /* walk.c - enumerates the queries of one head.
- * A path is a chain of facts; a query is all paths with the same relations. In a functional graph each path is a query of
- * its own. The order depends on the graph alone: facts are sorted, and grouping sorts by relations, then by facts. */
+ * A path is a chain of facts; a query is all paths with the same relations. In a functional graph each path is a query
+ * of its own. The order depends on the graph alone: facts are sorted, and grouping sorts by relations, then by facts.
+ */
 #include "data/walk.h"
 
 #include <stdlib.h>

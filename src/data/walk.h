@@ -27,8 +27,8 @@ void hs_walk_free(hs_walk *walk);
 /* Number of paths of `hops` facts from each head, trivial ones included: counts (n_entities). Returns the sum, or
  * UINT64_MAX when it does not fit 64 bits. `scratch` (n_entities). */
 uint64_t hs_walk_count(const hs_kg *kg, uint32_t hops, uint64_t *counts, uint64_t *scratch);
-/* Fill `walk` with the queries from head h: ordered by relation path. A generated graph keeps trivial paths (published);
- * from a graph all entities of a path are distinct. */
+/* Fill `walk` with the queries from head h: ordered by relation path. A generated graph keeps trivial paths
+ * (published); from a graph all entities of a path are distinct. */
 void hs_walk_head(hs_walk *walk, const hs_kg *kg, uint32_t hops, uint32_t h);
 
 #endif

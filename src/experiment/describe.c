@@ -1,4 +1,5 @@
-/* describe.c - the configuration table and a configuration as text: experiment.yaml, hopscope config, man page, manual. */
+/* describe.c - the configuration table and a configuration as text: experiment.yaml, hopscope config, man page, manual.
+ */
 #include "experiment/internal.h"
 
 #include <math.h>
@@ -27,8 +28,8 @@ static void yaml_quoted(hs_str *out, const char *s, size_t len)
     hs_str_add_json(&plain, s, len);
     for (size_t i = 0; i < plain.len; i++) {
         const unsigned char *c = (const unsigned char *)plain.s + i;
-        unsigned point = *c == 0x7f                                ? 0x7fu
-                         : *c == 0xc2 && c[1] < 0xa0               ? c[1]
+        unsigned point = *c == 0x7f                                         ? 0x7fu
+                         : *c == 0xc2 && c[1] < 0xa0                        ? c[1]
                          : *c == 0xe2 && c[1] == 0x80 && (c[2] | 1) == 0xa9 ? 0x2000u | (c[2] & 0x3fu)
                          : *c == 0xef && c[1] == 0xbb && c[2] == 0xbf       ? 0xfeffu
                          : *c == 0xef && c[1] == 0xbf && c[2] >= 0xbe       ? 0xffc0u | (c[2] & 0x3fu)
@@ -232,11 +233,13 @@ void hs_config_describe(hs_describe_format format, hs_str *out)
     }
     hs_config_default(config);
     if (format == HS_DESCRIBE_MARKDOWN)
-        hs_str_addf(out, "# Configuration\n\n"
-                         "Every key of an experiment file, made by `hopscope config --markdown`. In the file, keys stand in\n"
-                         "their sections (`data:` then `phi: 18`) or in full (`data.phi: 18`); on the command line\n"
-                         "`--set data.phi=18` wins over the file. `data.task` chooses the defaults of the other `data.*` keys;\n"
-                         "shown here are those of composition. † may differ when a run is resumed.\n");
+        hs_str_addf(
+            out,
+            "# Configuration\n\n"
+            "Every key of an experiment file, made by `hopscope config --markdown`. In the file, keys stand in\n"
+            "their sections (`data:` then `phi: 18`) or in full (`data.phi: 18`); on the command line\n"
+            "`--set data.phi=18` wins over the file. `data.task` chooses the defaults of the other `data.*` keys;\n"
+            "shown here are those of composition. † may differ when a run is resumed.\n");
     if (format == HS_DESCRIBE_JSON)
         hs_str_add(out, "[", 1);
     for (size_t i = 0; i < n; i++) {

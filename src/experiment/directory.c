@@ -1,7 +1,7 @@
 /* directory.c - the run directory: its lock, and a run opened for reading.
  *
- * Invariants: the lock is the kernel's (flock), so a killed process leaves none behind; the file stays, since removing it
- * would let two processes lock two different files of the same name. */
+ * Invariants: the lock is the kernel's (flock), so a killed process leaves none behind; the file stays, since removing
+ * it would let two processes lock two different files of the same name. */
 #include "experiment/internal.h"
 #include "hopscope/tensor.h"
 

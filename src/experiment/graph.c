@@ -73,7 +73,6 @@ static hs_status read_graph(const hs_graph_config *c, hs_graph *out, const hs_ev
         options.format = HS_GRAPH_WORLD;
     hs_read_report report = {0};
     HS_TRY(hs_graph_read(out, c->path, &options, &report, err));
-    tell_graph(out, c->path, events);
     tell_report(&report, events);
     return HS_OK;
 }
@@ -106,8 +105,8 @@ static void take_augmented(hs_graph *g, hs_graph *raised, const hs_augment_repor
     hs_graph_free(g);
     *g = *raised;
     char facts[32];
-    hs_event_send(events, HS_EVENT_INFO, "augment", "phi %.2f to %.2f with %s synthetic facts", r->phi_before, r->phi_after,
-                  hs_format_count(r->added_facts, facts));
+    hs_event_send(events, HS_EVENT_INFO, "augment", "phi %.2f to %.2f with %s synthetic facts", r->phi_before,
+                  r->phi_after, hs_format_count(r->added_facts, facts));
 }
 
 static hs_status augment_comparison(const hs_augment_config *c, hs_arena *arena, hs_graph *g, const hs_events *events,
@@ -124,7 +123,8 @@ static hs_status augment_comparison(const hs_augment_config *c, hs_arena *arena,
     return HS_OK;
 }
 
-static hs_status augment(const hs_augment_config *c, hs_arena *arena, hs_graph *g, const hs_events *events, hs_error *err)
+static hs_status augment(const hs_augment_config *c, hs_arena *arena, hs_graph *g, const hs_events *events,
+                         hs_error *err)
 {
     if (!(c->phi > 0))
         return HS_OK;
@@ -185,5 +185,6 @@ void hs_experiment_model_config(const hs_config *config, const hs_dataset *data,
     *out = config->model;
     out->vocab = data->vocab.n;
     /* A decoder is fed all tokens but the last; TRM predicts every token in its place. */
-    out->n_positions = config->model.kind == HS_MODEL_TRM || data->max_width < 2 ? data->max_width : data->max_width - 1;
+    out->n_positions =
+        config->model.kind == HS_MODEL_TRM || data->max_width < 2 ? data->max_width : data->max_width - 1;
 }

@@ -153,7 +153,8 @@ void hs_experiment_result_json(const hs_experiment_result *result, const char *r
     json_number(out, result->phi);
     hs_str_addf(out, ", \"facts\": %llu, \"synthetic_facts\": %llu", (unsigned long long)result->facts,
                 (unsigned long long)result->synthetic_facts);
-    hs_str_addf(out, ", \"weights\": %llu, \"vocab\": %llu, \"training_items\": %llu, \"memory\": %llu, \"step_flop\": ",
+    hs_str_addf(out,
+                ", \"weights\": %llu, \"vocab\": %llu, \"training_items\": %llu, \"memory\": %llu, \"step_flop\": ",
                 (unsigned long long)result->cost.weights, (unsigned long long)result->cost.vocab,
                 (unsigned long long)result->cost.training_items, (unsigned long long)result->cost.memory);
     json_number(out, result->cost.step_flop);

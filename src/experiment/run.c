@@ -7,7 +7,6 @@
 
 #include <inttypes.h>
 #include <math.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -80,8 +79,8 @@ static hs_status write_config(session *s, hs_error *err)
     return status;
 }
 
-/* A run is started once its dataset is there: then its configuration is compared with ours, and rewritten where a key that
- * may differ does. *started says which. */
+/* A run is started once its dataset is there: then its configuration is compared with ours, and rewritten where a key
+ * that may differ does. *started says which. */
 static hs_status compare_config(session *s, bool *started, hs_error *err)
 {
     *started = hs_file_exists(s->yaml) && hs_file_exists(s->dataset);
@@ -196,30 +195,31 @@ static hs_status resume(session *s, hs_experiment_result *result, hs_error *err)
 
 /* ---------------------------------------------------------------- result */
 
-static hs_status make_splits(session *s, hs_experiment_result *result, hs_error *err)
+static hs_status make_splits(const hs_config *config, const hs_dataset *data, hs_experiment_result *result,
+                             hs_error *err)
 {
-    const uint32_t n = s->data.n_splits;
+    const uint32_t n = data->n_splits;
     result->split = hs_calloc(n ? n : 1, sizeof *result->split);
     if (!result->split)
         return hs_fail_memory(err, n * sizeof *result->split);
     result->n_splits = n;
     for (uint32_t i = 0; i < n; i++) {
         hs_split_result *r = &result->split[i];
-        const hs_split *split = &s->data.splits[i];
+        const hs_split *split = &data->splits[i];
         snprintf(r->eval.split, sizeof r->eval.split, "%s", split->name);
         r->eval.n = split->n;
         r->eval.accuracy = r->eval.loss = (double)NAN;
         r->role = split->role;
         r->kind = split->kind;
-        r->paper = hs_paper_value(s->config, split->name);
-        r->has_baselines = split->role == HS_SPLIT_TEST && s->data.audit.split != NULL;
+        r->paper = hs_paper_value(config, split->name);
+        r->has_baselines = split->role == HS_SPLIT_TEST && data->audit.split != NULL;
         if (r->has_baselines)
-            r->baselines = s->data.audit.split[i].baselines;
+            r->baselines = data->audit.split[i].baselines;
     }
-    result->phi = s->data.audit.phi;
-    result->facts = s->data.n_facts;
-    for (uint64_t i = 0; s->data.fact_flags && i < s->data.n_facts; i++)
-        result->synthetic_facts += (s->data.fact_flags[i] & HS_FACT_SYNTHETIC) != 0;
+    result->phi = data->audit.phi;
+    result->facts = data->n_facts;
+    for (uint64_t i = 0; data->fact_flags && i < data->n_facts; i++)
+        result->synthetic_facts += (data->fact_flags[i] & HS_FACT_SYNTHETIC) != 0;
     return HS_OK;
 }
 
@@ -243,10 +243,23 @@ static hs_status final_evaluations(session *s, hs_experiment_result *result, hs_
     for (uint32_t i = 0; i < s->data.n_splits; i++) {
         const hs_split *split = &s->data.splits[i];
         uint32_t max = split->role == HS_SPLIT_TEST ? 0 : s->config->train.eval_max;
-        HS_TRY(hs_evaluate(&s->model, hs_trainer_eval_param(s->trainer), &s->data, split, max, s->pool,
-                           &result->split[i].eval, err));
+        hs_eval eval;
+        HS_TRY(hs_evaluate_polled(&s->model, hs_trainer_eval_param(s->trainer), &s->data, split, max, s->pool, s->signals,
+                                  &eval, err));
+        result->split[i].eval = eval;
     }
     return HS_OK;
+}
+
+hs_status hs_run_evaluate(const hs_run *run, hs_pool *pool, hs_experiment_result *result, hs_error *err)
+{
+    hs_status status = make_splits(&run->config, &run->data, result, err);
+    for (uint32_t i = 0; status == HS_OK && i < run->data.n_splits; i++)
+        status = hs_evaluate(&run->model, NULL, &run->data, &run->data.splits[i], 0, pool, &result->split[i].eval, err);
+    result->train = (hs_train_result){.reason = HS_STOP_BUDGET, .steps = run->step, .seconds = run->seconds};
+    if (status != HS_OK)
+        hs_experiment_result_free(result);
+    return status;
 }
 
 void hs_experiment_result_free(hs_experiment_result *result)
@@ -261,10 +274,10 @@ static hs_status train(session *s, hs_experiment_result *result, hs_error *err)
 {
     if (s->signals && s->signals->stop) { /* came while the dataset was built: nothing to save */
         result->train.reason = HS_STOP_SIGNAL;
-        return s->signals->stop == SIGINT ? HS_STOPPED_INT : HS_STOPPED_TERM;
+        return hs_signals_status(s->signals);
     }
-    hs_status status = hs_train(s->trainer, s->record, s->checkpoints, s->seconds_before, s->signals, s->events,
-                                &result->train, err);
+    hs_status status =
+        hs_train(s->trainer, s->record, s->checkpoints, s->seconds_before, s->signals, s->events, &result->train, err);
     if (status == HS_OK)
         return final_evaluations(s, result, err);
     hs_error ignored;
@@ -284,7 +297,7 @@ static hs_status run(session *s, hs_experiment_result *result, hs_error *err)
     if (!s->pool)
         return hs_fail(err, HS_ERR_MEMORY, "worker threads cannot be started");
     HS_TRY(settle(s, err));
-    HS_TRY(make_splits(s, result, err));
+    HS_TRY(make_splits(s->config, &s->data, result, err));
     HS_TRY(make_model(s, err));
     HS_TRY(measure_cost(s, &result->cost, err));
     if (s->options->dry_run)

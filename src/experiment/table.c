@@ -26,7 +26,7 @@ static const char *const on_save_error_names[] = {"stop", "continue", NULL};
 
 #define FIELD(f) (((hs_config *)0)->f)
 /* An enum of ours is an unsigned int to gcc and clang: what tells it from a number is that it has names. */
-#define TYPE(f, names)                      \
+#define TYPE(f, names)                                                                                                 \
     _Generic(FIELD(f),                      \
         bool: HS_KEY_BOOL,                  \
         uint32_t: ((names) != NULL ? HS_KEY_ENUM : HS_KEY_U32), \
@@ -34,8 +34,10 @@ static const char *const on_save_error_names[] = {"stop", "continue", NULL};
         float: HS_KEY_FLOAT,                \
         double: HS_KEY_DOUBLE,              \
         char *: HS_KEY_STRING)
-#define ROW(f, min, max, names, flags, help) \
-    {#f, TYPE(f, names), offsetof(hs_config, f), sizeof FIELD(f), min, max, names, flags, help}
+#define ROW(f, min, max, names, flags, help)                                                                           \
+    {                                                                                                                  \
+#f, TYPE(f, names), offsetof(hs_config, f), sizeof FIELD(f), min, max, names, flags, help                      \
+    }
 #define NUMBER(f, min, max, help) ROW(f, min, max, NULL, 0, help)
 #define NUMBER_R(f, min, max, help) ROW(f, min, max, NULL, HS_KEY_RESUME, help)
 #define SWITCH(f, help) ROW(f, 0, 1, NULL, 0, help)
@@ -45,7 +47,8 @@ static const char *const on_save_error_names[] = {"stop", "continue", NULL};
 #define MAX64 9007199254740992.0 /* 2^53: exact in JSON and YAML readers everywhere */
 
 static const hs_config_key keys[] = {
-    TEXT(graph.path, 0, "graph file, \"-\" for standard input, \"world\" for the embedded graph; empty: the task generates one"),
+    TEXT(graph.path, 0,
+         "graph file, \"-\" for standard input, \"world\" for the embedded graph; empty: the task generates one"),
     CHOICE(graph.format, format_names, "form of the file; auto looks at its name and first bytes"),
     SWITCH(graph.raw, "2Wiki: take the evidences as they stand, without repairs"),
     TEXT(graph.types, HS_KEY_LIST, "2Wiki: only records of these types, for example compositional; empty: all"),
@@ -65,11 +68,13 @@ static const hs_config_key keys[] = {
     TEXT(augment.relations, HS_KEY_LIST, "raise only these relations; empty: all that take part in two hops"),
     SWITCH(augment.acyclic, "never close a directed cycle"),
     SWITCH(augment.new_entities, "heads of synthetic facts may be invented entities"),
-    NUMBER(augment.per_value, 0, MAX32, "comparison: each value of augment.relations is shared by this many entities; 0: no"),
+    NUMBER(augment.per_value, 0, MAX32,
+           "comparison: each value of augment.relations is shared by this many entities; 0: no"),
     NUMBER(augment.max_facts, 0, MAX64, "give up beyond this many synthetic facts; 0: 100 times the real ones"),
     NUMBER(augment.seed, 0, MAX64, "seed of the synthetic facts"),
 
-    ROW(data.task, 0, 0, NULL, HS_KEY_FIRST, "composition, comparison or complex; chooses the defaults of this section"),
+    ROW(data.task, 0, 0, NULL, HS_KEY_FIRST,
+        "composition, comparison or complex; chooses the defaults of this section"),
     NUMBER(data.seed, 0, MAX64, "seed of the graph that is generated and of the splits"),
     NUMBER(data.entities, 2, 1e7, "generated graph: entities"),
     NUMBER(data.relations, 1, 1e6, "generated graph: relations"),
@@ -77,7 +82,8 @@ static const hs_config_key keys[] = {
     NUMBER(data.hops, 2, 4, "relations in a query"),
     NUMBER(data.attributes, 1, 10000, "comparison: attributes of the generated table"),
     NUMBER(data.values, 2, 10000, "comparison: values of an attribute"),
-    TEXT(data.attribute_list, HS_KEY_LIST, "comparison from a graph: relations; NAME:same or NAME:order restricts the labels"),
+    TEXT(data.attribute_list, HS_KEY_LIST,
+         "comparison from a graph: relations; NAME:same or NAME:order restricts the labels"),
     NUMBER(data.ood_fraction, 0, 0.95, "share of atomic facts (composition) or entities (comparison) that are OOD"),
     CHOICE(data.ood_pick, ood_pick_names, "OOD facts uniformly (fact) or along whole queries (path)"),
     NUMBER(data.holdout, 0, 0.95, "probability that an ID query is held out for the ID test"),
@@ -85,7 +91,8 @@ static const hs_config_key keys[] = {
     NUMBER(data.test_max, 0, MAX32, "items kept per test split; 0: all"),
     SWITCH(data.cover, "each hop of an ID test query is a hop of some training query"),
     SWITCH(data.end_token, "score </a> after the answer, as published"),
-    CHOICE(data.tails, tails_names, "facts whose head and relation have several tails: dropped (functional) or any tail is right"),
+    CHOICE(data.tails, tails_names,
+           "facts whose head and relation have several tails: dropped (functional) or any tail is right"),
     SWITCH(data.test_real_only, "test queries and OOD facts only over real facts"),
     CHOICE(data.balance, balance_names, "comparison: balance of the labels"),
     NUMBER(data.token_multiplicity, 0, MAX32, "two tokens per entity, each shared by this many; 0: one token"),
@@ -98,7 +105,8 @@ static const hs_config_key keys[] = {
     NUMBER(data.h2ratio, 0, 1, "share of the second hops of test_oo that get training queries"),
     NUMBER(data.h1k, 0, MAX32, "training queries per chosen first hop"),
     NUMBER(data.h2k, 0, MAX32, "training queries per chosen second hop"),
-    SWITCH(data.avoid_test_bridges, "no first-hop injection through bridges of test_oo while second-hop injection is off"),
+    SWITCH(data.avoid_test_bridges,
+           "no first-hop injection through bridges of test_oo while second-hop injection is off"),
     SWITCH(data.quirk_valid_is_ood, "published export: valid.json is the OOD test"),
     SWITCH(data.quirk_dead_vocab, "50,257 tokens that never occur, as the GPT-2 tokenizer gives"),
     SWITCH(data.quirk_float_phi, "phi is ignored, as in the released code of paper D"),
@@ -160,13 +168,15 @@ static const hs_config_key keys[] = {
     TEXT(train.stop_split, HS_KEY_RESUME, "stop when this split ...; empty: never early"),
     NUMBER_R(train.stop_accuracy, 0, 1, "... has at least this accuracy"),
     NUMBER_R(train.stop_patience, 1, MAX32, "... for so many evaluations in a row"),
-    ROW(train.on_nan, 0, 0, on_nan_names, HS_KEY_RESUME, "loss or gradient not finite: stop, or roll back to the last checkpoint"),
+    ROW(train.on_nan, 0, 0, on_nan_names, HS_KEY_RESUME,
+        "loss or gradient not finite: stop, or roll back to the last checkpoint"),
     NUMBER_R(train.checkpoint_every, 0, MAX64, "steps between checkpoints; 0: off"),
     NUMBER_R(train.checkpoint_seconds, 0, 1e9, "seconds between checkpoints; 0: off; changes no bit of the run"),
     NUMBER_R(train.checkpoint_keep, 1, MAX32, "checkpoints kept, besides the log-spaced ones"),
     NUMBER_R(train.checkpoints_per_decade, 0, 1000, "checkpoints evenly spaced in log steps, kept for good; 0: none"),
     NUMBER_R(train.checkpoint_budget, 0, MAX64, "bytes; the oldest log-spaced ones go first; 0: no limit"),
-    ROW(train.on_save_error, 0, 0, on_save_error_names, HS_KEY_RESUME, "a checkpoint cannot be saved: stop, or go on without"),
+    ROW(train.on_save_error, 0, 0, on_save_error_names, HS_KEY_RESUME,
+        "a checkpoint cannot be saved: stop, or go on without"),
 
     TEXT(report.title, HS_KEY_RESUME, "title of the report"),
     TEXT(report.paper_values, HS_KEY_LIST | HS_KEY_RESUME, "SPLIT=ACCURACY of a paper, shown beside ours"),

@@ -1,7 +1,7 @@
 /* yaml.c - configuration from YAML (libyaml's events) and --set.
  *
- * The one table is the schema: a key that is not in it, given twice, or of the wrong form is an error that names file and
- * line. Settings are collected first and applied after, because data.task chooses the defaults of the others.
+ * The one table is the schema: a key that is not in it, given twice, or of the wrong form is an error that names file
+ * and line. Settings are collected first and applied after, because data.task chooses the defaults of the others.
  * Invariant: every setting collected names an existing row, and a row at most once. */
 #include "experiment/internal.h"
 

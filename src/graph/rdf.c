@@ -22,6 +22,7 @@ typedef struct rdf {
     hs_error *err;
     hs_status status; /* the first failure; kept while serd unwinds */
     uint64_t line;
+    size_t statement; /* bytes since the last statement; serd holds at most these */
     size_t at, have;
     char chunk[1 << 14];
 } rdf;
@@ -59,6 +60,10 @@ static size_t on_read(void *buf, size_t size, size_t n, void *handle)
         if (r->have == 0)
             return 0;
     }
+    if (++r->statement > HS_MAX_RECORD) {
+        fail_at(r, "a statement is longer than 64 MiB", r->chunk + r->at, r->have - r->at < 40 ? r->have - r->at : 40);
+        return 0;
+    }
     char c = r->chunk[r->at++];
     if (c == '\n')
         r->line++;
@@ -95,12 +100,14 @@ static SerdStatus on_error(void *handle, const SerdError *error)
 static SerdStatus on_base(void *handle, const SerdNode *uri)
 {
     rdf *r = handle;
+    r->statement = 0;
     return serd_env_set_base_uri(r->env, uri);
 }
 
 static SerdStatus on_prefix(void *handle, const SerdNode *name, const SerdNode *uri)
 {
     rdf *r = handle;
+    r->statement = 0;
     return serd_env_set_prefix(r->env, name, uri);
 }
 
@@ -146,6 +153,7 @@ static SerdStatus on_statement(void *handle, SerdStatementFlags flags, const Ser
     if (r->status != HS_OK)
         return SERD_ERR_INTERNAL;
     r->report->records++;
+    r->statement = 0;
     if (object->type == SERD_LITERAL && !r->options->literals) {
         r->report->literals_skipped++;
         return SERD_SUCCESS;

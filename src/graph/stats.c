@@ -219,6 +219,8 @@ static hs_status count_tail(work *w, uint32_t t, hs_error *err)
             __builtin_prefetch(&g->facts[g->in_fact[i + 2 * AHEAD]]);
         if (i + AHEAD < last)
             __builtin_prefetch(&w->group_start[g->facts[g->in_fact[i + AHEAD]].head]);
+        if (i + AHEAD / 2 < last)
+            __builtin_prefetch(&w->groups[w->group_start[g->facts[g->in_fact[i + AHEAD / 2]].head]]);
         const hs_fact *fact = &g->facts[g->in_fact[i]];
         if (fact->head != t)
             status = count_second_hop(w, fact->head, fact->relation, err);

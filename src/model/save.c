@@ -280,7 +280,13 @@ static hs_status load(hs_model *out, const hs_st_file *file, const char *path, h
 {
     hs_model_config config;
     HS_TRY(config_from_metadata(file, path, &config, err));
-    HS_TRY(hs_model_describe(out, &config, err));
+    const hs_status status = hs_model_describe(out, &config, err);
+    if (status != HS_OK && err) { /* say which file asks for it */
+        char key[sizeof err->where];
+        snprintf(key, sizeof key, "%s", err->where);
+        return hs_error_where(err, "%.300s%s%.100s", path, key[0] ? ": " : "", key);
+    }
+    HS_TRY(status);
     HS_TRY(check_table(out, file, path, err));
     HS_TRY(hs_model_allocate(out, err));
     for (uint32_t i = 0; i < out->n_tensors; i++) {

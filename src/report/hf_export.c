@@ -242,7 +242,8 @@ static hs_status check_names(const hs_names *vocab, hs_error *err)
     return HS_OK;
 }
 
-static void add_vocab(hs_str *out, const hs_names *vocab)
+/* With `last` (or NULL) as one entry more. */
+static void add_vocab(hs_str *out, const hs_names *vocab, const char *last, uint32_t last_id)
 {
     hs_str_add(out, "{", 1);
     for (uint32_t i = 0; i < vocab->n; i++) {
@@ -251,12 +252,24 @@ static void add_vocab(hs_str *out, const hs_names *vocab)
         hs_str_add_json(out, name, strlen(name));
         hs_str_addf(out, ": %u", i);
     }
+    if (last)
+        hs_str_addf(out, ",\n\"%s\": %u", last, last_id);
     hs_str_add(out, "\n}", 2);
 }
 
-hs_status hs_hf_tokenizer(const hs_names *vocab, hs_str *out, bool *separated, hs_error *err)
+/* A name that no token has, for what the tokenizer does not know. */
+static void unknown_name(const hs_names *vocab, char out[32])
+{
+    snprintf(out, 32, "[UNK]");
+    for (unsigned i = 2; hs_names_find(vocab, out, strlen(out)) != HS_NO_ID; i++)
+        snprintf(out, 32, "[UNK %u]", i);
+}
+
+hs_status hs_hf_tokenizer(const hs_names *vocab, uint32_t unknown, hs_str *out, bool *separated, hs_error *err)
 {
     HS_TRY(check_names(vocab, err));
+    char name[32];
+    unknown_name(vocab, name);
     *separated = !all_bracketed(vocab);
     const uint32_t end = end_token(vocab);
     hs_str_addf(out, "{\n\"version\": \"1.0\",\n\"truncation\": null,\n\"padding\": null,\n\"added_tokens\": [");
@@ -268,11 +281,10 @@ hs_status hs_hf_tokenizer(const hs_names *vocab, hs_str *out, bool *separated, h
     hs_str_addf(out, "],\n\"normalizer\": null,\n\"pre_tokenizer\": {\"type\": \"Split\", \"pattern\": {\"Regex\": "
                      "\"%s\"}, \"behavior\": \"%s\", \"invert\": false},\n",
                 *separated ? "[\\\\t\\\\r\\\\n]" : "<[^<>]*>", *separated ? "Removed" : "Isolated");
-    /* Without "[UNK]" among the names an unknown one is an error instead of a silent wrong token. */
     hs_str_addf(out, "\"post_processor\": null,\n\"decoder\": %s,\n\"model\": {\"type\": \"WordLevel\", \"vocab\": ",
                 *separated ? "null" : "{\"type\": \"Fuse\"}");
-    add_vocab(out, vocab);
-    hs_str_addf(out, ",\n\"unk_token\": \"[UNK]\"}\n}\n");
+    add_vocab(out, vocab, name, unknown);
+    hs_str_addf(out, ",\n\"unk_token\": \"%s\"}\n}\n", name);
     return out->failed ? hs_fail_memory(err, out->len) : HS_OK;
 }
 
@@ -282,21 +294,24 @@ static hs_status write_tokenizer(const hs_model *model, const hs_names *vocab, c
         return hs_fail(err, HS_ERR_DATA, "%u names for a model of %u tokens", vocab->n, model->config.vocab);
     hs_str s = {0};
     bool separated;
-    hs_status status = hs_hf_tokenizer(vocab, &s, &separated, err);
+    hs_status status = hs_hf_tokenizer(vocab, model->config.vocab, &s, &separated, err);
     if (status != HS_OK) {
         hs_str_free(&s);
         return status;
     }
     HS_TRY(write_text(dir, "tokenizer.json", &s, err));
     const bool has_end = end_token(vocab) != HS_NO_ID;
-    hs_str_addf(&s, "{\n  \"tokenizer_class\": \"PreTrainedTokenizerFast\",\n  \"model_max_length\": %u,\n%s"
-                    "  \"clean_up_tokenization_spaces\": false\n}\n",
-                model->config.n_positions,
+    char unknown[32];
+    unknown_name(vocab, unknown);
+    hs_str_addf(&s, "{\n  \"tokenizer_class\": \"PreTrainedTokenizerFast\",\n  \"model_max_length\": %u,\n"
+                    "  \"unk_token\": \"%s\",\n%s  \"clean_up_tokenization_spaces\": false\n}\n",
+                model->config.n_positions, unknown,
                 has_end ? "  \"eos_token\": \"</a>\",\n  \"pad_token\": \"</a>\",\n" : "");
     HS_TRY(write_text(dir, "tokenizer_config.json", &s, err));
-    hs_str_addf(&s, has_end ? "{\"eos_token\": \"</a>\", \"pad_token\": \"</a>\"}\n" : "{}\n");
+    hs_str_addf(&s, "{\"unk_token\": \"%s\"%s}\n", unknown,
+                has_end ? ", \"eos_token\": \"</a>\", \"pad_token\": \"</a>\"" : "");
     HS_TRY(write_text(dir, "special_tokens_map.json", &s, err));
-    add_vocab(&s, vocab);
+    add_vocab(&s, vocab, NULL, 0);
     hs_str_add(&s, "\n", 1);
     return write_text(dir, "vocab.json", &s, err);
 }

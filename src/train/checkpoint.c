@@ -1,9 +1,9 @@
 /* checkpoint.c - checkpoints: weights and optimizer state of a step in two safetensors files, and `latest`.
  *
- * Invariants: a checkpoint is whole when both files are, the weights' hash is the one in the state file and so is the hash
- * of the state arrays. Each file appears whole or not at all; `latest` is replaced after both are durable. A reader trusts
- * none of this: it verifies, and goes back to an older checkpoint where it must. */
-#include "hopscope/train.h"
+ * Invariants: a checkpoint is whole when both files are, the weights' hash is the one in the state file and so is the
+ * hash of the state arrays. Each file appears whole or not at all; `latest` is replaced after both are durable. A
+ * reader trusts none of this: it verifies, and goes back to an older checkpoint where it must. */
+#include "train/internal.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -315,18 +315,6 @@ hs_status hs_checkpoint_load(const char *dir, uint64_t step, hs_model *model, hs
 
 /* ---------------------------------------------------------------- prune */
 
-/* The k-th log-spaced major is at step round(10^(k / per_decade)), as in loop.c. */
-static bool is_major(uint64_t step, double per_decade)
-{
-    if (per_decade <= 0 || step == 0)
-        return false;
-    double k = floor(log10((double)step) * per_decade);
-    for (int d = -1; d <= 1; d++)
-        if ((uint64_t)llround(pow(10.0, (k + d) / per_decade)) == step)
-            return true;
-    return false;
-}
-
 static uint64_t bytes_of(const char *dir, uint64_t step)
 {
     static const char *const endings[] = {".safetensors", ".state.safetensors"};
@@ -340,7 +328,8 @@ static uint64_t bytes_of(const char *dir, uint64_t step)
     return bytes;
 }
 
-/* State first: without it the rest is no checkpoint, and a kill in between leaves weights that hs_checkpoint_prune finds. */
+/* State first: without it the rest is no checkpoint, and a kill in between leaves weights that hs_checkpoint_prune
+ * finds. */
 static hs_status remove_step(const char *dir, uint64_t step, hs_error *err)
 {
     static const char *const endings[] = {".state.safetensors", ".safetensors"};
@@ -364,8 +353,8 @@ static void remove_leftovers(const char *dir)
     for (struct dirent *e; (e = readdir(d));) {
         char path[PATH_SIZE], state[PATH_SIZE];
         uint64_t step;
-        bool temporary = strstr(e->d_name, ".tmp-") && (strncmp(e->d_name, "step-", 5) == 0 ||
-                                                       strncmp(e->d_name, "latest", 6) == 0);
+        bool temporary =
+            strstr(e->d_name, ".tmp-") && (strncmp(e->d_name, "step-", 5) == 0 || strncmp(e->d_name, "latest", 6) == 0);
         bool lone = parse_name(e->d_name, ".safetensors", &step) &&
                     path_of(state, dir, step, ".state.safetensors", NULL) == HS_OK && !hs_file_exists(state);
         if ((temporary || lone) && hs_path_join(path, sizeof path, dir, e->d_name, NULL) == HS_OK)
@@ -385,7 +374,7 @@ hs_status hs_checkpoint_prune(const char *dir, const hs_train_config *config, hs
     for (size_t i = 0; i < n && status == HS_OK; i++) { /* newest first */
         bool is_latest = named ? steps[i] == latest : i == 0;
         bool recent = i < config->checkpoint_keep;
-        bool major = is_major(steps[i], config->checkpoints_per_decade);
+        bool major = hs_on_log_grid(steps[i], config->checkpoints_per_decade);
         uint64_t bytes = bytes_of(dir, steps[i]);
         bool fits = config->checkpoint_budget == 0 || used + bytes <= config->checkpoint_budget;
         if (is_latest || ((recent || major) && fits))

@@ -4,6 +4,7 @@
  * run, sees the same items. Chunk results are added in order: the same bits for any number of threads. */
 #include "train/internal.h"
 
+#include <signal.h>
 #include <string.h>
 
 enum { CHUNK = 128 };
@@ -48,8 +49,45 @@ static void eval_chunk(void *ctx, uint32_t chunk, uint32_t worker)
     }
 }
 
+hs_status hs_signals_status(const hs_signals *signals)
+{
+    if (!signals || !signals->stop)
+        return HS_OK;
+    return signals->stop == SIGINT ? HS_STOPPED_INT : HS_STOPPED_TERM;
+}
+
+/* The chunks from `first` on, a few a worker, so that signals are looked at between the groups. */
+typedef struct chunk_group {
+    eval_task *task;
+    uint32_t first;
+} chunk_group;
+
+static void group_chunk(void *ctx, uint32_t chunk, uint32_t worker)
+{
+    const chunk_group *g = ctx;
+    eval_chunk(g->task, g->first + chunk, worker);
+}
+
+static hs_status run_chunks(eval_task *t, uint32_t chunks, hs_pool *pool, const hs_signals *signals)
+{
+    const uint32_t group = 8 * hs_pool_threads(pool);
+    for (uint32_t first = 0; first < chunks; first += group) {
+        HS_TRY(hs_signals_status(signals));
+        chunk_group g = {t, first};
+        hs_pool_run(pool, chunks - first < group ? chunks - first : group, group_chunk, &g);
+    }
+    return HS_OK;
+}
+
 hs_status hs_evaluate(const hs_model *model, const float *param_override, const hs_dataset *data, const hs_split *split,
                       uint32_t max, hs_pool *pool, hs_eval *out, hs_error *err)
+{
+    return hs_evaluate_polled(model, param_override, data, split, max, pool, NULL, out, err);
+}
+
+hs_status hs_evaluate_polled(const hs_model *model, const float *param_override, const hs_dataset *data,
+                             const hs_split *split, uint32_t max, hs_pool *pool, const hs_signals *signals, hs_eval *out,
+                             hs_error *err)
 {
     memset(out, 0, sizeof *out);
     snprintf(out->split, sizeof out->split, "%s", split->name);
@@ -79,8 +117,9 @@ hs_status hs_evaluate(const hs_model *model, const float *param_override, const 
     for (uint32_t w = 0; w < workers && status == HS_OK; w++)
         status = hs_batch_memory_create(&t.memory[w], data, CHUNK,
                                         view.config.kind == HS_MODEL_TRM ? view.config.n_positions : 0, err);
+    if (status == HS_OK)
+        status = run_chunks(&t, chunks, pool, signals);
     if (status == HS_OK) {
-        hs_pool_run(pool, chunks, eval_chunk, &t);
         uint64_t correct = 0;
         for (uint32_t i = 0; i < chunks; i++) {
             out->loss += t.loss[i];

@@ -31,6 +31,11 @@ hs_batch hs_batch_fill(hs_batch_memory *m, const hs_dataset *data, const hs_item
 /* Tokens of the longest item of the dataset that are fed to a model (its width less one). */
 uint32_t hs_dataset_rows(const hs_dataset *data);
 
+/* ---------------------------------------------------------------- log time */
+
+/* Is `step` on the grid of `per_decade` points a decade? The k-th point is round(10^(k / per_decade)). */
+bool hs_on_log_grid(uint64_t step, double per_decade);
+
 /* ---------------------------------------------------------------- optimizers */
 
 /* One step of the configured optimizer over all tensors, in parallel. `g` is the summed gradient (n_params), gscale the

@@ -1,13 +1,24 @@
 /* loop.c - training from the trainer's step to the end of the budget, the stop rule or a signal.
  *
  * Invariants: whether a step is evaluated or is a log-spaced checkpoint follows from its number alone, so a resumed run
- * makes the same ones; the stop rule reads the record of earlier sessions through its counter, which is rebuilt from
- * run.db on resume. Wall-clock checkpoints change no bit of a run. */
+ * makes the same ones; an evaluation that a signal cut short is made on resume, before the next step; the stop rule counts
+ * evaluations of the grid only, and its counter is rebuilt from run.db on resume and after a rollback. Weights that are not
+ * finite are never saved. Wall-clock checkpoints change no bit of a run. */
 #include "train/internal.h"
 
 #include <math.h>
-#include <signal.h>
 #include <string.h>
+
+enum { MAX_ROLLBACKS = 5 };
+
+static const char *reason_text(hs_stop_reason reason)
+{
+    static const char *const text[] = {[HS_STOP_BUDGET] = "budget",
+                                       [HS_STOP_RULE] = "stop rule",
+                                       [HS_STOP_SIGNAL] = "signal",
+                                       [HS_STOP_NAN] = "not finite"};
+    return text[reason];
+}
 
 typedef struct loop {
     hs_trainer *trainer;
@@ -16,7 +27,7 @@ typedef struct loop {
     const char *dir;
     const hs_events *events;
     hs_signals *signals;
-    double seconds_before, started;
+    double seconds_before, started, cpu_before, cpu_started;
     uint32_t n;          /* splits */
     hs_eval *eval;       /* (n) the last evaluation */
     bool evaluated;
@@ -26,8 +37,7 @@ typedef struct loop {
     double progress_time;
 } loop;
 
-/* Is `step` on the grid of `per_decade` points a decade? The k-th point is round(10^(k / per_decade)). */
-static bool on_log_grid(uint64_t step, double per_decade)
+bool hs_on_log_grid(uint64_t step, double per_decade)
 {
     if (per_decade <= 0 || step == 0)
         return false;
@@ -40,7 +50,7 @@ static bool on_log_grid(uint64_t step, double per_decade)
 
 static bool is_eval_step(const hs_train_config *c, uint64_t step)
 {
-    return step == c->steps || on_log_grid(step, c->evals_per_decade) ||
+    return step == c->steps || hs_on_log_grid(step, c->evals_per_decade) ||
            (c->eval_every && step % c->eval_every == 0);
 }
 
@@ -49,50 +59,91 @@ static double seconds_now(const loop *l)
     return l->seconds_before + hs_now() - l->started;
 }
 
+static double cpu_now(const loop *l)
+{
+    return l->cpu_before + (hs_cpu_now() - l->cpu_started) / hs_pool_threads(hs_trainer_pool(l->trainer));
+}
+
+/* The disk failed: an error, or with on_save_error "continue" a warning. */
+static hs_status disk_failed(const loop *l, const char *what, hs_status status, const hs_error *cause, hs_error *err)
+{
+    if (status == HS_ERR_IO && strcmp(l->config->on_save_error, "continue") == 0) {
+        char text[1200];
+        hs_error_format(cause, text, sizeof text);
+        hs_event_send(l->events, HS_EVENT_WARNING, "train", "%s, going on: %s", what, text);
+        return HS_OK;
+    }
+    if (err)
+        *err = *cause;
+    return status;
+}
+
 static hs_status save(loop *l, hs_error *err)
 {
-    if (!l->dir || (l->last_saved_step == hs_trainer_step_count(l->trainer) && l->last_save > 0))
+    const uint64_t step = hs_trainer_step_count(l->trainer);
+    if (!l->dir || (l->last_saved_step == step && l->last_save > 0))
         return HS_OK;
+    HS_TRY(hs_trainer_check_weights(l->trainer, err));
     hs_error local = {0};
-    hs_status status = l->record ? hs_record_commit(l->record, &local) : HS_OK;
+    hs_status status = HS_OK;
+    if (l->record) {
+        status = hs_record_metric(l->record, step, "cpu_seconds", cpu_now(l), &local);
+        if (status == HS_OK)
+            status = hs_record_commit(l->record, &local);
+    }
     if (status == HS_OK)
         status = hs_checkpoint_save(l->dir, hs_trainer_model(l->trainer), l->trainer, seconds_now(l), &local);
     if (status == HS_OK)
         status = hs_checkpoint_prune(l->dir, l->config, &local);
     l->last_save = hs_now();
-    if (status != HS_OK && strcmp(l->config->on_save_error, "continue") == 0) {
-        char text[400];
-        hs_error_format(&local, text, sizeof text);
-        hs_event_send(l->events, HS_EVENT_WARNING, "train", "checkpoint not saved, going on: %s", text);
-        return HS_OK;
-    }
-    if (status != HS_OK && err)
-        *err = local;
-    if (status == HS_OK)
-        l->last_saved_step = hs_trainer_step_count(l->trainer);
-    return status;
+    if (status != HS_OK)
+        return disk_failed(l, "checkpoint not saved", status, &local, err);
+    l->last_saved_step = step;
+    return HS_OK;
 }
 
-static hs_status evaluate_all(loop *l, hs_error *err)
+static hs_status record_evaluation(loop *l, const hs_step_stats *stats, hs_error *err)
+{
+    const uint64_t step = hs_trainer_step_count(l->trainer);
+    if (stats) {
+        HS_TRY(hs_record_metric(l->record, step, "loss", stats->loss, err));
+        HS_TRY(hs_record_metric(l->record, step, "batch_accuracy", stats->accuracy, err));
+        HS_TRY(hs_record_metric(l->record, step, "grad_norm", stats->grad_norm, err));
+        HS_TRY(hs_record_metric(l->record, step, "lr", stats->lr, err));
+    }
+    if (!l->evaluated)
+        return HS_OK;
+    HS_TRY(hs_record_metric(l->record, step, "cpu_seconds", cpu_now(l), err));
+    for (uint32_t s = 0; s < l->n; s++)
+        HS_TRY(hs_record_eval(l->record, step, seconds_now(l), &l->eval[s], err));
+    return hs_record_weights(l->record, step, hs_model_hash(hs_trainer_model(l->trainer)), err);
+}
+
+/* Every split, into the record and to the listener. HS_STOPPED_*: cut short, then the record has the step's metrics only.
+ * `stats` (NULL: none) are those of the step. */
+static hs_status evaluate_all(loop *l, const hs_step_stats *stats, hs_error *err)
 {
     const hs_dataset *data = hs_trainer_data(l->trainer);
     const hs_model *model = hs_trainer_model(l->trainer);
     const uint64_t step = hs_trainer_step_count(l->trainer);
-    for (uint32_t s = 0; s < data->n_splits; s++)
-        HS_TRY(hs_evaluate(model, hs_trainer_eval_param(l->trainer), data, &data->splits[s], l->config->eval_max,
-                           hs_trainer_pool(l->trainer), &l->eval[s], err));
-    l->evaluated = true;
-    if (l->record) {
-        for (uint32_t s = 0; s < l->n; s++)
-            HS_TRY(hs_record_eval(l->record, step, seconds_now(l), &l->eval[s], err));
-        HS_TRY(hs_record_weights(l->record, step, hs_model_hash(model), err));
-    }
-    if (l->events && l->events->fn) {
+    hs_status status = HS_OK;
+    hs_error local = {0};
+    l->evaluated = false;
+    for (uint32_t s = 0; s < data->n_splits && status == HS_OK; s++)
+        status = hs_evaluate_polled(model, hs_trainer_eval_param(l->trainer), data, &data->splits[s], l->config->eval_max,
+                                    hs_trainer_pool(l->trainer), l->signals, &l->eval[s], err);
+    if (status != HS_OK && status != HS_STOPPED_INT && status != HS_STOPPED_TERM)
+        return status;
+    l->evaluated = status == HS_OK;
+    hs_status recorded = l->record ? record_evaluation(l, stats, &local) : HS_OK;
+    if (recorded != HS_OK)
+        HS_TRY(disk_failed(l, "evaluation not recorded yet", recorded, &local, err));
+    if (status == HS_OK && l->events && l->events->fn) {
         const hs_eval_event data_of = {.step = step, .seconds = seconds_now(l), .n = l->n, .eval = l->eval};
         const hs_event event = {.kind = HS_EVENT_EVAL, .stage = "train", .done = step, .total = l->config->steps, .data = &data_of};
         l->events->fn(l->events->user, &event);
     }
-    return HS_OK;
+    return status;
 }
 
 static bool meets_stop_rule(const loop *l, const char *split, double accuracy)
@@ -100,18 +151,30 @@ static bool meets_stop_rule(const loop *l, const char *split, double accuracy)
     return strcmp(split, l->config->stop_split) == 0 && accuracy >= l->config->stop_accuracy;
 }
 
-/* Count the evaluations in a row, up to the trainer's step, that met the stop rule in earlier sessions. */
-static hs_status recount_stop_rule(loop *l, hs_error *err)
+/* From the record of earlier sessions, up to the trainer's step: the evaluations in a row that met the stop rule, CPU
+ * seconds, and (*evaluated) whether this step is evaluated. */
+static hs_status recount(loop *l, bool *evaluated, hs_error *err)
 {
-    if (!l->record || !l->config->stop_split[0])
+    l->good = 0;
+    *evaluated = false;
+    if (!l->record)
         return HS_OK;
+    const uint64_t now = hs_trainer_step_count(l->trainer);
     hs_eval_row *rows = NULL;
     size_t n = 0;
     HS_TRY(hs_record_evals(l->record, &rows, &n, err));
-    for (size_t i = 0; i < n; i++)
-        if (rows[i].step <= hs_trainer_step_count(l->trainer) && strcmp(rows[i].eval.split, l->config->stop_split) == 0)
+    for (size_t i = 0; i < n && rows[i].step <= now; i++) {
+        *evaluated |= rows[i].step == now;
+        if (strcmp(rows[i].eval.split, l->config->stop_split) == 0 && is_eval_step(l->config, rows[i].step))
             l->good = meets_stop_rule(l, rows[i].eval.split, rows[i].eval.accuracy) ? l->good + 1 : 0;
+    }
     hs_free(rows);
+    hs_metric_row *cpu = NULL;
+    HS_TRY(hs_record_metrics(l->record, "cpu_seconds", &cpu, &n, err));
+    for (size_t i = 0; i < n && cpu[i].step <= now; i++)
+        l->cpu_before = isfinite(cpu[i].value) ? cpu[i].value : l->cpu_before;
+    l->cpu_started = hs_cpu_now();
+    hs_free(cpu);
     return HS_OK;
 }
 
@@ -139,26 +202,30 @@ static void progress(loop *l, const hs_step_stats *stats)
     l->events->fn(l->events->user, &event);
 }
 
-/* Back to the last checkpoint, with another order of batches from there on. */
-static hs_status rollback(loop *l, const hs_error *cause, hs_error *err)
+/* Back to the last checkpoint, with another order of batches from there on. *done = false: there is none, or it was tried
+ * often enough. The time spent on what is dropped counts. */
+static hs_status rollback(loop *l, const hs_error *cause, bool *done, hs_error *err)
 {
     uint64_t step = 0;
-    bool found = false;
     const uint32_t attempt = hs_trainer_attempt(l->trainer) + 1;
-    if (!l->dir || attempt > 5) {
-        *err = *cause;
-        return cause->status;
-    }
-    HS_TRY(hs_checkpoint_latest(l->dir, &step, &found, err));
-    if (!found) {
-        *err = *cause;
-        return cause->status;
-    }
+    *done = false;
+    if (!l->dir || attempt > MAX_ROLLBACKS)
+        return HS_OK;
+    HS_TRY(hs_checkpoint_latest(l->dir, &step, done, err));
+    if (!*done)
+        return HS_OK;
     double seconds;
+    bool evaluated;
+    const double cpu = cpu_now(l);
     HS_TRY(hs_checkpoint_load(l->dir, step, hs_trainer_model(l->trainer), l->trainer, &seconds, err));
     hs_trainer_set_attempt(l->trainer, attempt);
-    if (l->record)
+    l->last_saved_step = step;
+    if (l->record) {
         HS_TRY(hs_record_rewind(l->record, step, err));
+        HS_TRY(hs_record_event(l->record, step, "rollback", cause->what, err));
+    }
+    HS_TRY(recount(l, &evaluated, err));
+    l->cpu_before = cpu;
     hs_event_send(l->events, HS_EVENT_WARNING, "train", "%s; back to step %llu, attempt %u", cause->what,
                   (unsigned long long)step, attempt + 1);
     return HS_OK;
@@ -167,8 +234,34 @@ static hs_status rollback(loop *l, const hs_error *cause, hs_error *err)
 static bool is_save_step(const loop *l, uint64_t step)
 {
     const hs_train_config *c = l->config;
-    return (c->checkpoint_every && step % c->checkpoint_every == 0) || on_log_grid(step, c->checkpoints_per_decade) ||
+    return (c->checkpoint_every && step % c->checkpoint_every == 0) || hs_on_log_grid(step, c->checkpoints_per_decade) ||
            (c->checkpoint_seconds > 0 && hs_now() - l->last_save >= c->checkpoint_seconds);
+}
+
+static bool rule_is_met(const loop *l)
+{
+    return l->config->stop_split[0] && l->good >= l->config->stop_patience;
+}
+
+/* Evaluate at a step of the grid and look at the stop rule. */
+static hs_status evaluate_and_judge(loop *l, const hs_step_stats *stats, hs_train_result *result, bool *done, hs_error *err)
+{
+    HS_TRY(hs_trainer_check_weights(l->trainer, err));
+    const hs_status status = evaluate_all(l, stats, err);
+    if (status == HS_STOPPED_INT || status == HS_STOPPED_TERM) {
+        result->reason = HS_STOP_SIGNAL;
+        *done = true;
+        return HS_OK;
+    }
+    HS_TRY(status);
+    for (uint32_t s = 0; s < l->n; s++)
+        if (strcmp(l->eval[s].split, l->config->stop_split) == 0)
+            l->good = meets_stop_rule(l, l->eval[s].split, l->eval[s].accuracy) ? l->good + 1 : 0;
+    if (rule_is_met(l)) {
+        result->reason = HS_STOP_RULE;
+        *done = true;
+    }
+    return HS_OK;
 }
 
 /* After each step: record, evaluate, save, look at signals. *done when the run ends here. */
@@ -176,68 +269,82 @@ static hs_status after_step(loop *l, const hs_step_stats *stats, hs_train_result
 {
     const hs_train_config *c = l->config;
     const uint64_t step = hs_trainer_step_count(l->trainer);
-    const bool log_point = is_eval_step(c, step);
-    if (log_point) {
-        if (l->record) {
-            HS_TRY(hs_record_metric(l->record, step, "loss", stats->loss, err));
-            HS_TRY(hs_record_metric(l->record, step, "batch_accuracy", stats->accuracy, err));
-            HS_TRY(hs_record_metric(l->record, step, "grad_norm", stats->grad_norm, err));
-            HS_TRY(hs_record_metric(l->record, step, "lr", stats->lr, err));
-        }
-        HS_TRY(evaluate_all(l, err));
-        for (uint32_t s = 0; s < l->n; s++)
-            if (strcmp(l->eval[s].split, c->stop_split) == 0)
-                l->good = meets_stop_rule(l, l->eval[s].split, l->eval[s].accuracy) ? l->good + 1 : 0;
-        if (c->stop_split[0] && l->good >= c->stop_patience) {
-            result->reason = HS_STOP_RULE;
-            *done = true;
-        }
-    }
+    if (is_eval_step(c, step))
+        HS_TRY(evaluate_and_judge(l, stats, result, done, err));
     progress(l, stats);
     if (step >= c->steps || (c->max_seconds > 0 && seconds_now(l) >= c->max_seconds))
         *done = true;
-    if (l->signals && l->signals->stop) {
+    if (l->signals && l->signals->stop && !(step >= c->steps && l->evaluated)) {
         result->reason = HS_STOP_SIGNAL;
         *done = true;
     }
     const bool asked = l->signals && l->signals->save;
     if (!*done && (asked || is_save_step(l, step))) {
-        HS_TRY(save(l, err));
         if (asked)
-            l->signals->save = 0;
+            l->signals->save = 0; /* before saving: one that comes meanwhile counts */
+        HS_TRY(save(l, err));
     }
     return HS_OK;
 }
 
-static hs_status run(loop *l, hs_train_result *result, hs_error *err)
+/* One step and what follows it. A step that diverged is taken back where so configured. */
+static hs_status step_once(loop *l, hs_train_result *result, bool *done, hs_error *err)
 {
     hs_step_stats stats = {0};
-    HS_TRY(recount_stop_rule(l, err));
-    bool done = hs_trainer_step_count(l->trainer) >= l->config->steps ||
-                (l->config->stop_split[0] && l->good >= l->config->stop_patience);
-    if (done && l->good >= l->config->stop_patience && l->config->stop_split[0])
-        result->reason = HS_STOP_RULE;
-    while (!done) {
-        hs_error step_error = {0};
-        hs_status status = hs_trainer_step(l->trainer, &stats, &step_error);
-        if (status != HS_OK && strcmp(l->config->on_nan, "rollback") == 0) {
-            HS_TRY(rollback(l, &step_error, err));
-            continue;
-        }
-        if (status != HS_OK) {
-            result->reason = HS_STOP_NAN;
-            if (l->record) /* the record keeps what was learned so far; the error goes to the caller */
-                (void)hs_record_event(l->record, hs_trainer_step_count(l->trainer), "error", step_error.what, NULL);
-            if (err)
-                *err = step_error;
-            return status;
-        }
-        HS_TRY(after_step(l, &stats, result, &done, err));
+    hs_error local = {0};
+    hs_status status = hs_trainer_step(l->trainer, &stats, &local);
+    if (status == HS_OK)
+        status = after_step(l, &stats, result, done, &local);
+    bool diverged = status == HS_ERR_FAILED, back = false;
+    if (diverged && strcmp(l->config->on_nan, "rollback") == 0) {
+        *done = false;
+        result->reason = HS_STOP_BUDGET;
+        HS_TRY(rollback(l, &local, &back, err));
+        if (back)
+            return HS_OK;
     }
+    if (status != HS_OK && err)
+        *err = local;
+    if (diverged) {
+        result->reason = HS_STOP_NAN;
+        if (l->record) { /* the record keeps what was learned so far; the error goes to the caller */
+            (void)hs_record_event(l->record, hs_trainer_step_count(l->trainer), "error", local.what, NULL);
+            (void)hs_record_info(l->record, "ended_by", reason_text(HS_STOP_NAN), NULL);
+        }
+    }
+    return status;
+}
+
+static hs_status run(loop *l, hs_train_result *result, hs_error *err)
+{
+    bool evaluated, done = false;
+    HS_TRY(recount(l, &evaluated, err));
+    const uint64_t start = hs_trainer_step_count(l->trainer);
+    if (l->record)
+        HS_TRY(hs_record_info(l->record, "ended_by", "", err));
+    if (start > 0 && !evaluated && l->record && is_eval_step(l->config, start)) /* a signal cut it short */
+        HS_TRY(evaluate_and_judge(l, NULL, result, &done, err));
+    if (rule_is_met(l))
+        result->reason = HS_STOP_RULE;
+    done |= start >= l->config->steps || rule_is_met(l);
+    while (!done)
+        HS_TRY(step_once(l, result, &done, err));
     HS_TRY(save(l, err));
-    if (!l->evaluated && result->reason != HS_STOP_SIGNAL)
-        HS_TRY(evaluate_all(l, err));
-    return l->record ? hs_record_commit(l->record, err) : HS_OK;
+    const uint64_t end = hs_trainer_step_count(l->trainer);
+    if (!l->evaluated && !(evaluated && end == start) && result->reason != HS_STOP_SIGNAL) {
+        const hs_status status = evaluate_all(l, NULL, err);
+        if (status == HS_STOPPED_INT || status == HS_STOPPED_TERM)
+            result->reason = HS_STOP_SIGNAL;
+        else
+            HS_TRY(status);
+    }
+    if (!l->record)
+        return HS_OK;
+    hs_error local = {0};
+    hs_status status = hs_record_info(l->record, "ended_by", reason_text(result->reason), &local);
+    if (status == HS_OK)
+        status = hs_record_commit(l->record, &local);
+    return status == HS_OK ? HS_OK : disk_failed(l, "record not written", status, &local, err);
 }
 
 hs_status hs_train(hs_trainer *trainer, hs_record *record, const char *checkpoint_dir, double seconds_before,
@@ -251,6 +358,7 @@ hs_status hs_train(hs_trainer *trainer, hs_record *record, const char *checkpoin
               .signals = signals,
               .seconds_before = seconds_before,
               .started = hs_now(),
+              .cpu_started = hs_cpu_now(),
               .n = hs_trainer_data(trainer)->n_splits,
               .progress_step = hs_trainer_step_count(trainer)};
     l.progress_time = l.last_save = l.started;
@@ -262,7 +370,5 @@ hs_status hs_train(hs_trainer *trainer, hs_record *record, const char *checkpoin
     result->steps = hs_trainer_step_count(trainer);
     result->seconds = seconds_now(&l);
     hs_free(l.eval);
-    if (status == HS_OK && result->reason == HS_STOP_SIGNAL)
-        return signals->stop == SIGTERM ? HS_STOPPED_TERM : HS_STOPPED_INT;
-    return status;
+    return status == HS_OK && result->reason == HS_STOP_SIGNAL ? hs_signals_status(signals) : status;
 }

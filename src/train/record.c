@@ -1,10 +1,10 @@
 /* record.c - run.db: the one record of what happened, in SQLite.
  *
- * Invariants: a transaction opens with the first write and ends in hs_record_commit, so a crash at any moment leaves what
- * the last commit left (write-ahead log, synced at each commit). The training loop commits before it saves a checkpoint:
- * the record reaches at least as far as any checkpoint, and hs_record_rewind cuts it back to the one that is resumed.
- * Step and hash are 64-bit; a hash is 16 hexadecimal digits, which every reader of the file can take. A value that is not
- * finite is NULL. */
+ * Invariants: a transaction opens with the first write and ends in hs_record_commit, so a crash at any moment leaves
+ * what the last commit left (write-ahead log, synced at each commit). The training loop commits before it saves a
+ * checkpoint: the record reaches at least as far as any checkpoint, and hs_record_rewind cuts it back to the one that
+ * is resumed. Step and hash are 64-bit; a hash is 16 hexadecimal digits, which every reader of the file can take. A
+ * value that is not finite is NULL. */
 #include "hopscope/train.h"
 
 #include <math.h>
@@ -25,7 +25,7 @@ static const char schema[] =
     " text TEXT NOT NULL);"
     "CREATE TABLE info(key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;";
 
-typedef enum statement { ADD_METRIC, ADD_EVAL, ADD_WEIGHTS, ADD_EVENT, SET_INFO, GET_INFO, N_STATEMENTS } statement;
+typedef enum statement { ADD_METRIC, ADD_EVAL, ADD_WEIGHTS, ADD_EVENT, SET_INFO, GET_INFO, GET_METRIC, N_STATEMENTS } statement;
 
 static const char *const sql[N_STATEMENTS] = {
     [ADD_METRIC] = "INSERT OR REPLACE INTO metric VALUES(?1, ?2, ?3)",
@@ -34,11 +34,26 @@ static const char *const sql[N_STATEMENTS] = {
     [ADD_EVENT] = "INSERT INTO event(time, step, kind, text) VALUES(?1, ?2, ?3, ?4)",
     [SET_INFO] = "INSERT OR REPLACE INTO info VALUES(?1, ?2)",
     [GET_INFO] = "SELECT value FROM info WHERE key = ?1",
+    [GET_METRIC] = "SELECT step, value FROM metric WHERE name = ?1 ORDER BY step",
 };
+
+/* One row on its way to the database. */
+typedef struct row {
+    statement which;
+    uint64_t step;
+    char name[64];    /* of a metric, split, key, kind, hash */
+    char *text;       /* owned; value of an info, text of an event */
+    char when[32];
+    uint64_t n;
+    double number[3];
+} row;
 
 struct hs_record {
     sqlite3 *db;
     sqlite3_stmt *stmt[N_STATEMENTS];
+    row *pending;     /* (n_pending) since the last commit that succeeded */
+    size_t n_pending, cap_pending;
+    bool lost;        /* `pending` is not in the open transaction: a commit failed */
     char path[4096];
 };
 
@@ -88,21 +103,23 @@ static hs_status pragma_number(hs_record *r, const char *text, int64_t *out, hs_
     return status;
 }
 
-static hs_status open_schema(hs_record *r, hs_error *err)
+static hs_status open_schema(hs_record *r, bool writer, hs_error *err)
 {
     int64_t version = 0, application = 0;
     HS_TRY(pragma_number(r, "PRAGMA user_version", &version, err));
     HS_TRY(pragma_number(r, "PRAGMA application_id", &application, err));
     if (version > SCHEMA_VERSION || (version != 0 && application != APPLICATION_ID)) {
-        hs_fail(err, HS_ERR_DATA, application == APPLICATION_ID ? "record was made by a newer hopscope"
-                                                                : "this database is no record of a run");
+        hs_fail(err, HS_ERR_DATA,
+                application == APPLICATION_ID ? "record was made by a newer hopscope"
+                                              : "this database is no record of a run");
         return hs_error_where(err, "%s", r->path);
     }
-    HS_TRY(exec(r, "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;", "open", err));
-    if (version == 0) {
+    if (writer)
+        HS_TRY(exec(r, "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;", "open", err));
+    if (version == 0 && writer) {
         char text[sizeof schema + 128];
-        snprintf(text, sizeof text, "BEGIN IMMEDIATE; %s PRAGMA application_id=%d; PRAGMA user_version=%d; COMMIT;", schema,
-                 APPLICATION_ID, SCHEMA_VERSION);
+        snprintf(text, sizeof text, "BEGIN IMMEDIATE; %s PRAGMA application_id=%d; PRAGMA user_version=%d; COMMIT;",
+                 schema, APPLICATION_ID, SCHEMA_VERSION);
         hs_status status = exec(r, text, "create", err);
         if (status != HS_OK) {
             sqlite3_exec(r->db, "ROLLBACK", NULL, NULL, NULL);
@@ -117,21 +134,22 @@ static hs_status open_schema(hs_record *r, hs_error *err)
     return HS_OK;
 }
 
-hs_status hs_record_open(hs_record **out, const char *path, hs_error *err)
+/* Open `name` (a path, or a URI of one) and what every use of it needs. */
+static hs_status open_as(hs_record **out, const char *path, const char *name, int flags, hs_error *err)
 {
     *out = NULL;
     hs_record *r = hs_calloc(1, sizeof *r);
     if (!r)
         return hs_fail_memory(err, sizeof *r);
     snprintf(r->path, sizeof r->path, "%s", path);
-    int code = sqlite3_open_v2(path, &r->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL);
+    int code = sqlite3_open_v2(name, &r->db, flags | SQLITE_OPEN_NOMUTEX, NULL);
     hs_status status = HS_OK;
     if (code != SQLITE_OK)
         status = fail_sql(r, code, "open", err);
     else
         sqlite3_busy_timeout(r->db, BUSY_MS);
     if (status == HS_OK)
-        status = open_schema(r, err);
+        status = open_schema(r, (flags & SQLITE_OPEN_CREATE) != 0, err);
     if (status != HS_OK) {
         hs_record_close(r);
         return status;
@@ -140,12 +158,51 @@ hs_status hs_record_open(hs_record **out, const char *path, hs_error *err)
     return HS_OK;
 }
 
+hs_status hs_record_open(hs_record **out, const char *path, hs_error *err)
+{
+    return open_as(out, path, path, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, err);
+}
+
+/* A write-ahead log needs its index file even for reading. Where that cannot be made, on a read-only disk, nobody writes
+ * either, and the database can be read as it lies there. */
+hs_status hs_record_open_read(hs_record **out, const char *path, hs_error *err)
+{
+    char uri[3 * 4096 + 32] = "file:", log[4096 + 8];
+    size_t used = strlen(uri);
+    *out = NULL;
+    if (!hs_file_exists(path)) {
+        hs_fail(err, HS_ERR_IO, "there is no record of a run here");
+        hs_error_where(err, "%s", path);
+        return hs_error_hint(err, "a run directory is made by hopscope run FILE, under runs/");
+    }
+    if (open_as(out, path, path, SQLITE_OPEN_READONLY, err) == HS_OK)
+        return HS_OK;
+    snprintf(log, sizeof log, "%s-wal", path);
+    if ((err && err->status != HS_ERR_IO) || hs_file_exists(log))
+        return err ? err->status : HS_ERR_IO;
+    for (const char *c = path; *c && used + 4 < sizeof uri; c++)
+        used += (size_t)snprintf(uri + used, sizeof uri - used, strchr("?#%", *c) ? "%%%02X" : "%c", (unsigned char)*c);
+    snprintf(uri + used, sizeof uri - used, "?immutable=1");
+    return open_as(out, path, uri, SQLITE_OPEN_READONLY | SQLITE_OPEN_URI, err);
+}
+
+static void clear_pending(hs_record *r)
+{
+    for (size_t i = 0; i < r->n_pending; i++)
+        hs_free(r->pending[i].text);
+    r->n_pending = 0;
+    r->lost = false;
+}
+
+static hs_status begin(hs_record *r, hs_error *err);
+
 void hs_record_close(hs_record *r)
 {
     if (!r)
         return;
     if (r->db && !sqlite3_get_autocommit(r->db))
-        sqlite3_exec(r->db, "COMMIT", NULL, NULL, NULL); /* what can still be kept; whoever needs it sure commits before */
+        sqlite3_exec(r->db, "COMMIT", NULL, NULL,
+                     NULL); /* what can still be kept; whoever needs it sure commits before */
     for (int i = 0; i < N_STATEMENTS; i++)
         sqlite3_finalize(r->stmt[i]);
     sqlite3_close(r->db);
@@ -154,44 +211,9 @@ void hs_record_close(hs_record *r)
 
 /* ---------------------------------------------------------------- writing */
 
-static hs_status begin(hs_record *r, hs_error *err)
-{
-    return sqlite3_get_autocommit(r->db) ? exec(r, "BEGIN IMMEDIATE", "write", err) : HS_OK;
-}
-
-hs_status hs_record_commit(hs_record *r, hs_error *err)
-{
-    if (sqlite3_get_autocommit(r->db))
-        return HS_OK;
-    hs_status status = exec(r, "COMMIT", "write", err);
-    if (status != HS_OK && !sqlite3_get_autocommit(r->db))
-        sqlite3_exec(r->db, "ROLLBACK", NULL, NULL, NULL);
-    return status;
-}
-
-/* Run a prepared insert whose parameters are bound; unbinds them. */
-static hs_status insert(hs_record *r, statement which, hs_error *err)
-{
-    sqlite3_stmt *s = r->stmt[which];
-    hs_status status = begin(r, err);
-    if (status == HS_OK) {
-        int code = sqlite3_step(s);
-        if (code != SQLITE_DONE)
-            status = fail_sql(r, code, "write", err);
-    }
-    sqlite3_reset(s);
-    sqlite3_clear_bindings(s);
-    return status;
-}
-
 static void bind_text(sqlite3_stmt *s, int i, const char *text)
 {
     sqlite3_bind_text(s, i, text, -1, SQLITE_TRANSIENT);
-}
-
-static void bind_step(sqlite3_stmt *s, uint64_t step)
-{
-    sqlite3_bind_int64(s, 1, (sqlite3_int64)step);
 }
 
 static void bind_number(sqlite3_stmt *s, int i, double value)
@@ -202,61 +224,172 @@ static void bind_number(sqlite3_stmt *s, int i, double value)
         sqlite3_bind_null(s, i);
 }
 
+static void bind_row(sqlite3_stmt *s, const row *w)
+{
+    switch (w->which) {
+    case ADD_METRIC:
+        sqlite3_bind_int64(s, 1, (sqlite3_int64)w->step);
+        bind_text(s, 2, w->name);
+        bind_number(s, 3, w->number[0]);
+        break;
+    case ADD_EVAL:
+        sqlite3_bind_int64(s, 1, (sqlite3_int64)w->step);
+        bind_text(s, 2, w->name);
+        sqlite3_bind_int64(s, 3, (sqlite3_int64)w->n);
+        for (int i = 0; i < 3; i++)
+            bind_number(s, 4 + i, w->number[i]);
+        break;
+    case ADD_WEIGHTS:
+        sqlite3_bind_int64(s, 1, (sqlite3_int64)w->step);
+        bind_text(s, 2, w->name);
+        break;
+    case ADD_EVENT:
+        bind_text(s, 1, w->when);
+        sqlite3_bind_int64(s, 2, (sqlite3_int64)w->step);
+        bind_text(s, 3, w->name);
+        bind_text(s, 4, w->text);
+        break;
+    case SET_INFO:
+        bind_text(s, 1, w->name);
+        bind_text(s, 2, w->text);
+        break;
+    case GET_INFO:
+    case GET_METRIC:
+    case N_STATEMENTS:
+        break;
+    }
+}
+
+static hs_status insert(hs_record *r, const row *w, hs_error *err)
+{
+    sqlite3_stmt *s = r->stmt[w->which];
+    bind_row(s, w);
+    const int code = sqlite3_step(s);
+    const hs_status status = code == SQLITE_DONE ? HS_OK : fail_sql(r, code, "write", err);
+    sqlite3_reset(s);
+    sqlite3_clear_bindings(s);
+    return status;
+}
+
+/* A transaction is open afterwards, with every pending row in it. */
+static hs_status begin(hs_record *r, hs_error *err)
+{
+    if (!sqlite3_get_autocommit(r->db))
+        return HS_OK;
+    HS_TRY(exec(r, "BEGIN IMMEDIATE", "write", err));
+    for (size_t i = 0; i < r->n_pending; i++)
+        HS_TRY(insert(r, &r->pending[i], err));
+    r->lost = false;
+    return HS_OK;
+}
+
+static void roll_back(hs_record *r)
+{
+    if (!sqlite3_get_autocommit(r->db))
+        sqlite3_exec(r->db, "ROLLBACK", NULL, NULL, NULL);
+    r->lost = r->n_pending > 0;
+}
+
+hs_status hs_record_commit(hs_record *r, hs_error *err)
+{
+    hs_status status = HS_OK;
+    if (r->lost)
+        status = begin(r, err);
+    if (status == HS_OK && !sqlite3_get_autocommit(r->db))
+        status = exec(r, "COMMIT", "write", err);
+    if (status == HS_OK)
+        clear_pending(r);
+    else
+        roll_back(r);
+    return status;
+}
+
+/* Takes w->text. The row is kept even when it cannot be written now. */
+static hs_status add(hs_record *r, row w, hs_error *err)
+{
+    void *p = r->pending;
+    hs_status status = w.text || (w.which != ADD_EVENT && w.which != SET_INFO) ? HS_OK : hs_fail_memory(err, 0);
+    if (status == HS_OK)
+        status = hs_grow(&p, &r->cap_pending, r->n_pending + 1, sizeof *r->pending, err);
+    if (status != HS_OK) {
+        hs_free(w.text);
+        return status;
+    }
+    r->pending = p;
+    status = begin(r, err); /* before it is counted: the rows of a transaction that failed are written there */
+    r->pending[r->n_pending++] = w;
+    if (status == HS_OK)
+        status = insert(r, &w, err);
+    if (status != HS_OK)
+        roll_back(r);
+    return status;
+}
+
+static row row_of(statement which, uint64_t step, const char *name)
+{
+    row w = {.which = which, .step = step};
+    snprintf(w.name, sizeof w.name, "%s", name);
+    return w;
+}
+
 hs_status hs_record_metric(hs_record *r, uint64_t step, const char *name, double value, hs_error *err)
 {
-    sqlite3_stmt *s = r->stmt[ADD_METRIC];
-    bind_step(s, step);
-    bind_text(s, 2, name);
-    bind_number(s, 3, value);
-    return insert(r, ADD_METRIC, err);
+    row w = row_of(ADD_METRIC, step, name);
+    w.number[0] = value;
+    return add(r, w, err);
 }
 
 hs_status hs_record_eval(hs_record *r, uint64_t step, double seconds, const hs_eval *eval, hs_error *err)
 {
-    sqlite3_stmt *s = r->stmt[ADD_EVAL];
-    bind_step(s, step);
-    bind_text(s, 2, eval->split);
-    sqlite3_bind_int64(s, 3, (sqlite3_int64)eval->n);
-    bind_number(s, 4, eval->accuracy);
-    bind_number(s, 5, eval->loss);
-    bind_number(s, 6, seconds);
-    return insert(r, ADD_EVAL, err);
+    row w = row_of(ADD_EVAL, step, eval->split);
+    w.n = eval->n;
+    w.number[0] = eval->accuracy;
+    w.number[1] = eval->loss;
+    w.number[2] = seconds;
+    return add(r, w, err);
 }
 
 hs_status hs_record_weights(hs_record *r, uint64_t step, uint64_t hash, hs_error *err)
 {
-    char text[17];
-    snprintf(text, sizeof text, "%016llx", (unsigned long long)hash);
-    bind_step(r->stmt[ADD_WEIGHTS], step);
-    bind_text(r->stmt[ADD_WEIGHTS], 2, text);
-    return insert(r, ADD_WEIGHTS, err);
+    row w = row_of(ADD_WEIGHTS, step, "");
+    snprintf(w.name, sizeof w.name, "%016llx", (unsigned long long)hash);
+    return add(r, w, err);
 }
 
 hs_status hs_record_event(hs_record *r, uint64_t step, const char *kind, const char *text, hs_error *err)
 {
-    char when[32] = "";
+    row w = row_of(ADD_EVENT, step, kind);
     time_t now = time(NULL);
     struct tm utc;
     if (gmtime_r(&now, &utc))
-        strftime(when, sizeof when, "%Y-%m-%dT%H:%M:%SZ", &utc);
-    sqlite3_stmt *s = r->stmt[ADD_EVENT];
-    bind_text(s, 1, when);
-    sqlite3_bind_int64(s, 2, (sqlite3_int64)step);
-    bind_text(s, 3, kind);
-    bind_text(s, 4, text);
-    return insert(r, ADD_EVENT, err);
+        strftime(w.when, sizeof w.when, "%Y-%m-%dT%H:%M:%SZ", &utc);
+    w.text = hs_strdup(text);
+    return add(r, w, err);
 }
 
 hs_status hs_record_info(hs_record *r, const char *key, const char *value, hs_error *err)
 {
-    bind_text(r->stmt[SET_INFO], 1, key);
-    bind_text(r->stmt[SET_INFO], 2, value);
-    return insert(r, SET_INFO, err);
+    row w = row_of(SET_INFO, 0, key);
+    w.text = hs_strdup(value);
+    return add(r, w, err);
+}
+
+/* Rows not yet committed are cut as well: they may be written again later. */
+static void cut_pending(hs_record *r, uint64_t step)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < r->n_pending; i++)
+        if (r->pending[i].which == SET_INFO || r->pending[i].step <= step)
+            r->pending[kept++] = r->pending[i];
+        else
+            hs_free(r->pending[i].text);
+    r->n_pending = kept;
 }
 
 hs_status hs_record_rewind(hs_record *r, uint64_t step, hs_error *err)
 {
     static const char *const tables[] = {"metric", "evaluation", "weights", "event"};
+    cut_pending(r, step);
     HS_TRY(begin(r, err));
     for (size_t i = 0; i < sizeof tables / sizeof *tables; i++) {
         char text[96];
@@ -305,9 +438,9 @@ static hs_status read_rows(hs_record *r, const char *query, size_t elem, void (*
     return status;
 }
 
-static void take_eval(sqlite3_stmt *s, void *row)
+static void take_eval(sqlite3_stmt *s, void *out)
 {
-    hs_eval_row *e = row;
+    hs_eval_row *e = out;
     *e = (hs_eval_row){.step = (uint64_t)sqlite3_column_int64(s, 0), .seconds = column_number(s, 5)};
     snprintf(e->eval.split, sizeof e->eval.split, "%s", column_text(s, 1));
     e->eval.n = (uint64_t)sqlite3_column_int64(s, 2);
@@ -318,16 +451,17 @@ static void take_eval(sqlite3_stmt *s, void *row)
 hs_status hs_record_evals(hs_record *r, hs_eval_row **rows, size_t *n, hs_error *err)
 {
     void *p;
-    hs_status status = read_rows(r, "SELECT step, split, n, accuracy, loss, seconds FROM evaluation ORDER BY step, split",
-                                 sizeof **rows, take_eval, &p, n, err);
+    hs_status status =
+        read_rows(r, "SELECT step, split, n, accuracy, loss, seconds FROM evaluation ORDER BY step, split",
+                  sizeof **rows, take_eval, &p, n, err);
     *rows = p;
     return status;
 }
 
-static void take_weights(sqlite3_stmt *s, void *row)
+static void take_weights(sqlite3_stmt *s, void *out)
 {
-    *(hs_weights_row *)row = (hs_weights_row){.step = (uint64_t)sqlite3_column_int64(s, 0),
-                                              .hash = strtoull(column_text(s, 1), NULL, 16)};
+    *(hs_weights_row *)out =
+        (hs_weights_row){.step = (uint64_t)sqlite3_column_int64(s, 0), .hash = strtoull(column_text(s, 1), NULL, 16)};
 }
 
 hs_status hs_record_weights_rows(hs_record *r, hs_weights_row **rows, size_t *n, hs_error *err)
@@ -337,6 +471,35 @@ hs_status hs_record_weights_rows(hs_record *r, hs_weights_row **rows, size_t *n,
         read_rows(r, "SELECT step, hash FROM weights ORDER BY step", sizeof **rows, take_weights, &p, n, err);
     *rows = p;
     return status;
+}
+
+hs_status hs_record_metrics(hs_record *r, const char *name, hs_metric_row **rows, size_t *n, hs_error *err)
+{
+    sqlite3_stmt *s = r->stmt[GET_METRIC];
+    size_t cap = 0;
+    void *p = NULL;
+    *rows = NULL;
+    *n = 0;
+    bind_text(s, 1, name);
+    int code = SQLITE_DONE;
+    hs_status status = HS_OK;
+    while (status == HS_OK && (code = sqlite3_step(s)) == SQLITE_ROW) {
+        status = hs_grow(&p, &cap, *n + 1, sizeof **rows, err);
+        if (status == HS_OK)
+            ((hs_metric_row *)p)[(*n)++] =
+                (hs_metric_row){.step = (uint64_t)sqlite3_column_int64(s, 0), .value = column_number(s, 1)};
+    }
+    if (status == HS_OK && code != SQLITE_DONE)
+        status = fail_sql(r, code, "read", err);
+    sqlite3_reset(s);
+    sqlite3_clear_bindings(s);
+    if (status != HS_OK) {
+        hs_free(p);
+        *n = 0;
+        return status;
+    }
+    *rows = p;
+    return HS_OK;
 }
 
 hs_status hs_record_get_info(hs_record *r, const char *key, char *out, size_t size, hs_error *err)

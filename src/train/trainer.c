@@ -332,6 +332,19 @@ static hs_status fail_not_finite(const hs_trainer *t, const hs_step_stats *stats
     return hs_error_hint(err, "lower train.lr, or set train.clip to 1, or train.on_nan to rollback");
 }
 
+hs_status hs_trainer_check_weights(const hs_trainer *t, hs_error *err)
+{
+    for (uint32_t i = 0; i < t->model->n_tensors; i++) {
+        const hs_tensor *tensor = &t->model->tensor[i];
+        if (isfinite(hs_kernels_get()->sum_squares(tensor->size, t->model->param + tensor->offset)))
+            continue;
+        hs_fail(err, HS_ERR_FAILED, "training diverged at step %llu: weights not finite in %s", (unsigned long long)t->step,
+                tensor->name);
+        return hs_error_hint(err, "lower train.lr, or set train.clip to 1, or train.on_nan to rollback");
+    }
+    return HS_OK;
+}
+
 hs_status hs_trainer_step(hs_trainer *t, hs_step_stats *stats, hs_error *err)
 {
     compute_gradient(t, stats);

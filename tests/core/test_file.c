@@ -26,7 +26,7 @@ static int make_folder(void **state)
 static int remove_folder(void **state)
 {
     (void)state;
-    char command[300];
+    char command[700];
     snprintf(command, sizeof command, "rm -rf '%s'", folder);
     return system(command);
 }
@@ -185,9 +185,18 @@ static void test_lines(void **state)
         const char *text;
         int n;
         const char *last;
-    } good[] = {{"", 0, ""},           {"a", 1, "a"},         {"a\n", 1, "a"},   {"a\nb", 2, "b"},
-                {"a\r\nb\r\n", 2, "b"}, {"\xef\xbb\xbf" "a", 1, "a"}, {"\n\n", 2, ""},   {"\xef\xbb\xbf", 0, ""},
-                {"a\rb", 1, "a\rb"},   {"ab", 1, "ab"}};
+    } good[] = {{"", 0, ""},
+                {"a", 1, "a"},
+                {"a\n", 1, "a"},
+                {"a\nb", 2, "b"},
+                {"a\r\nb\r\n", 2, "b"},
+                {"\xef\xbb\xbf"
+                 "a",
+                 1, "a"},
+                {"\n\n", 2, ""},
+                {"\xef\xbb\xbf", 0, ""},
+                {"a\rb", 1, "a\rb"},
+                {"ab", 1, "ab"}};
     hs_error err;
     int n;
     char last[64];
@@ -197,7 +206,10 @@ static void test_lines(void **state)
         assert_int_equal(n, good[i].n);
         assert_string_equal(last, good[i].last);
     }
-    assert_int_equal(read_lines("ok\nb\xff" "ad\n", 8, 100, &n, last, &err), HS_ERR_DATA);
+    assert_int_equal(read_lines("ok\nb\xff"
+                                "ad\n",
+                                8, 100, &n, last, &err),
+                     HS_ERR_DATA);
     assert_int_equal(n, 1);
     assert_non_null(strstr(err.where, "lines:2"));
     assert_string_equal(err.value, "b\\xffad");
@@ -327,8 +339,8 @@ static void test_raw_read(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_writer),     cmocka_unit_test(test_writer_failures), cmocka_unit_test(test_dirs),
-        cmocka_unit_test(test_lines),      cmocka_unit_test(test_long_lines),      cmocka_unit_test(test_pipe),
+        cmocka_unit_test(test_writer),   cmocka_unit_test(test_writer_failures), cmocka_unit_test(test_dirs),
+        cmocka_unit_test(test_lines),    cmocka_unit_test(test_long_lines),      cmocka_unit_test(test_pipe),
         cmocka_unit_test(test_raw_read),
 #ifdef HS_TEST_ZSTD
         cmocka_unit_test(test_zstd),

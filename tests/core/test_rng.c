@@ -45,12 +45,8 @@ static void test_streams(void **state)
         uint32_t purpose;
         uint64_t step;
         uint32_t index;
-    } name[] = {{8, purpose, 3, 1},
-                {7 + ((uint64_t)1 << 32), purpose, 3, 1},
-                {7, purpose + 1, 3, 1},
-                {7, purpose, 4, 1},
-                {7, purpose, 3 + ((uint64_t)1 << 32), 1},
-                {7, purpose, 3, 2}};
+    } name[] = {{8, purpose, 3, 1}, {7 + ((uint64_t)1 << 32), purpose, 3, 1}, {7, purpose + 1, 3, 1},
+                {7, purpose, 4, 1}, {7, purpose, 3 + ((uint64_t)1 << 32), 1}, {7, purpose, 3, 2}};
     for (size_t i = 0; i < sizeof name / sizeof *name; i++) {
         hs_rng_init(&a, 7, purpose, 3, 1);
         hs_rng_init(&b, name[i].seed, name[i].purpose, name[i].step, name[i].index);
@@ -141,8 +137,8 @@ static void test_permute_is_a_bijection(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_philox_known_answers), cmocka_unit_test(test_streams),
-        cmocka_unit_test(test_distributions),        cmocka_unit_test(test_shuffle),
+        cmocka_unit_test(test_philox_known_answers),   cmocka_unit_test(test_streams),
+        cmocka_unit_test(test_distributions),          cmocka_unit_test(test_shuffle),
         cmocka_unit_test(test_permute_is_a_bijection),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -51,16 +51,33 @@ static void test_json(void **state)
 static void test_utf8(void **state)
 {
     (void)state;
-    static const char *const good[] = {"", "plain", "\xc2\x80", "\xdf\xbf", "\xe0\xa0\x80", "\xed\x9f\xbf", "\xee\x80\x80",
-                                       "\xf0\x90\x80\x80", "\xf4\x8f\xbf\xbf", "Wei\xc3\x9f \xe4\xb8\x96 \xf0\x9f\x98\x80"};
+    static const char *const good[] = {"",
+                                       "plain",
+                                       "\xc2\x80",
+                                       "\xdf\xbf",
+                                       "\xe0\xa0\x80",
+                                       "\xed\x9f\xbf",
+                                       "\xee\x80\x80",
+                                       "\xf0\x90\x80\x80",
+                                       "\xf4\x8f\xbf\xbf",
+                                       "Wei\xc3\x9f \xe4\xb8\x96 \xf0\x9f\x98\x80"};
     for (size_t i = 0; i < sizeof good / sizeof *good; i++)
         assert_int_equal(hs_utf8_invalid(good[i], strlen(good[i])), SIZE_MAX);
     static const struct {
         const char *s;
         size_t at;
-    } bad[] = {{"\x80", 0},         {"a\xc0\x80", 1},     {"\xc1\xbf", 0},         {"ab\xc3", 2},
-               {"\xe0\x9f\xbf", 0}, {"\xed\xa0\x80", 0},  {"\xf0\x8f\xbf\xbf", 0}, {"\xf4\x90\x80\x80", 0},
-               {"\xf5\x80\x80", 0}, {"x\xe4\xb8", 1},     {"\xff", 0},             {"\xc3(", 0}};
+    } bad[] = {{"\x80", 0},
+               {"a\xc0\x80", 1},
+               {"\xc1\xbf", 0},
+               {"ab\xc3", 2},
+               {"\xe0\x9f\xbf", 0},
+               {"\xed\xa0\x80", 0},
+               {"\xf0\x8f\xbf\xbf", 0},
+               {"\xf4\x90\x80\x80", 0},
+               {"\xf5\x80\x80", 0},
+               {"x\xe4\xb8", 1},
+               {"\xff", 0},
+               {"\xc3(", 0}};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
         assert_int_equal(hs_utf8_invalid(bad[i].s, strlen(bad[i].s)), bad[i].at);
 }

@@ -13,15 +13,15 @@
 
 #include <cmocka.h>
 
-#define assert_ok(expr)                                                                                        \
-    do {                                                                                                       \
-        hs_error err_ = {0};                                                                                   \
-        hs_error *err = &err_;                                                                                 \
-        if ((expr) != HS_OK) {                                                                                 \
-            char text_[1400];                                                                                  \
-            hs_error_format(err, text_, sizeof text_);                                                         \
-            fail_msg("%s: %s", #expr, text_);                                                                  \
-        }                                                                                                      \
+#define assert_ok(expr)                                                                                                \
+    do {                                                                                                               \
+        hs_error err_ = {0};                                                                                           \
+        hs_error *err = &err_;                                                                                         \
+        if ((expr) != HS_OK) {                                                                                         \
+            char text_[1400];                                                                                          \
+            hs_error_format(err, text_, sizeof text_);                                                                 \
+            fail_msg("%s: %s", #expr, text_);                                                                          \
+        }                                                                                                              \
     } while (0)
 
 /* A small generated composition: everything kept, so that brute force can check it. */

@@ -146,8 +146,8 @@ static void test_errors(void **state)
         hs_status status = parse(bad[i].text);
         if (status != HS_ERR_DATA || !strstr(err.where, bad[i].where) || !strstr(err.what, bad[i].what) ||
             !strstr(err.value, bad[i].value) || !strstr(err.hint, bad[i].hint))
-            fail_msg("case %zu: %s\nstatus %d where %s what %s value %s hint %s", i, bad[i].text, (int)status, err.where,
-                     err.what, err.value, err.hint);
+            fail_msg("case %zu: %s\nstatus %d where %s what %s value %s hint %s", i, bad[i].text, (int)status,
+                     err.where, err.what, err.value, err.hint);
         assert_int_equal(hs_config_parse(&config, "x", bad[i].text, strlen(bad[i].text), NULL, 0, NULL), HS_ERR_DATA);
     }
     char deep[400] = "";
@@ -209,10 +209,24 @@ static void test_round_trip(void **state)
     assert_round_trip();
     size_t n;
     const hs_config_key *keys = hs_config_keys(&n);
-    static const char *const texts[] = {"", "plain", "with \"quotes\" and # : - {[", " lead and trail ", "yes", "~", "1e5",
-                                        "tab\there\nline", "\xc3\xa9\xe4\xb8\x96\xf0\x9f\x98\x80", "\x7f\x01",
-                                        "\xc2\x85\xc2\x9f\xe2\x80\xa8\xe2\x80\xa9\xef\xbb\xbf\xef\xbf\xbe", "a,b c", "a\\,b,c",
-                                        ",", "\\", "a,,b", "%s", "back\\slash"};
+    static const char *const texts[] = {"",
+                                        "plain",
+                                        "with \"quotes\" and # : - {[",
+                                        " lead and trail ",
+                                        "yes",
+                                        "~",
+                                        "1e5",
+                                        "tab\there\nline",
+                                        "\xc3\xa9\xe4\xb8\x96\xf0\x9f\x98\x80",
+                                        "\x7f\x01",
+                                        "\xc2\x85\xc2\x9f\xe2\x80\xa8\xe2\x80\xa9\xef\xbb\xbf\xef\xbf\xbe",
+                                        "a,b c",
+                                        "a\\,b,c",
+                                        ",",
+                                        "\\",
+                                        "a,,b",
+                                        "%s",
+                                        "back\\slash"};
     for (size_t i = 0; i < n; i++) {
         hs_config_default(&config);
         strcpy(config.graph.path, keys[i].offset == offsetof(hs_config, graph.path) ? "" : "g.tsv");
@@ -236,9 +250,11 @@ static void test_round_trip(void **state)
             if (hs_config_check(&config, NULL) == HS_OK)
                 assert_round_trip();
         }
-        static const char *const numbers[] = {"0", "1", "2", "3", "0.1", "0.3333333333333333", "1e-8", "77", "123456789"};
+        static const char *const numbers[] = {"0",    "1",  "2",        "3", "0.1", "0.3333333333333333",
+                                              "1e-8", "77", "123456789"};
         for (size_t k = 0; !keys[i].names && k < sizeof numbers / sizeof *numbers; k++)
-            if (hs_config_set(&config, keys[i].key, numbers[k], NULL) == HS_OK && hs_config_check(&config, NULL) == HS_OK)
+            if (hs_config_set(&config, keys[i].key, numbers[k], NULL) == HS_OK &&
+                hs_config_check(&config, NULL) == HS_OK)
                 assert_round_trip();
     }
 }
@@ -288,7 +304,8 @@ static void test_table(void **state)
             assert_non_null(strstr(text[f].s, keys[i].key));
         for (size_t k = 0; k < i; k++) {
             assert_string_not_equal(keys[k].key, keys[i].key);
-            assert_true(keys[k].offset + keys[k].size <= keys[i].offset || keys[i].offset + keys[i].size <= keys[k].offset);
+            assert_true(keys[k].offset + keys[k].size <= keys[i].offset ||
+                        keys[i].offset + keys[i].size <= keys[k].offset);
         }
     }
     for (int f = 0; f < 4; f++)
@@ -318,10 +335,10 @@ static void test_out_of_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_forms),      cmocka_unit_test(test_task_chooses_defaults),
-        cmocka_unit_test(test_set_wins),   cmocka_unit_test(test_errors),
-        cmocka_unit_test(test_set_errors), cmocka_unit_test(test_round_trip),
-        cmocka_unit_test(test_diff),       cmocka_unit_test(test_table),
+        cmocka_unit_test(test_forms),         cmocka_unit_test(test_task_chooses_defaults),
+        cmocka_unit_test(test_set_wins),      cmocka_unit_test(test_errors),
+        cmocka_unit_test(test_set_errors),    cmocka_unit_test(test_round_trip),
+        cmocka_unit_test(test_diff),          cmocka_unit_test(test_table),
         cmocka_unit_test(test_out_of_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

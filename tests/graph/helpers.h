@@ -8,16 +8,33 @@
 
 #include <unistd.h>
 
-/* A file of this test with this content; the name is valid until the next call. */
+static char temp_paths[16][512];
+static int n_temp_paths;
+
+static inline void remove_temp_files(void)
+{
+    for (int i = 0; i < n_temp_paths; i++)
+        unlink(temp_paths[i]);
+}
+
+/* A file of this test with this content, removed at the end; one file for each ending. */
 static inline const char *temp_file(const char *ending, const void *data, size_t size)
 {
-    static char path[512];
+    char path[512];
+    int at = 0;
     snprintf(path, sizeof path, "%s/graph_test_%d%s", TEST_BINARY_DIR, (int)getpid(), ending);
+    while (at < n_temp_paths && strcmp(temp_paths[at], path) != 0)
+        at++;
+    if (n_temp_paths == 0)
+        atexit(remove_temp_files);
+    assert_true(at < 16);
+    if (at == n_temp_paths)
+        strcpy(temp_paths[n_temp_paths++], path);
     FILE *file = fopen(path, "wb");
     assert_non_null(file);
     assert_int_equal(fwrite(data, 1, size, file), size);
     assert_int_equal(fclose(file), 0);
-    return path;
+    return temp_paths[at];
 }
 
 static inline const char *temp_text(const char *ending, const char *text)

@@ -11,7 +11,8 @@ static bool without_serd(void)
 {
     hs_error err = {0};
     hs_graph g;
-    hs_status status = hs_graph_read(&g, temp_text(".nt", "<http://a/b> <http://a/p> <http://a/c> .\n"), NULL, NULL, &err);
+    hs_status status =
+        hs_graph_read(&g, temp_text(".nt", "<http://a/b> <http://a/p> <http://a/c> .\n"), NULL, NULL, &err);
     hs_graph_free(&g);
     return status == HS_ERR_DATA && strstr(err.what, "without serd") != NULL;
 }
@@ -63,8 +64,8 @@ static void test_damage(void **state)
     (void)state;
     if (without_serd())
         skip();
-    assert_bad(temp_text(".nt", "<http://a/b> <http://a/p> <http://a/c> .\n<http://a/b> <http://a/p <http://a/c> .\n"), NULL,
-               "IRI", ".nt:2:25");
+    assert_bad(temp_text(".nt", "<http://a/b> <http://a/p> <http://a/c> .\n<http://a/b> <http://a/p <http://a/c> .\n"),
+               NULL, "IRI", ".nt:2:25");
     assert_bad(temp_text(".ttl", "@prefix e: <http://x.org/> .\ne:a e:b e:c .\ne:a e:b ] .\n"), NULL, "", ".ttl:3:");
     assert_bad(temp_text(".ttl", "@prefix e: <http://x.org/> .\ne:a q:b e:c .\n"), NULL, "prefix", ".ttl:2");
     assert_bad(temp_text(".ttl", "@prefix e: <http://x.org/> .\ne:a e:b \"c"), NULL, "", ".ttl:2:");
@@ -75,6 +76,23 @@ static void test_damage(void **state)
     hs_error err = {0};
     assert_int_equal(hs_graph_read(&g, "/no/such.ttl", NULL, NULL, &err), HS_ERR_IO);
     assert_int_equal(hs_graph_read(&g, temp_text(".nt", "nonsense"), NULL, NULL, NULL), HS_ERR_DATA);
+}
+
+/* A literal without an end is not taken into memory. */
+static void test_endless(void **state)
+{
+    (void)state;
+    if (without_serd())
+        skip();
+    size_t size = (size_t)65 << 20;
+    char *text = malloc(size);
+    assert_non_null(text);
+    memset(text, 'x', size);
+    memcpy(text, "<http://a/b> <http://a/p> \"", 27);
+    const char *path = temp_file(".nt", text, size);
+    free(text);
+    assert_bad(path, NULL, "64 MiB", ".nt:1");
+    unlink(path);
 }
 
 static char memory_path[512];
@@ -100,10 +118,8 @@ static void test_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_turtle),
-        cmocka_unit_test(test_ntriples),
-        cmocka_unit_test(test_damage),
-        cmocka_unit_test(test_memory),
+        cmocka_unit_test(test_turtle),  cmocka_unit_test(test_ntriples), cmocka_unit_test(test_damage),
+        cmocka_unit_test(test_endless), cmocka_unit_test(test_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -3,23 +3,30 @@
 
 #include "graph/readers.h"
 
-#define CHAIN(a, b)                                                                                                     \
-    "{\"_id\":\"1\",\"type\":\"compositional\",\"question\":\"Who?\",\"evidences\":[[\"Film\",\"director\",\"" a        \
-    "\"],[\"" b "\",\"date of birth\",\"August 9, 1957\"]],\"evidences_id\":[[\"Q1\",\"director\",\"Q2\"],[\"Q2\","     \
+#define CHAIN(a, b)                                                                                                    \
+    "{\"_id\":\"1\",\"type\":\"compositional\",\"question\":\"Who?\",\"evidences\":[[\"Film\",\"director\",\"" a       \
+    "\"],[\"" b "\",\"date of birth\",\"August 9, 1957\"]],\"evidences_id\":[[\"Q1\",\"director\",\"Q2\"],[\"Q2\","    \
     "\"date of birth\",\"date_information\"]],\"supporting_facts\":[[\"Film\",0],[\"John Smith\",1]]}"
 
 static void test_dates(void **state)
 {
     (void)state;
     static const char *const good[][2] = {
-        {"9 August 1957", "1957-08-09"},  {"August 9, 1957", "1957-08-09"}, {"1957", "1957"},
-        {"1957-08-09", "1957-08-09"},     {"August 1957", "1957-08"},       {"1957-08", "1957-08"},
-        {"20 March 851", "0851-03-20"},   {"29 February 2000", "2000-02-29"}, {"Sep 3, 1999", "1999-09-03"},
+        {"9 August 1957", "1957-08-09"},
+        {"August 9, 1957", "1957-08-09"},
+        {"1957", "1957"},
+        {"1957-08-09", "1957-08-09"},
+        {"August 1957", "1957-08"},
+        {"1957-08", "1957-08"},
+        {"20 March 851", "0851-03-20"},
+        {"29 February 2000", "2000-02-29"},
+        {"Sep 3, 1999", "1999-09-03"},
         {"953", "0953"},
     };
-    static const char *const bad[] = {"",           "August",       "31 February 1957", "29 February 1900", "0 May 1957",
-                                      "circa 1957", "1957 BC",      "9 Augustus 1957",  "12",               "-44",
-                                      "1957-13",    "19570809",     "9 9 1957",         "1957-8-9",         "1 2 3 4"};
+    static const char *const bad[] = {"",           "August",     "31 February 1957", "29 February 1900",
+                                      "0 May 1957", "circa 1957", "1957 BC",          "9 Augustus 1957",
+                                      "12",         "-44",        "1957-13",          "19570809",
+                                      "9 9 1957",   "1957-8-9",   "1 2 3 4"};
     char iso[HS_DATE_SIZE];
     for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
         if (!hs_date_iso(good[i][0], iso) || strcmp(iso, good[i][1]) != 0)
@@ -51,7 +58,8 @@ static void test_alias_by_id(void **state)
     (void)state;
     hs_graph g;
     hs_read_report report;
-    const char *path = temp_text(".json", "[" CHAIN("J. Smith", "John Smith") ",\n " CHAIN("John Smith", "Smith, J.") "]\n");
+    const char *path =
+        temp_text(".json", "[" CHAIN("J. Smith", "John Smith") ",\n " CHAIN("John Smith", "Smith, J.") "]\n");
     assert_ok(hs_graph_read(&g, path, NULL, &report, err));
     assert_int_equal(report.records, 2);
     assert_int_equal(report.aliases_by_id, 2);
@@ -76,12 +84,13 @@ static void test_alias_by_title(void **state)
     hs_graph g;
     hs_read_report report;
     /* The second director's article is "B (actor)"; there are no ids. The first director's spelling is right. */
-    const char *text = "{\"type\":\"bridge_comparison\",\"evidences\":[[\"F1\",\"director\",\"A\"],[\"F2\",\"director\",\"B\"],"
-                       "[\"A\",\"country of citizenship\",\"American\"],[\"B (actor)\",\"country of citizenship\",\"US\"]],"
-                       "\"evidences_id\":[],\"supporting_facts\":[[\"F1\",0],[\"F2\",0],[\"A\",0],[\"A\",1],[\"B (actor)\",0]]}\n"
-                       "{\"type\":\"compositional\",\"evidences\":[[\"X\",\"father\",\"Y.\"],[\"Y\",\"mother\",\"  Z \"]],"
-                       "\"supporting_facts\":[[\"X\",0],[\"Y\",0]]}\n"
-                       "{\"type\":\"comparison\",\"evidences\":[[\"P\",\"date of birth\",\"someday\"],[\"Q\",\"country\",\"Q\"]]}";
+    const char *text =
+        "{\"type\":\"bridge_comparison\",\"evidences\":[[\"F1\",\"director\",\"A\"],[\"F2\",\"director\",\"B\"],"
+        "[\"A\",\"country of citizenship\",\"American\"],[\"B (actor)\",\"country of citizenship\",\"US\"]],"
+        "\"evidences_id\":[],\"supporting_facts\":[[\"F1\",0],[\"F2\",0],[\"A\",0],[\"A\",1],[\"B (actor)\",0]]}\n"
+        "{\"type\":\"compositional\",\"evidences\":[[\"X\",\"father\",\"Y.\"],[\"Y\",\"mother\",\"  Z \"]],"
+        "\"supporting_facts\":[[\"X\",0],[\"Y\",0]]}\n"
+        "{\"type\":\"comparison\",\"evidences\":[[\"P\",\"date of birth\",\"someday\"],[\"Q\",\"country\",\"Q\"]]}";
     assert_ok(hs_graph_read(&g, temp_text(".jsonl", text), NULL, &report, err));
     assert_int_equal(report.records, 3);
     assert_int_equal(report.aliases_by_title, 2);
@@ -104,10 +113,11 @@ static void test_no_alias(void **state)
     (void)state;
     hs_graph g;
     hs_read_report report;
-    const char *text = "[{\"type\":\"comparison\",\"evidences\":[[\"A\",\"r\",\"B\"],[\"C\",\"r\",\"D\"]],"
-                       "\"evidences_id\":[[\"1\",\"r\",\"2\"],[\"2\",\"r\",\"3\"]],\"supporting_facts\":[[\"A\",0],[\"C\",0]]},"
-                       "{\"type\":\"compositional\",\"evidences\":[[\"E\",\"r\",\"F\"],[\"G\",\"r\",\"H\"]],"
-                       "\"evidences_id\":[[\"1\",\"r\",\"2\"],[\"9\",\"r\",\"3\"]],\"supporting_facts\":[[\"E\",0],[\"I\",0]]}]";
+    const char *text =
+        "[{\"type\":\"comparison\",\"evidences\":[[\"A\",\"r\",\"B\"],[\"C\",\"r\",\"D\"]],"
+        "\"evidences_id\":[[\"1\",\"r\",\"2\"],[\"2\",\"r\",\"3\"]],\"supporting_facts\":[[\"A\",0],[\"C\",0]]},"
+        "{\"type\":\"compositional\",\"evidences\":[[\"E\",\"r\",\"F\"],[\"G\",\"r\",\"H\"]],"
+        "\"evidences_id\":[[\"1\",\"r\",\"2\"],[\"9\",\"r\",\"3\"]],\"supporting_facts\":[[\"E\",0],[\"I\",0]]}]";
     assert_ok(hs_graph_read(&g, temp_text(".json", text), NULL, &report, err));
     assert_int_equal(report.aliases_by_id + report.aliases_by_title, 0);
     assert_int_equal(g.entities.n, 8);
@@ -145,7 +155,8 @@ static void test_damage(void **state)
     assert_bad(temp_text(".json", "[]"), NULL, "no facts", ".json");
     assert_bad(temp_text(".json", "["), NULL, "before the end of the list", ".json:1");
     assert_bad(temp_text(".json", "[" OK_RECORD ",\n" OK_RECORD), NULL, "before the end of the list", ".json:2");
-    assert_bad(temp_text(".json", "[" OK_RECORD ",\n{\"type\":\"x\",\"evi"), NULL, "inside a record", ".json:2, record 2");
+    assert_bad(temp_text(".json", "[" OK_RECORD ",\n{\"type\":\"x\",\"evi"), NULL, "inside a record",
+               ".json:2, record 2");
     assert_bad(temp_text(".json", "[" OK_RECORD "\n" OK_RECORD "]"), NULL, "comma", ".json:2");
     assert_bad(temp_text(".json", "[" OK_RECORD ",]"), NULL, "comma before the end", ".json:1");
     assert_bad(temp_text(".json", "[" OK_RECORD "] x"), NULL, "after the end", ".json:1");
@@ -157,21 +168,24 @@ static void test_damage(void **state)
     assert_bad(temp_text(".json", "[{\"a\":[}]]"), NULL, "not JSON", ".json:1, record 1");
     assert_bad(temp_text(".json", "[{\"evidences\":[[\"a\",\"r\",\"\xFF\"]]}]"), NULL, "not JSON", "record 1");
     assert_bad(temp_text(".json", "[{\"evidences\":[[\"a\",\"r\",\"\\u0000\"]]}]"), NULL, "not JSON", "record 1");
-    assert_bad(temp_text(".json", "[" OK_RECORD ",\n{\"_id\":\"7\"}]"), NULL, "no evidences", ":2, record 2, field evidences");
+    assert_bad(temp_text(".json", "[" OK_RECORD ",\n{\"_id\":\"7\"}]"), NULL, "no evidences",
+               ":2, record 2, field evidences");
     assert_bad(temp_text(".json", "[{\"evidences\":[]}]"), NULL, "list of [head", "record 1, field evidences");
     assert_bad(temp_text(".json", "[{\"evidences\":\"x\"}]"), NULL, "list of [head", "field evidences");
     assert_bad(temp_text(".json", "[{\"evidences\":[[\"a\",\"r\"]]}]"), NULL, "three strings", "field evidences[0]");
     assert_bad(temp_text(".json", "[{\"evidences\":[[\"a\",\"r\",\"b\"],[\"a\",\"r\",3]]}]"), NULL, "three strings",
                "field evidences[1]");
     assert_bad(temp_text(".json", "[{\"evidences\":[[\"a\",\"\",\"b\"]]}]"), NULL, "not empty", "field evidences[0]");
-    assert_bad(temp_text(".json", "[{\"evidences\":[[\"a\",\"r\",\" \\n\"]]}]"), NULL, "not empty", "field evidences[0]");
+    assert_bad(temp_text(".json", "[{\"evidences\":[[\"a\",\"r\",\" \\n\"]]}]"), NULL, "not empty",
+               "field evidences[0]");
     assert_bad(temp_text(".json", "[{\"evidences\":[[\"a\",\"r\",\"b\"]],\"evidences_id\":3}]"), NULL, "evidences_id",
                "field evidences_id");
     assert_bad(temp_text(".json", "[{\"evidences\":[[\"a\",\"r\",\"b\"]],\"supporting_facts\":[[3,0]]}]"), NULL,
                "[title, sentence]", "field supporting_facts");
     hs_error err = {0};
     hs_graph g;
-    assert_int_equal(hs_graph_read(&g, temp_text(".json", "[{\"evidences\":{\"k\":5}}]"), NULL, NULL, &err), HS_ERR_DATA);
+    assert_int_equal(hs_graph_read(&g, temp_text(".json", "[{\"evidences\":{\"k\":5}}]"), NULL, NULL, &err),
+                     HS_ERR_DATA);
     assert_string_equal(err.value, "{\"k\":5}");
     assert_int_equal(hs_graph_read(&g, temp_text(".json", "[{\"_id\":\"7\"}]"), NULL, NULL, NULL), HS_ERR_DATA);
 }
@@ -234,9 +248,13 @@ static void test_questions(void **state)
     hs_graph g, part;
     hs_question *q;
     size_t n;
-    const char *path = temp_text(".json", "[" CHAIN("J. Smith", "John Smith") ","
-                                 "{\"type\":\"comparison\",\"question\":\"c\",\"evidences\":[[\"A\",\"r\",\"B\"],[\"B\",\"r\",\"D\"]]},"
-                                 "{\"type\":\"x\",\"question\":\"no chain\",\"evidences\":[[\"A\",\"r\",\"B\"],[\"C\",\"r\",\"D\"]]}]");
+    const char *path =
+        temp_text(".json", "[" CHAIN("J. Smith",
+                                     "John Smith") ","
+                                                   "{\"type\":\"comparison\",\"question\":\"c\",\"evidences\":[[\"A\","
+                                                   "\"r\",\"B\"],[\"B\",\"r\",\"D\"]]},"
+                                                   "{\"type\":\"x\",\"question\":\"no "
+                                                   "chain\",\"evidences\":[[\"A\",\"r\",\"B\"],[\"C\",\"r\",\"D\"]]}]");
     assert_ok(hs_graph_read(&g, path, NULL, NULL, err));
     assert_ok(hs_questions_read(&g, path, NULL, &q, &n, err));
     assert_int_equal(n, 1);
@@ -292,10 +310,10 @@ static void test_real(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_dates),       cmocka_unit_test(test_countries),      cmocka_unit_test(test_alias_by_id),
-        cmocka_unit_test(test_alias_by_title), cmocka_unit_test(test_no_alias),    cmocka_unit_test(test_choice),
-        cmocka_unit_test(test_damage),      cmocka_unit_test(test_cuts),           cmocka_unit_test(test_long_record),
-        cmocka_unit_test(test_memory),      cmocka_unit_test(test_questions),      cmocka_unit_test(test_real),
+        cmocka_unit_test(test_dates),          cmocka_unit_test(test_countries), cmocka_unit_test(test_alias_by_id),
+        cmocka_unit_test(test_alias_by_title), cmocka_unit_test(test_no_alias),  cmocka_unit_test(test_choice),
+        cmocka_unit_test(test_damage),         cmocka_unit_test(test_cuts),      cmocka_unit_test(test_long_record),
+        cmocka_unit_test(test_memory),         cmocka_unit_test(test_questions), cmocka_unit_test(test_real),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -6,13 +6,15 @@ static void test_plain(void **state)
     (void)state;
     hs_graph g;
     hs_read_report report;
-    const char *path = temp_text(".tsv", "\xEF\xBB\xBF" "a\tr\tb\r\n\nb\tr\tc\tsynthetic\na\tr\tb\nM\xC3\xBCller\ts\tx y");
+    const char *path = temp_text(".tsv", "\xEF\xBB\xBF"
+                                         "a\tr\tb\r\n\nb\tr\tc\tsynthetic\na\tr\tb\nM\xC3\xBCller\ts\tx y");
     assert_ok(hs_graph_read(&g, path, NULL, &report, err));
     assert_int_equal(g.n_facts, 3);
     assert_int_equal(report.records, 4);
     assert_int_equal(report.facts, 3);
     assert_int_equal(report.duplicates, 1);
-    assert_true(has_fact(&g, "a", "r", "b") && has_fact(&g, "b", "r", "c") && has_fact(&g, "M\xC3\xBCller", "s", "x y"));
+    assert_true(has_fact(&g, "a", "r", "b") && has_fact(&g, "b", "r", "c") &&
+                has_fact(&g, "M\xC3\xBCller", "s", "x y"));
     assert_int_equal(g.flags[hs_graph_find(&g, (hs_fact){1, 0, 2})], HS_FACT_SYNTHETIC);
     unlink(path);
     hs_graph_free(&g);
@@ -176,8 +178,8 @@ static void test_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_plain),           cmocka_unit_test(test_damage),     cmocka_unit_test(test_long_line),
-        cmocka_unit_test(test_content_decides), cmocka_unit_test(test_csv),        cmocka_unit_test(test_csv_damage),
+        cmocka_unit_test(test_plain),           cmocka_unit_test(test_damage), cmocka_unit_test(test_long_line),
+        cmocka_unit_test(test_content_decides), cmocka_unit_test(test_csv),    cmocka_unit_test(test_csv_damage),
         cmocka_unit_test(test_round_trip),      cmocka_unit_test(test_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

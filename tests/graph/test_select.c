@@ -83,7 +83,8 @@ static void test_bridges(void **state)
     assert_ok(hs_graph_select(&g, &filter, &again, err));
     bool same = again.n_facts == out.n_facts;
     for (uint64_t i = 0; same && i < out.n_facts; i++)
-        same = strcmp(hs_names_get(&out.entities, out.facts[i].head), hs_names_get(&again.entities, again.facts[i].head)) == 0;
+        same = strcmp(hs_names_get(&out.entities, out.facts[i].head),
+                      hs_names_get(&again.entities, again.facts[i].head)) == 0;
     assert_false(same);
     hs_graph_free(&again);
     filter.sample_bridges = 1000; /* more than there are: every fact that touches a bridge */
@@ -147,8 +148,13 @@ static hs_status select_all(hs_error *err)
 {
     static const char *const relations[] = {"r0", "r1", "r2"};
     hs_graph out;
-    hs_graph_filter filter = {.relations = relations, .n_relations = 3, .min_degree = 1, .sample_bridges = 50,
-                              .informative_min_facts = 1, .informative_max_majority = 1, .inverses = true};
+    hs_graph_filter filter = {.relations = relations,
+                              .n_relations = 3,
+                              .min_degree = 1,
+                              .sample_bridges = 50,
+                              .informative_min_facts = 1,
+                              .informative_max_majority = 1,
+                              .inverses = true};
     hs_status status = hs_graph_select(&memory_graph, &filter, &out, err);
     hs_graph_free(&out);
     return status;

@@ -48,7 +48,7 @@ static void golden(const char *name)
         assert_near("logits from a stage", again, logits, N * V, 1e-6);
         hs_free(again);
     }
-    float *lens_work = hs_alloc(N * D * 4), *lens = hs_alloc(N * V * 4);
+    float *lens_work = hs_alloc((N * (D + 2) + 16) * 4), *lens = hs_alloc(N * V * 4);
     hs_model_lens(&m, N, states + S * N * D, lens_work, lens);
     assert_near("lens at the last stage", lens, logits, N * V, 1e-6);
     hs_batch scored = {.B = B, .N = N, .P = P, .token = ids->data, .start = start, .score_row = row, .target = target,

@@ -1,5 +1,5 @@
-/* Checkpoints: what is loaded is what was saved; every kind of damage is seen and an older one is used; a full disk leaves
- * the last good one; pruning keeps what it must. */
+/* Checkpoints: what is loaded is what was saved; every kind of damage is seen and an older one is used; a full disk
+ * leaves the last good one; pruning keeps what it must. */
 #include "hopscope/tensor.h"
 #include "hopscope/train.h"
 
@@ -81,7 +81,7 @@ static void save(fixture *f, double seconds)
 
 static const char *file(uint64_t step, const char *ending)
 {
-    static char path[4][512];
+    static char path[4][1024];
     static int next;
     char *p = path[next++ % 4];
     snprintf(p, sizeof path[0], "%s/step-%08llu%s", folder, (unsigned long long)step, ending);
@@ -113,7 +113,7 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
     (void)state;
-    char command[300];
+    char command[700];
     snprintf(command, sizeof command, "chmod -R u+w '%s'; rm -rf '%s'", folder, folder);
     return system(command);
 }
@@ -222,7 +222,8 @@ static void test_damage(void **state)
     }
     char path[512];
     snprintf(path, sizeof path, "%s/latest", folder);
-    static const char *const texts[] = {"", "junk", "step-", "step-0x10", "step-00000000extra", "../step-00000000", "\xff\xff"};
+    static const char *const texts[] = {
+        "", "junk", "step-", "step-0x10", "step-00000000extra", "../step-00000000", "\xff\xff"};
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
         assert_int_equal(hs_file_write(path, texts[i], strlen(texts[i]), NULL), HS_OK);
         assert_latest(0);
@@ -347,7 +348,8 @@ static void test_prune(void **state)
     static const uint64_t kept[] = {1, 10, 11, 12};
     assert_int_equal(count_files(".safetensors"), 2 * 4);
     for (size_t i = 0; i < 4; i++)
-        assert_true(hs_file_exists(file(kept[i], ".safetensors")) && hs_file_exists(file(kept[i], ".state.safetensors")));
+        assert_true(hs_file_exists(file(kept[i], ".safetensors")) &&
+                    hs_file_exists(file(kept[i], ".state.safetensors")));
     assert_latest(12);
     struct stat w, s;
     stat(file(12, ".safetensors"), &w);

@@ -28,7 +28,7 @@ static int make_folder(void **state)
 static int remove_folder(void **state)
 {
     (void)state;
-    char command[300];
+    char command[700];
     snprintf(command, sizeof command, "rm -rf '%s'", folder);
     return system(command);
 }
@@ -253,8 +253,10 @@ static void test_full_disk(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_round_trip_and_rewind), cmocka_unit_test(test_killed),
-        cmocka_unit_test(test_damaged_files),         cmocka_unit_test(test_foreign),
+        cmocka_unit_test(test_round_trip_and_rewind),
+        cmocka_unit_test(test_killed),
+        cmocka_unit_test(test_damaged_files),
+        cmocka_unit_test(test_foreign),
         cmocka_unit_test(test_full_disk),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);

@@ -1,0 +1,330 @@
+/* The whole way in small: a run directory, resuming to the same bits, what is refused, failures of disk and memory. */
+#include "hopscope/experiment.h"
+
+#include "check.h"
+
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static char folder[256];
+
+static int set_up(void **state)
+{
+    (void)state;
+    snprintf(folder, sizeof folder, "%s/experiment_XXXXXX", TEST_BINARY_DIR);
+    return mkdtemp(folder) ? 0 : -1;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    char command[700];
+    snprintf(command, sizeof command, "rm -rf '%s'", folder);
+    return system(command);
+}
+
+static const char small[] = "data:\n  entities: 20\n  relations: 5\n  out_degree: 3\n  phi: 0\n  holdout: 0.1\n"
+                            "model:\n  n_embd: 16\n  n_head: 2\n"
+                            "train:\n  steps: 12\n  batch: 16\n  threads: 2\n  checkpoint_every: 5\n"
+                            "report:\n  paper_values: [test_ii=0.93]\n";
+
+static hs_config *configure(const char *set)
+{
+    static hs_config config;
+    hs_error err = {0};
+    if (hs_config_parse(&config, "small", small, sizeof small - 1, &set, set ? 1 : 0, &err) != HS_OK)
+        fail_msg("%s: %s", err.where, err.what);
+    return &config;
+}
+
+static hs_error err;
+
+static hs_status run_in(const char *name, const hs_config *config, hs_signals *signals, hs_experiment_result *result)
+{
+    static char dir[512];
+    snprintf(dir, sizeof dir, "%s/%s", folder, name);
+    const hs_experiment_options options = {.run_dir = dir, .no_estimate = true};
+    memset(&err, 0, sizeof err);
+    return hs_experiment_run(config, &options, signals, NULL, result, &err);
+}
+
+static void run_well(const char *name, const hs_config *config)
+{
+    hs_experiment_result result = {0};
+    if (run_in(name, config, NULL, &result) != HS_OK)
+        fail_msg("%s: %s '%s'", err.where, err.what, err.value);
+    hs_experiment_result_free(&result);
+}
+
+static uint64_t final_hash(const char *name)
+{
+    char dir[512];
+    snprintf(dir, sizeof dir, "%s/%s", folder, name);
+    hs_run run = {0};
+    if (hs_run_open(&run, dir, HS_LATEST, &err) != HS_OK)
+        fail_msg("%s: %s", err.where, err.what);
+    uint64_t hash = hs_model_hash(&run.model);
+    hs_run_close(&run);
+    return hash;
+}
+
+static void test_result(void **state)
+{
+    (void)state;
+    hs_experiment_result result = {0};
+    assert_int_equal(run_in("a", configure(NULL), NULL, &result), HS_OK);
+    assert_false(result.resumed);
+    assert_int_equal(result.train.steps, 12);
+    assert_int_equal(result.train.reason, HS_STOP_BUDGET);
+    assert_int_equal(result.facts, 60);
+    assert_true(result.cost.weights > 1000 && result.cost.step_flop > 1e5 &&
+                result.cost.memory > 4 * result.cost.weights);
+    int tests = 0;
+    for (uint32_t i = 0; i < result.n_splits; i++) {
+        const hs_split_result *s = &result.split[i];
+        assert_true(s->eval.accuracy >= 0 && s->eval.accuracy <= 1 && s->eval.loss > 0);
+        assert_true(s->has_baselines == (s->role == HS_SPLIT_TEST));
+        assert_true(strcmp(s->eval.split, "test_ii") == 0 ? s->paper == 0.93 : isnan(s->paper));
+        tests += s->role == HS_SPLIT_TEST;
+    }
+    assert_true(tests >= 2);
+    hs_str text = {0};
+    hs_experiment_result_text(&result, &text);
+    assert_non_null(strstr(text.s, "test_ii"));
+    assert_non_null(strstr(text.s, "0.930"));
+    hs_str_free(&text);
+    hs_experiment_result_free(&result);
+    /* the written-out configuration is the one that ran */
+    char path[512];
+    hs_config written;
+    snprintf(path, sizeof path, "%s/a/experiment.yaml", folder);
+    assert_int_equal(hs_config_read(&written, path, NULL, 0, &err), HS_OK);
+    assert_null(hs_config_diff(&written, configure(NULL), false));
+    /* a finished run is not trained again */
+    uint64_t hash = final_hash("a");
+    assert_int_equal(run_in("a", configure(NULL), NULL, &result), HS_OK);
+    assert_true(result.resumed && result.resumed_step == 12 && result.train.steps == 12);
+    hs_experiment_result_free(&result);
+    assert_true(final_hash("a") == hash);
+}
+
+/* Stopped by its budget, by a signal and by kill -9 in the middle; another number of threads: the same bits. */
+static void test_resume_same_bits(void **state)
+{
+    (void)state;
+    run_well("whole", configure(NULL));
+    uint64_t hash = final_hash("whole");
+    run_well("parts", configure("train.steps=3"));
+    assert_true(final_hash("parts") != hash);
+    hs_config *more = configure("train.steps=7");
+    more->train.threads = 1;
+    run_well("parts", more);
+    run_well("parts", configure(NULL));
+    assert_true(final_hash("parts") == hash);
+    hs_signals signals = {.stop = SIGTERM};
+    hs_experiment_result result = {0};
+    assert_int_equal(run_in("signal", configure(NULL), &signals, &result), HS_STOPPED_TERM);
+    hs_experiment_result_free(&result);
+    run_well("signal", configure(NULL));
+    assert_true(final_hash("signal") == hash);
+    hs_config *killed = configure(NULL);
+    for (int i = 0; i < 6; i++) {
+        pid_t child = fork();
+        if (child == 0) {
+            memset(&result, 0, sizeof result);
+            killed->train.threads = 1; /* a fork takes no threads along */
+            (void)run_in("killed", killed, NULL, &result);
+            _exit(0);
+        }
+        usleep((useconds_t)(1000 + 4000 * i));
+        kill(child, SIGKILL);
+        waitpid(child, NULL, 0);
+    }
+    run_well("killed", configure(NULL));
+    assert_true(final_hash("killed") == hash);
+    /* the record of the run in parts is one history: each step once, the last hash that of the weights */
+    char path[512];
+    snprintf(path, sizeof path, "%s/killed/run.db", folder);
+    hs_record *record;
+    hs_weights_row *rows;
+    size_t n;
+    assert_int_equal(hs_record_open(&record, path, &err), HS_OK);
+    assert_int_equal(hs_record_weights_rows(record, &rows, &n, &err), HS_OK);
+    assert_true(n >= 3 && rows[n - 1].step == 12 && rows[n - 1].hash == hash);
+    for (size_t i = 1; i < n; i++)
+        assert_true(rows[i].step > rows[i - 1].step);
+    hs_free(rows);
+    hs_record_close(record);
+}
+
+static void test_refused(void **state)
+{
+    (void)state;
+    hs_experiment_result result = {0};
+    run_well("a", configure(NULL));
+    assert_int_equal(run_in("a", configure("train.lr=0.5"), NULL, &result), HS_ERR_DATA);
+    assert_non_null(strstr(err.what, "train.lr = 0.001, not 0.5"));
+    assert_int_equal(run_in("a", configure("data.seed=9"), NULL, &result), HS_ERR_DATA);
+    assert_non_null(strstr(err.what, "data.seed"));
+    hs_config *config = configure("train.schedule=cosine");
+    run_well("cosine", config);
+    config->train.steps = 20; /* the rate of the steps already done would have been another */
+    assert_int_equal(run_in("cosine", config, NULL, &result), HS_ERR_DATA);
+    assert_non_null(strstr(err.what, "train.steps"));
+    /* somebody else's folder */
+    char path[512], dir[400];
+    snprintf(dir, sizeof dir, "%s/other", folder);
+    assert_int_equal(hs_make_dirs(dir, &err), HS_OK);
+    snprintf(path, sizeof path, "%s/thesis.tex", dir);
+    assert_int_equal(hs_file_write(path, "x", 1, &err), HS_OK);
+    assert_int_equal(run_in("other", configure(NULL), NULL, &result), HS_ERR_IO);
+    assert_string_equal(err.value, "thesis.tex");
+    snprintf(path, sizeof path, "%s/lock", dir);
+    assert_false(hs_file_exists(path));
+    /* a file where the folder should be */
+    assert_int_equal(run_in("other/thesis.tex", configure(NULL), NULL, &result), HS_ERR_IO);
+    /* a run in use */
+    hs_run_lock lock;
+    snprintf(dir, sizeof dir, "%s/a", folder);
+    assert_int_equal(hs_run_lock_take(&lock, dir, &err), HS_OK);
+    assert_int_equal(run_in("a", configure(NULL), NULL, &result), HS_ERR_IO);
+    char pid[32];
+    snprintf(pid, sizeof pid, "process %ld", (long)getpid());
+    assert_non_null(strstr(err.what, pid));
+    hs_run_lock_release(&lock);
+    run_well("a", configure(NULL));
+    /* phi out of reach leaves the folder free for the next try */
+    assert_int_equal(run_in("phi", configure("data.phi=900"), NULL, &result), HS_ERR_DATA);
+    run_well("phi", configure(NULL));
+    /* a damaged configuration or dataset of a run is said, not replaced */
+    snprintf(path, sizeof path, "%s/a/experiment.yaml", folder);
+    assert_int_equal(hs_file_write(path, "train:\n  lr: x\n", 15, &err), HS_OK);
+    assert_int_equal(run_in("a", configure(NULL), NULL, &result), HS_ERR_DATA);
+    assert_non_null(strstr(err.where, "experiment.yaml:2"));
+    snprintf(path, sizeof path, "%s/phi/dataset/vocab.json", folder);
+    assert_int_equal(hs_file_write(path, "{", 1, &err), HS_OK);
+    assert_int_equal(run_in("phi", configure(NULL), NULL, &result), HS_ERR_DATA);
+}
+
+static void test_dry_run(void **state)
+{
+    (void)state;
+    hs_experiment_result result = {0};
+    char dir[512];
+    snprintf(dir, sizeof dir, "%s/dry", folder);
+    const hs_experiment_options options = {.run_dir = dir, .dry_run = true};
+    assert_int_equal(hs_experiment_run(configure(NULL), &options, NULL, NULL, &result, &err), HS_OK);
+    assert_true(result.cost.seconds_per_1000 > 0);
+    assert_false(hs_file_exists(dir));
+    hs_experiment_result_free(&result);
+}
+
+static void test_open(void **state)
+{
+    (void)state;
+    hs_run run = {0};
+    run_well("a", configure("train.ema=0.9"));
+    char dir[512];
+    snprintf(dir, sizeof dir, "%s/a", folder);
+    assert_int_equal(hs_run_open(&run, dir, 10, &err), HS_OK);
+    assert_int_equal(run.step, 10);
+    hs_run_close(&run);
+    assert_int_equal(hs_run_open(&run, dir, 6, &err), HS_ERR_IO);
+    assert_int_equal(hs_run_open(&run, folder, HS_LATEST, &err), HS_ERR_IO);
+    assert_non_null(strstr(err.what, "no run"));
+    char command[700];
+    snprintf(command, sizeof command, "rm -rf '%s/checkpoints'", dir);
+    assert_int_equal(system(command), 0);
+    assert_int_equal(hs_run_open(&run, dir, HS_LATEST, &err), HS_ERR_DATA);
+    assert_non_null(strstr(err.what, "checkpoint"));
+    char name[64];
+    assert_int_equal(hs_run_default_dir(name, sizeof name, "x/y.z/demo.yaml", &err), HS_OK);
+    assert_string_equal(name, "runs/demo");
+    assert_int_equal(hs_run_default_dir(name, sizeof name, "x/", &err), HS_ERR_USAGE);
+}
+
+static void test_seeds(void **state)
+{
+    (void)state;
+    hs_experiment_result results[3] = {0};
+    uint32_t done;
+    const hs_experiment_options options = {.run_dir = folder, .no_estimate = true};
+    assert_int_equal(hs_experiment_seeds(configure(NULL), &options, 3, NULL, NULL, results, &done, &err), HS_OK);
+    assert_int_equal(done, 3);
+    uint64_t hash[3] = {final_hash("seed-1"), final_hash("seed-2"), final_hash("seed-3")};
+    assert_true(hash[0] != hash[1] && hash[1] != hash[2] && hash[0] != hash[2]);
+    hs_str text = {0};
+    hs_experiment_seeds_text(results, done, &text);
+    assert_non_null(strstr(text.s, "3 seeds"));
+    hs_str_free(&text);
+    hs_experiment_seeds_json(results, done, "r", &text);
+    assert_non_null(strstr(text.s, "r/seed-3"));
+    hs_str_free(&text);
+    for (int i = 0; i < 3; i++)
+        hs_experiment_result_free(&results[i]);
+}
+
+/* Every n-th write or sync fails: an I/O error, and the next start reaches the same bits. */
+static void test_full_disk(void **state)
+{
+    (void)state;
+    run_well("whole", configure(NULL));
+    uint64_t hash = final_hash("whole");
+    int failures = 0;
+    for (uint64_t n = 1; n < 1000; n += 1 + n / 8) {
+        char name[32];
+        snprintf(name, sizeof name, "io-%d", failures);
+        hs_experiment_result result = {0};
+        hs_io_fail_after(n);
+        hs_status status = run_in(name, configure(NULL), NULL, &result);
+        hs_io_fail_after(0);
+        hs_experiment_result_free(&result);
+        if (status == HS_OK)
+            break;
+        if (status != HS_ERR_IO)
+            fail_msg("write %llu: %s: %s", (unsigned long long)n, err.where, err.what);
+        run_well(name, configure(NULL));
+        assert_true(final_hash(name) == hash);
+        failures++;
+    }
+    assert_true(failures > 10 && failures < 100);
+}
+
+/* The n-th allocation fails: out of memory is said, nothing leaks, and the next start reaches the same bits. */
+static void test_out_of_memory(void **state)
+{
+    (void)state;
+    hs_config *config = configure(NULL);
+    config->train.threads = 1;
+    uint64_t before = hs_alloc_count();
+    run_well("whole", config);
+    uint64_t total = hs_alloc_count() - before, hash = final_hash("whole");
+    for (uint64_t n = 1; n <= total; n += 1 + total / 60) {
+        hs_experiment_result result = {0};
+        hs_alloc_fail_after(n);
+        hs_status status = run_in("memory", config, NULL, &result);
+        hs_alloc_fail_after(0);
+        hs_experiment_result_free(&result);
+        if (status != HS_OK && status != HS_ERR_MEMORY)
+            fail_msg("allocation %llu of %llu: %s: %s", (unsigned long long)n, (unsigned long long)total, err.where,
+                     err.what);
+    }
+    run_well("memory", config);
+    assert_true(final_hash("memory") == hash);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_result, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_resume_same_bits, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_refused, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_dry_run, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_open, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_seeds, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_full_disk, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_out_of_memory, set_up, tear_down),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

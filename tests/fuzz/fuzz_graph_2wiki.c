@@ -1,0 +1,7 @@
+/* Fuzz target: the 2WikiMultiHopQA JSON reader. Corpus: tests/fuzz/corpus/graph_2wiki */
+#include "graph_bytes.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    return read_bytes(data, size, (hs_read_options){.format = HS_GRAPH_2WIKI});
+}

@@ -1,0 +1,7 @@
+/* Fuzz target: the Turtle reader. Corpus: tests/fuzz/corpus/graph_turtle */
+#include "graph_bytes.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    return read_bytes(data, size, (hs_read_options){.format = HS_GRAPH_TURTLE});
+}
