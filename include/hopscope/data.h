@@ -148,6 +148,9 @@ typedef struct hs_data_config {
 void hs_data_config_default(hs_data_config *config);
 /* The published setting of a task (C.1, C.2 at phi 7.2, C.3); HS_ERR_USAGE names the nearest task. */
 hs_status hs_data_config_for_task(hs_data_config *config, const char *task, hs_error *err);
+/* What suits a given graph instead of a generated one: all its queries (phi 0), a tenth of them held out, each hop of a test
+ * query used by some training query (cover), every test item kept. */
+void hs_data_config_for_graph(hs_data_config *config);
 /* Ranges and names; HS_ERR_DATA with where = "data.KEY". */
 hs_status hs_data_config_check(const hs_data_config *config, hs_error *err);
 

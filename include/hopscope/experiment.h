@@ -215,7 +215,7 @@ hs_status hs_run_evaluate(const hs_run *run, hs_pool *pool, hs_experiment_result
 void hs_experiment_result_text(const hs_experiment_result *result, hs_str *out);
 void hs_experiment_result_json(const hs_experiment_result *result, const char *run_dir, hs_str *out);
 
-/* The experiment n times with data.seed = train.seed = 1 .. n, in RUN_DIR/seed-1 ..; results[n] zero-initialized.
+/* The experiment n times with data.seed = train.seed = augment.seed = 1 .. n, in RUN_DIR/seed-1 ..; results[n] zero-initialized.
  * *done of them are filled when a run fails or is stopped. */
 hs_status hs_experiment_seeds(const hs_config *config, const hs_experiment_options *options, uint32_t n,
                               hs_signals *signals, const hs_events *events, hs_experiment_result *results,

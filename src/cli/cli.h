@@ -17,6 +17,8 @@
     X(run, "run an experiment: graph, dataset, training, evaluation")                                                  \
     X(ask, "ask a trained model; shows the bridge it went through")                                                    \
     X(eval, "evaluate a run's model on its splits")                                                                    \
+    X(plot, "draw the grokking curve of runs")                              \
+    X(bakeoff, "compare optimizers and other settings by their time to grok") \
     X(verify, "replay a stretch of a run and compare the weights")                                                     \
     X(graph, "statistics, augmentation and conversion of a knowledge graph")                                           \
     X(data, "build, inspect, audit and convert datasets")                                                              \

@@ -10,7 +10,8 @@
 
 static const hs_usage usage = {
     "export", "RUN --hf DIR",
-    "Writes the model of a run directory as a Hugging Face folder that transformers loads without custom code. A model\n"
+    "Writes the model of a run directory as a Hugging Face folder that transformers loads without custom code. A "
+    "model\n"
     "whose blocks are shared becomes an ordinary one with the blocks repeated: the same function. The tokenizer takes\n"
     "whole names: side by side where all look like <this>, else separated by tabs or newlines.",
     "  hopscope export runs/demo --hf demo-hf\n"

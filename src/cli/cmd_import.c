@@ -15,8 +15,8 @@ int hs_cmd_import(int argc, const char **argv)
 {
     char *output = NULL;
     int code = 0;
-    const struct poptOption options[] = {
-        {"output", 'o', POPT_ARG_STRING, &output, 0, "the file to write", "FILE"}, POPT_TABLEEND};
+    const struct poptOption options[] = {{"output", 'o', POPT_ARG_STRING, &output, 0, "the file to write", "FILE"},
+                                         POPT_TABLEEND};
     hs_args args;
     if (hs_args_parse(&args, &usage, argc, argv, options, 1, 1, &code)) {
         hs_error err = {0};

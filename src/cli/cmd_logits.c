@@ -12,9 +12,12 @@
 
 static const hs_usage usage = {
     "logits", "MODEL --ids FILE -o OUT",
-    "MODEL is a model file (.safetensors) or a Hugging Face folder. FILE holds one sequence a line, token ids separated\n"
-    "by spaces. OUT becomes a safetensors file with `logits` (rows, vocabulary), one row a token in the order of FILE,\n"
-    "and `start` (sequences + 1), the first row of each sequence. For a TRM each sequence has one row: the logits at the\n"
+    "MODEL is a model file (.safetensors) or a Hugging Face folder. FILE holds one sequence a line, token ids "
+    "separated\n"
+    "by spaces. OUT becomes a safetensors file with `logits` (rows, vocabulary), one row a token in the order of "
+    "FILE,\n"
+    "and `start` (sequences + 1), the first row of each sequence. For a TRM each sequence has one row: the logits at "
+    "the\n"
     "position after its last token.",
     "  hopscope logits runs/demo/checkpoints/step-00001000.safetensors --ids ids.txt -o out.safetensors"};
 
@@ -23,7 +26,8 @@ typedef struct ids {
     size_t N, B, cap, cap_start;
 } ids;
 
-static hs_status read_line(ids *in, const char *line, const hs_model *m, const char *path, uint64_t number, hs_error *err)
+static hs_status read_line(ids *in, const char *line, const hs_model *m, const char *path, uint64_t number,
+                           hs_error *err)
 {
     const size_t first = in->N;
     for (const char *p = line; *(p += strspn(p, " \t")) != 0;) {
@@ -94,8 +98,10 @@ static hs_status compute(const hs_model *m, const ids *in, float *logits, hs_err
         return hs_fail_memory(err, most * sizeof *work);
     }
     for (size_t b = 0; b < in->B; b += STEP) {
-        hs_batch batch = {.B = in->B - b < STEP ? (uint32_t)(in->B - b) : STEP, .token = in->token + in->start[b],
-                          .start = start, .score_row = row};
+        hs_batch batch = {.B = in->B - b < STEP ? (uint32_t)(in->B - b) : STEP,
+                          .token = in->token + in->start[b],
+                          .start = start,
+                          .score_row = row};
         for (uint32_t i = 0; i <= batch.B; i++)
             start[i] = in->start[b + i] - in->start[b];
         batch.N = start[batch.B];
@@ -119,7 +125,12 @@ static hs_status write_logits(const hs_model *m, const ids *in, const char *outp
     hs_status status = compute(m, in, logits, err);
     const hs_st_tensor out[] = {
         {.name = "logits", .dtype = "F32", .ndim = 2, .shape = {rows, V}, .data = logits, .bytes = rows * V * 4},
-        {.name = "start", .dtype = "U32", .ndim = 1, .shape = {in->B + 1}, .data = in->start, .bytes = (in->B + 1) * 4}};
+        {.name = "start",
+         .dtype = "U32",
+         .ndim = 1,
+         .shape = {in->B + 1},
+         .data = in->start,
+         .bytes = (in->B + 1) * 4}};
     if (status == HS_OK)
         status = hs_st_write(output, out, 2, NULL, 0, err);
     hs_free(logits);

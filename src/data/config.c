@@ -97,6 +97,14 @@ void hs_data_config_default(hs_data_config *config)
     };
 }
 
+void hs_data_config_for_graph(hs_data_config *config)
+{
+    config->phi = 0;
+    config->holdout = 0.1;
+    config->cover = true;
+    config->test_max = 0;
+}
+
 hs_status hs_data_config_for_task(hs_data_config *config, const char *task, hs_error *err)
 {
     hs_data_config_default(config);

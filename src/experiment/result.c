@@ -271,7 +271,7 @@ hs_status hs_experiment_seeds(const hs_config *config, const hs_experiment_optio
         if (status != HS_OK)
             break;
         *one = *config;
-        one->data.seed = one->train.seed = s + 1;
+        one->data.seed = one->train.seed = one->augment.seed = s + 1;
         hs_experiment_options own = *options;
         own.run_dir = dir;
         own.no_estimate = options->no_estimate || s > 0;

@@ -48,7 +48,8 @@ static const char *const on_save_error_names[] = {"stop", "continue", NULL};
 
 static const hs_config_key keys[] = {
     TEXT(graph.path, 0,
-         "graph file, \"-\" for standard input, \"world\" for the embedded graph; empty: the task generates one"),
+         "graph file, \"-\" for standard input, \"world\" for the embedded graph; empty: the task generates one. A graph changes "
+         "the defaults of data: phi 0, holdout 0.1, cover, test_max 0"),
     CHOICE(graph.format, format_names, "form of the file; auto looks at its name and first bytes"),
     SWITCH(graph.raw, "2Wiki: take the evidences as they stand, without repairs"),
     TEXT(graph.types, HS_KEY_LIST, "2Wiki: only records of these types, for example compositional; empty: all"),

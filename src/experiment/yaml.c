@@ -256,10 +256,21 @@ static hs_status locate(reader *r, const setting *s, hs_status status)
     return hs_error_where(r->err, "--set %s", s->key->key);
 }
 
+/* Is a graph given? Of graph.path in the file and in --set, settings hold one entry. */
+static bool names_a_graph(const reader *r)
+{
+    for (size_t i = 0; i < r->n; i++)
+        if (strcmp(r->settings[i].key->key, "graph.path") == 0 && r->settings[i].value[0])
+            return true;
+    return false;
+}
+
 static hs_status apply(reader *r, hs_config *out)
 {
     hs_config_default(out);
-    for (int first = 1; first >= 0; first--)
+    for (int first = 1; first >= 0; first--) {
+        if (first == 0 && names_a_graph(r))
+            hs_data_config_for_graph(&out->data);
         for (size_t i = 0; i < r->n; i++) {
             setting *s = &r->settings[i];
             if (((s->key->flags & HS_KEY_FIRST) != 0) != (first == 1))
@@ -268,6 +279,7 @@ static hs_status apply(reader *r, hs_config *out)
             if (status != HS_OK)
                 return locate(r, s, status);
         }
+    }
     hs_status status = hs_config_check(out, r->err);
     for (size_t i = 0; status != HS_OK && i < r->n; i++)
         if (strcmp(r->err->where, r->settings[i].key->key) == 0) {

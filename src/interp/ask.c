@@ -47,9 +47,16 @@ static hs_status unknown_word(const hs_dataset *data, const char *word, bool rel
 static hs_status find_words(const hs_dataset *data, const char *const *words, uint32_t n, uint32_t *tokens, hs_error *err)
 {
     for (uint32_t i = 0; i < n; i++) {
-        tokens[i] = hs_names_find(&data->vocab, words[i], strlen(words[i]));
+        const bool relation = i > 0 && strcmp(data->task, "composition") == 0;
+        char marked[512]; /* a relation that is named like an entity carries this mark in the vocabulary */
+        const int n_marked = snprintf(marked, sizeof marked, "%s [relation]", words[i]);
+        tokens[i] = HS_NO_ID;
+        if (relation && n_marked > 0 && (size_t)n_marked < sizeof marked)
+            tokens[i] = hs_names_find(&data->vocab, marked, (size_t)n_marked);
         if (tokens[i] == HS_NO_ID)
-            return unknown_word(data, words[i], i > 0 && strcmp(data->task, "composition") == 0, err);
+            tokens[i] = hs_names_find(&data->vocab, words[i], strlen(words[i]));
+        if (tokens[i] == HS_NO_ID)
+            return unknown_word(data, words[i], relation, err);
     }
     return HS_OK;
 }

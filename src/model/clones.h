@@ -3,7 +3,7 @@
 #ifndef HOPSCOPE_MODEL_CLONES_H
 #define HOPSCOPE_MODEL_CLONES_H
 
-#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && !defined(__SANITIZE_ADDRESS__) && \
+#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && !defined(__SANITIZE_ADDRESS__) &&               \
     !defined(__SANITIZE_THREAD__)
 #define HS_CLONES __attribute__((target_clones("avx512f", "avx2", "default")))
 #else

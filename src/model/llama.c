@@ -20,12 +20,12 @@ typedef struct offsets {
 
 /* ---------------------------------------------------------------- the table of tensors */
 
-static hs_status add(hs_model *model, const char *name, uint32_t rows, uint32_t columns, double std, hs_tensor_group group,
-                     hs_error *err)
+static hs_status add(hs_model *model, const char *name, uint32_t rows, uint32_t columns, double std,
+                     hs_tensor_group group, hs_error *err)
 {
     const uint32_t shape[2] = {rows, columns}, vector[1] = {columns};
-    return hs_model_add_tensor(model, name, rows ? 2 : 1, rows ? shape : vector, rows ? HS_INIT_NORMAL : HS_INIT_ONE, std,
-                               group, NULL, err);
+    return hs_model_add_tensor(model, name, rows ? 2 : 1, rows ? shape : vector, rows ? HS_INIT_NORMAL : HS_INIT_ONE,
+                               std, group, NULL, err);
 }
 
 static hs_status add_block(hs_model *model, uint32_t l, hs_error *err)
@@ -80,9 +80,14 @@ static offsets block_offsets(const hs_model *model, uint32_t l)
     const bool norms = model->config.qk_norm;
     const hs_tensor *t = model->tensor + 1 + (size_t)l * (norms ? 11 : 9);
     const hs_tensor *o = t + (norms ? 6 : 4);
-    return (offsets){.ln1 = t[0].offset, .qkv = t[1].offset, .q_norm = norms ? t[4].offset : 0,
-                     .k_norm = norms ? t[5].offset : 0, .o = o[0].offset, .ln2 = o[1].offset,
-                     .gate_up = o[2].offset, .down = o[4].offset};
+    return (offsets){.ln1 = t[0].offset,
+                     .qkv = t[1].offset,
+                     .q_norm = norms ? t[4].offset : 0,
+                     .k_norm = norms ? t[5].offset : 0,
+                     .o = o[0].offset,
+                     .ln2 = o[1].offset,
+                     .gate_up = o[2].offset,
+                     .down = o[4].offset};
 }
 
 static size_t norm_offset(const hs_model *model)
@@ -98,18 +103,18 @@ static size_t head_offset(const hs_model *model)
 /* ---------------------------------------------------------------- scratch memory of a pass */
 
 typedef struct stage_act {
-    float *in;           /* (N,D) */
-    float *ln, *r1;      /* (N,D), (N) */
-    float *ln_q;         /* (R,D) rows of ln at the queries, when pruned */
-    float *q;            /* (R,D) when pruned; else inside kv */
-    float *kv;           /* (N,3D) q, k, v; or (N,2D) k, v when pruned */
+    float *in;            /* (N,D) */
+    float *ln, *r1;       /* (N,D), (N) */
+    float *ln_q;          /* (R,D) rows of ln at the queries, when pruned */
+    float *q;             /* (R,D) when pruned; else inside kv */
+    float *kv;            /* (N,3D) q, k, v; or (N,2D) k, v when pruned */
     float *raw_q, *raw_k; /* (R,D), (N,D) before their norms; qk_norm only */
-    float *rq, *rk;      /* (R,H), (N,H); qk_norm only */
-    float *prob;         /* (R,H,T) */
-    float *ctx, *mid;    /* (R,D) */
-    float *ln2, *r2;     /* (R,D), (R) */
-    float *u, *act;      /* (R,2F), (R,F) */
-    float *out;          /* (R,D) */
+    float *rq, *rk;       /* (R,H), (N,H); qk_norm only */
+    float *prob;          /* (R,H,T) */
+    float *ctx, *mid;     /* (R,D) */
+    float *ln2, *r2;      /* (R,D), (R) */
+    float *u, *act;       /* (R,2F), (R,F) */
+    float *out;           /* (R,D) */
 } stage_act;
 
 typedef struct pass {
@@ -118,10 +123,10 @@ typedef struct pass {
     const hs_kernels *k;
     uint32_t S, T;
     bool prune;
-    float *cos, *sin;    /* (T, dh/2) */
-    float *x0;           /* (N,D) embeddings */
+    float *cos, *sin; /* (T, dh/2) */
+    float *x0;        /* (N,D) embeddings */
     stage_act stage[HS_MAX_STAGES];
-    float *xs, *xf, *rf, *logits; /* (P,D), (P,D), (P), (P,V) */
+    float *xs, *xf, *rf, *logits;                        /* (P,D), (P,D), (P), (P,V) */
     float *d_x, *d_rows, *d_ln, *d_wide, *d_act, *d_raw; /* (N,D), (N,D), (N,D), (N,max(2F,3D)), (N,F), (N,D) */
 } pass;
 
@@ -150,9 +155,10 @@ static void layout_stage(hs_carver *carver, const pass *a, stage_act *t, size_t 
     t->out = hs_carve(carver, R * D);
 }
 
-/* keep: every stage keeps its activations for a backward pass; else all whole stages share one set, whose output is also
- * the next one's input. */
-static size_t layout(pass *a, const hs_model *model, uint32_t B, uint32_t N, uint32_t P, bool prune, bool keep, float *base)
+/* keep: every stage keeps its activations for a backward pass; else all whole stages share one set, whose output is
+ * also the next one's input. */
+static size_t layout(pass *a, const hs_model *model, uint32_t B, uint32_t N, uint32_t P, bool prune, bool keep,
+                     float *base)
 {
     const hs_model_config *c = &model->config;
     const size_t D = c->n_embd, V = c->vocab, F = c->n_inner;
@@ -208,8 +214,8 @@ static void start(pass *a, const hs_model *model, const hs_batch *batch, bool pr
 
 /* ---------------------------------------------------------------- forward */
 
-/* Queries or keys: x (rows of D, ldx apart) is normed (raw and r keep what the gradient needs) and turned by its position.
- * `row` names the rows; NULL = all. */
+/* Queries or keys: x (rows of D, ldx apart) is normed (raw and r keep what the gradient needs) and turned by its
+ * position. `row` names the rows; NULL = all. */
 static void norm_and_turn(const pass *a, uint32_t R, const uint32_t *row, size_t norm, float *x, size_t ldx, float *raw,
                           float *r)
 {
@@ -386,11 +392,13 @@ static void attention_backward(const pass *a, const offsets *o, const stage_act 
     a->k->rms_norm_backward(N, D, a->d_ln, t->in, a->model->param + o->ln1, t->r1, d_in, grad + o->ln1);
 }
 
-static hs_loss_result backward(const hs_model *model, const hs_batch *batch, hs_loss_kind loss, float *work, float *grad)
+static hs_loss_result backward(const hs_model *model, const hs_batch *batch, hs_loss_kind loss, float *work,
+                               float *grad)
 {
     pass a;
     start(&a, model, batch, true, true, work);
-    const size_t D = model->config.n_embd, V = model->config.vocab, head = head_offset(model), norm = norm_offset(model);
+    const size_t D = model->config.n_embd, V = model->config.vocab, head = head_offset(model),
+                 norm = norm_offset(model);
     const uint32_t P = batch->P;
     stages_forward(&a, 0, NULL);
     scored_rows(&a, a.stage[a.S - 1].out);

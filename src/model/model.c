@@ -1,8 +1,8 @@
 /* model.c - configuration, the table of tensors, initialization, and dispatch to the model kinds.
  *
- * Invariants: tensors stand in hs_model.param in the order of the table, each at a multiple of 16 floats (64 bytes); the
- * floats between them are 0 and stay 0. An element's initial value depends only on the seed, its tensor's place in the
- * table and its own index, so it is the same for any thread count, and a longer model starts like a shorter one. */
+ * Invariants: tensors stand in hs_model.param in the order of the table, each at a multiple of 16 floats (64 bytes);
+ * the floats between them are 0 and stay 0. An element's initial value depends only on the seed, its tensor's place in
+ * the table and its own index, so it is the same for any thread count, and a longer model starts like a shorter one. */
 #include "model/ops.h"
 
 #include <assert.h>
@@ -51,10 +51,10 @@ static hs_status check_sizes(const hs_model_config *c, hs_error *err)
     const struct {
         const char *name;
         uint32_t value, min, max;
-    } sizes[] = {{"vocab", c->vocab, 1, 1u << 24},         {"n_positions", c->n_positions, 1, 1u << 20},
-                 {"n_layer", c->n_layer, 1, 1024},         {"passes", c->passes, 1, 1024},
-                 {"n_embd", c->n_embd, 1, 1u << 16},       {"n_head", c->n_head, 1, 1u << 12},
-                 {"n_inner", c->n_inner, 0, 1u << 18},     {"memory_inner", c->memory_inner, 0, 1u << 18}};
+    } sizes[] = {{"vocab", c->vocab, 1, 1u << 24},     {"n_positions", c->n_positions, 1, 1u << 20},
+                 {"n_layer", c->n_layer, 1, 1024},     {"passes", c->passes, 1, 1024},
+                 {"n_embd", c->n_embd, 1, 1u << 16},   {"n_head", c->n_head, 1, 1u << 12},
+                 {"n_inner", c->n_inner, 0, 1u << 18}, {"memory_inner", c->memory_inner, 0, 1u << 18}};
     for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
         char hint[64];
         snprintf(hint, sizeof hint, "from %u to %u", sizes[i].min, sizes[i].max);
@@ -87,8 +87,8 @@ static hs_status check_gpt2_only(const hs_model_config *c, hs_error *err)
     const struct {
         const char *name;
         bool on;
-    } switches[] = {{"re_embed", c->re_embed}, {"share_mlp", c->share_mlp},     {"memory_inner", c->memory_inner > 0},
-                    {"no_ln", c->no_ln},       {"no_mlp", c->no_mlp},           {"inject", c->inject},
+    } switches[] = {{"re_embed", c->re_embed},  {"share_mlp", c->share_mlp}, {"memory_inner", c->memory_inner > 0},
+                    {"no_ln", c->no_ln},        {"no_mlp", c->no_mlp},       {"inject", c->inject},
                     {"dropout", c->dropout > 0}};
     for (size_t i = 0; i < sizeof switches / sizeof switches[0]; i++)
         if (switches[i].on)
@@ -126,7 +126,8 @@ hs_status hs_model_config_check(const hs_model_config *config, hs_error *err)
         if (config->re_embed && !config->tied)
             return bad_field(err, "re_embed", 1, "a tied head (model.tied: true)");
         if (config->memory_inner > 0 && config->n_layer % 2 != 0)
-            return bad_field(err, "memory_inner", config->memory_inner, "an even n_layer: blocks i and i + L/2 share one");
+            return bad_field(err, "memory_inner", config->memory_inner,
+                             "an even n_layer: blocks i and i + L/2 share one");
         if (config->qk_norm)
             return bad_field(err, "qk_norm", 1, "only the Llama form has this");
         return check_heads(config, err);
@@ -146,8 +147,8 @@ hs_status hs_model_config_check(const hs_model_config *config, hs_error *err)
 
 /* ---------------------------------------------------------------- the table of tensors */
 
-hs_status hs_model_add_tensor(hs_model *model, const char *name, uint32_t ndim, const uint32_t *shape, hs_tensor_init init,
-                              double std, hs_tensor_group group, hs_tensor **out, hs_error *err)
+hs_status hs_model_add_tensor(hs_model *model, const char *name, uint32_t ndim, const uint32_t *shape,
+                              hs_tensor_init init, double std, hs_tensor_group group, hs_tensor **out, hs_error *err)
 {
     assert(ndim >= 1 && ndim <= 3);
     enum { STEP = 64 };
@@ -297,7 +298,8 @@ size_t hs_model_work_size(const hs_model *model, uint32_t B, uint32_t N, uint32_
     return model->ops->work_size(model, B, N, P, backward);
 }
 
-hs_loss_result hs_model_backward(const hs_model *model, const hs_batch *batch, hs_loss_kind loss, float *work, float *grad)
+hs_loss_result hs_model_backward(const hs_model *model, const hs_batch *batch, hs_loss_kind loss, float *work,
+                                 float *grad)
 {
     check_batch(model, batch);
     return model->ops->backward(model, batch, loss, work, grad);

@@ -11,8 +11,8 @@ typedef struct preset {
     uint32_t prefix, l_cycles, round_up; /* TRM */
 } preset;
 
-/* tiny: seconds, for tests; laptop: minutes on two cores; paper: the published sizes (spec C.4 and B.5; the Llama form has
- * no paper and takes GPT-2's). */
+/* tiny: seconds, for tests; laptop: minutes on two cores; paper: the published sizes (spec C.4 and B.5; the Llama form
+ * has no paper and takes GPT-2's). */
 static const preset presets[] = {
     {"gpt2-tiny", HS_MODEL_GPT2, 2, 1, 32, 2, 0, 0, 0, 0},
     {"gpt2-laptop", HS_MODEL_GPT2, 4, 1, 128, 4, 0, 0, 0, 0},

@@ -1,5 +1,5 @@
-/* rope.h - rotary positions as Hugging Face's Llama turns them: element i of a head and element i + dh/2 are a pair, turned
- * by position / theta^(2i/dh) (Su et al., arXiv 2104.09864). */
+/* rope.h - rotary positions as Hugging Face's Llama turns them: element i of a head and element i + dh/2 are a pair,
+ * turned by position / theta^(2i/dh) (Su et al., arXiv 2104.09864). */
 #ifndef HOPSCOPE_MODEL_ROPE_H
 #define HOPSCOPE_MODEL_ROPE_H
 

@@ -1,8 +1,8 @@
 /* safetensors.c - named tensors in one file (github.com/huggingface/safetensors).
  *
  * Layout: u64 length of the header, JSON header padded with spaces to 8 bytes, then the data of all tensors without
- * holes. Invariant of an opened file: every tensor's bytes lie inside the data, follow the one before them without a gap
- * or an overlap, and are as many as its shape and type say; so whoever holds an hs_st_file may read without checks.
+ * holes. Invariant of an opened file: every tensor's bytes lie inside the data, follow the one before them without a
+ * gap or an overlap, and are as many as its shape and type say; so whoever holds an hs_st_file may read without checks.
  * Little-endian machines only (checked at compile time). */
 #include "hopscope/model.h"
 
@@ -17,7 +17,7 @@ enum { HEADER_MAX = 100 * 1000 * 1000, ST_MAX_DIMS = 4 };
 static const struct {
     const char *name;
     uint32_t bytes;
-} dtypes[] = {{"F32", 4}, {"F16", 2}, {"BF16", 2}, {"F64", 8}, {"I64", 8}, {"I32", 4}, {"I16", 2},   {"I8", 1},
+} dtypes[] = {{"F32", 4}, {"F16", 2}, {"BF16", 2}, {"F64", 8}, {"I64", 8},  {"I32", 4},     {"I16", 2},    {"I8", 1},
               {"U64", 8}, {"U32", 4}, {"U16", 2},  {"U8", 1},  {"BOOL", 1}, {"F8_E4M3", 1}, {"F8_E5M2", 1}};
 
 static size_t dtype_index(const char *name)
@@ -48,8 +48,8 @@ static hs_status check_for_writing(const hs_st_tensor *tensor, size_t n, hs_erro
         const hs_st_tensor *t = &tensor[i];
         size_t type = dtype_index(t->dtype);
         uint64_t bytes;
-        if (type == SIZE_MAX || t->ndim > ST_MAX_DIMS ||
-            !tensor_bytes(t->ndim, t->shape, dtypes[type].bytes, &bytes) || bytes != t->bytes)
+        if (type == SIZE_MAX || t->ndim > ST_MAX_DIMS || !tensor_bytes(t->ndim, t->shape, dtypes[type].bytes, &bytes) ||
+            bytes != t->bytes)
             return hs_fail(err, HS_ERR_USAGE, "tensor %s has bytes, shape and type that do not agree", t->name);
         for (size_t j = 0; j < i; j++)
             if (strcmp(tensor[j].name, t->name) == 0)
@@ -162,8 +162,8 @@ static bool read_counts(const json_t *array, size_t max, uint64_t *out, size_t *
     return true;
 }
 
-static hs_status parse_tensor(hs_st_file *file, const char *name, const json_t *entry, hs_st_tensor *t, uint64_t data_size,
-                              const char *data, hs_error *err)
+static hs_status parse_tensor(hs_st_file *file, const char *name, const json_t *entry, hs_st_tensor *t,
+                              uint64_t data_size, const char *data, hs_error *err)
 {
     const char *dtype = json_string_value(json_object_get(entry, "dtype"));
     size_t type = dtype ? dtype_index(dtype) : SIZE_MAX;
@@ -198,7 +198,8 @@ static hs_status parse_metadata(hs_st_file *file, json_t *object, hs_error *err)
         return hs_fail_memory(err, json_object_size(object) * sizeof *file->meta);
     const char *key;
     json_t *value;
-    json_object_foreach(object, key, value) {
+    json_object_foreach(object, key, value)
+    {
         if (!json_is_string(value))
             return damaged(file, err, NULL, "a value of __metadata__ is not a string");
         hs_st_meta *m = &file->meta[file->n_meta];
@@ -246,7 +247,8 @@ static hs_status parse_entries(hs_st_file *file, json_t *root, const char *data,
         return hs_fail_memory(err, entries * sizeof *file->tensor);
     const char *name;
     json_t *entry;
-    json_object_foreach(root, name, entry) {
+    json_object_foreach(root, name, entry)
+    {
         if (strcmp(name, "__metadata__") == 0) {
             HS_TRY(parse_metadata(file, entry, err));
         } else {

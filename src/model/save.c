@@ -1,6 +1,6 @@
 /* save.c - a model as one safetensors file: weights under their Hugging Face names, configuration as strings in the
- * metadata. Invariant: a loaded model has exactly the tensors of its table; anything missing, of the wrong shape or left
- * over in the file is an error that names it. */
+ * metadata. Invariant: a loaded model has exactly the tensors of its table; anything missing, of the wrong shape or
+ * left over in the file is an error that names it. */
 #include "model/ops.h"
 
 #include <errno.h>
@@ -16,7 +16,10 @@ typedef struct field {
     size_t offset;
 } field;
 
-#define FIELD(key, type, member) {key, type, offsetof(hs_model_config, member)}
+#define FIELD(key, type, member)                                                                                       \
+    {                                                                                                                  \
+        key, type, offsetof(hs_model_config, member)                                                                   \
+    }
 
 static const field gpt2_fields[] = {
     FIELD("n_layer", FIELD_U32, n_layer),
@@ -215,7 +218,10 @@ hs_status hs_model_save(const hs_model *model, const char *path, const hs_st_met
         all[n++] = meta[i];
     for (uint32_t i = 0; i < model->n_tensors; i++) {
         const hs_tensor *t = &model->tensor[i];
-        tensor[i] = (hs_st_tensor){.name = t->name, .dtype = "F32", .ndim = t->ndim, .data = model->param + t->offset,
+        tensor[i] = (hs_st_tensor){.name = t->name,
+                                   .dtype = "F32",
+                                   .ndim = t->ndim,
+                                   .data = model->param + t->offset,
                                    .bytes = t->size * sizeof(float)};
         for (uint32_t d = 0; d < t->ndim; d++)
             tensor[i].shape[d] = t->shape[d];

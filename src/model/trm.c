@@ -1,4 +1,5 @@
-/* trm.c - the Tiny Recursive Model as published (spec B.5): the table of tensors, scratch memory, the forward pass, taps.
+/* trm.c - the Tiny Recursive Model as published (spec B.5): the table of tensors, scratch memory, the forward pass,
+ * taps.
  *
  *     X = sqrt(D) * [prefix vector, zeros, embeddings]
  *     repeat H times: { repeat L times: z_L = Level(z_L, z_H + X) };  z_H = Level(z_H, z_L)
@@ -6,7 +7,8 @@
  *
  * Level adds its two arguments and runs the blocks; a block mixes positions (a SwiGLU over the position axis, or causal
  * attention), then channels (a SwiGLU), each followed by an RMS norm of the sum. Only the last H cycle is kept for the
- * backward pass; what came before it is a constant. Invariant: hs_trm_layout is the only place that knows scratch memory. */
+ * backward pass; what came before it is a constant. Invariant: hs_trm_layout is the only place that knows scratch
+ * memory. */
 #include "model/trm.h"
 
 #include "model/decoder.h"
@@ -35,8 +37,8 @@ uint32_t hs_trm_channel_inner(const hs_model_config *config)
     return config->n_inner ? config->n_inner : inner(config->n_embd, config->round_up);
 }
 
-static hs_status add(hs_model *model, const char *name, uint32_t rows, uint32_t columns, hs_tensor_init init, double std,
-                     hs_tensor_group group, uint32_t splits, hs_error *err)
+static hs_status add(hs_model *model, const char *name, uint32_t rows, uint32_t columns, hs_tensor_init init,
+                     double std, hs_tensor_group group, uint32_t splits, hs_error *err)
 {
     const uint32_t shape[2] = {rows, columns}, vector[1] = {columns};
     hs_tensor *t;
@@ -47,8 +49,8 @@ static hs_status add(hs_model *model, const char *name, uint32_t rows, uint32_t 
 }
 
 /* A matrix of the SwiGLU and attention kind: (out,in), LeCun initialization. */
-static hs_status add_matrix(hs_model *model, uint32_t block, const char *name, uint32_t out, uint32_t in, uint32_t splits,
-                            hs_error *err)
+static hs_status add_matrix(hs_model *model, uint32_t block, const char *name, uint32_t out, uint32_t in,
+                            uint32_t splits, hs_error *err)
 {
     char full[64];
     snprintf(full, sizeof full, "blocks.%u.%s.weight", block, name);
@@ -225,7 +227,8 @@ void hs_trm_start(trm_pass *a, const hs_model *model, const hs_batch *batch, boo
 
 /* ---------------------------------------------------------------- embeddings */
 
-/* Row of the tables of the token at position p of sequence b; 0 is padding. Rows after the first scored one are answers. */
+/* Row of the tables of the token at position p of sequence b; 0 is padding. Rows after the first scored one are
+ * answers. */
 size_t hs_trm_table_row(const hs_batch *batch, size_t b, size_t p, uint32_t visible)
 {
     if (p >= visible)
@@ -270,9 +273,18 @@ static void embed(trm_pass *a)
 hs_attention hs_trm_attention(const trm_pass *a, const trm_app *app)
 {
     const uint32_t H = a->model->config.n_head;
-    return (hs_attention){.B = (uint32_t)a->B, .start = a->start, .R = (uint32_t)a->R, .H = H,
-                          .dh = (uint32_t)(a->D / H), .T = (uint32_t)a->S, .q = app->gate, .k = app->gate + a->D,
-                          .v = app->gate + 2 * a->D, .ldq = 3 * a->D, .ldk = 3 * a->D, .prob = app->prob};
+    return (hs_attention){.B = (uint32_t)a->B,
+                          .start = a->start,
+                          .R = (uint32_t)a->R,
+                          .H = H,
+                          .dh = (uint32_t)(a->D / H),
+                          .T = (uint32_t)a->S,
+                          .q = app->gate,
+                          .k = app->gate + a->D,
+                          .v = app->gate + 2 * a->D,
+                          .ldq = 3 * a->D,
+                          .ldk = 3 * a->D,
+                          .prob = app->prob};
 }
 
 static void mix_attention(const trm_pass *a, const trm_block *w, const trm_app *app)
@@ -456,8 +468,8 @@ static void lens(const hs_model *model, uint32_t n, const float *x, float *work,
 
 /* ---------------------------------------------------------------- cost */
 
-/* All H cycles forward, the last one backward too, which costs twice its forward pass. T and P do not matter: a sequence
- * always has n_positions, all of which are scored. */
+/* All H cycles forward, the last one backward too, which costs twice its forward pass. T and P do not matter: a
+ * sequence always has n_positions, all of which are scored. */
 static double step_flop(const hs_model *model, uint32_t B, uint32_t T, uint32_t P)
 {
     (void)T;
@@ -465,7 +477,8 @@ static double step_flop(const hs_model *model, uint32_t B, uint32_t T, uint32_t 
     const hs_model_config *c = &model->config;
     const double D = c->n_embd, S = c->prefix + c->n_positions, rows = B * S;
     const double channel = rows * 6 * D * hs_trm_channel_inner(c);
-    const double mix = c->mix_attention ? rows * (8 * D * D + 4 * D * (S + 1) / 2) : rows * 6 * D * hs_trm_token_inner(c);
+    const double mix =
+        c->mix_attention ? rows * (8 * D * D + 4 * D * (S + 1) / 2) : rows * 6 * D * hs_trm_token_inner(c);
     const double cycle = (c->l_cycles + 1.0) * c->n_layer * (mix + channel);
     return cycle * (c->h_cycles + 2) + 3 * 2.0 * B * c->n_positions * D * (c->vocab + 1.0);
 }

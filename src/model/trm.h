@@ -1,9 +1,9 @@
 /* trm.h - the Tiny Recursive Model's own structures, shared by trm.c (table, forward, taps) and trm_backward.c.
  *
- * Shapes: B sequences, T = n_positions tokens, S = prefix + T positions, D width, R = S*B rows, Ft and Fc inner widths of
- * the token and the channel MLP. With token mixing row (s, b) stands at s*B + b, so that a state is at once the (S, B*D)
- * matrix that the token MLP multiplies and the (R, D) matrix that the channel MLP multiplies: nothing is ever transposed.
- * With attention it stands at b*S + s. */
+ * Shapes: B sequences, T = n_positions tokens, S = prefix + T positions, D width, R = S*B rows, Ft and Fc inner widths
+ * of the token and the channel MLP. With token mixing row (s, b) stands at s*B + b, so that a state is at once the (S,
+ * B*D) matrix that the token MLP multiplies and the (R, D) matrix that the channel MLP multiplies: nothing is ever
+ * transposed. With attention it stands at b*S + s. */
 #ifndef HOPSCOPE_MODEL_TRM_H
 #define HOPSCOPE_MODEL_TRM_H
 
@@ -17,15 +17,15 @@ typedef struct trm_block {
 
 /* What one application of a block keeps for the backward pass. */
 typedef struct trm_app {
-    float *in;      /* (R,D) */
-    float *gate;    /* token MLP: gate and up before the product, in column chunks of (2Ft,J); attention: qkv (R,3D) */
-    float *prob;    /* (R,H,S), attention only */
-    float *ctx;     /* (R,D), attention only */
-    float *mid;     /* (R,D) after mixing and norm */
-    float *mid_r;   /* 1/rms: (B*D) over the token axis, or (R) with attention */
-    float *up;      /* (R,2Fc) */
-    float *out;     /* (R,D) after the channel MLP and norm */
-    float *out_r;   /* (R) */
+    float *in;    /* (R,D) */
+    float *gate;  /* token MLP: gate and up before the product, in column chunks of (2Ft,J); attention: qkv (R,3D) */
+    float *prob;  /* (R,H,S), attention only */
+    float *ctx;   /* (R,D), attention only */
+    float *mid;   /* (R,D) after mixing and norm */
+    float *mid_r; /* 1/rms: (B*D) over the token axis, or (R) with attention */
+    float *up;    /* (R,2Fc) */
+    float *out;   /* (R,D) after the channel MLP and norm */
+    float *out_r; /* (R) */
 } trm_app;
 
 typedef struct trm_pass {
@@ -33,25 +33,25 @@ typedef struct trm_pass {
     const hs_batch *batch;
     const hs_kernels *k;
     size_t B, T, S, D, R, Ft, Fc;
-    size_t J;          /* columns of a chunk of the token MLP */
-    size_t Q;          /* rows of a chunk of the channel MLP */
-    size_t slots;      /* applications that are kept: all of the last H cycle, or one level's */
-    float *apps;       /* their memory; trm_app_at finds the parts */
+    size_t J;     /* columns of a chunk of the token MLP */
+    size_t Q;     /* rows of a chunk of the channel MLP */
+    size_t slots; /* applications that are kept: all of the last H cycle, or one level's */
+    float *apps;  /* their memory; trm_app_at finds the parts */
     size_t app_floats;
-    float *x;          /* (R,D) embeddings */
-    float *inject;     /* (R,D) z_H + x */
-    float *z_h, *z_l;  /* (R,D) states carried between levels that are not kept */
+    float *x;           /* (R,D) embeddings */
+    float *inject;      /* (R,D) z_H + x */
+    float *z_h, *z_l;   /* (R,D) states carried between levels that are not kept */
     const float *h, *l; /* the current states: z_h, z_l or an application's output */
-    float *act;        /* max(Ft*J, Q*Fc) */
-    float *cos, *sin;  /* (S, dh/2), attention only */
-    uint32_t *start;   /* (B+1), attention only */
+    float *act;         /* max(Ft*J, Q*Fc) */
+    float *cos, *sin;   /* (S, dh/2), attention only */
+    uint32_t *start;    /* (B+1), attention only */
     /* backward */
-    float *d;          /* (R,D) */
-    float *d_act, *d_up; /* chunks of (Ft,J) or (Q,Fc), and twice that; attention: d_ctx and d_qkv whole */
-    float *d_x;        /* (R,D) */
-    float *logits;     /* (B*T, V+1): the padding token's column is the last one */
-    float *rows, *d_rows; /* (B*T, D) */
-    float *weight;     /* (B*T) */
+    float *d;                        /* (R,D) */
+    float *d_act, *d_up;             /* chunks of (Ft,J) or (Q,Fc), and twice that; attention: d_ctx and d_qkv whole */
+    float *d_x;                      /* (R,D) */
+    float *logits;                   /* (B*T, V+1): the padding token's column is the last one */
+    float *rows, *d_rows;            /* (B*T, D) */
+    float *weight;                   /* (B*T) */
     uint32_t *row, *target, *scored; /* (B*T): state row, target, index of the scored row or UINT32_MAX */
     uint64_t *also_start;            /* (B*T + 1) */
 } trm_pass;
@@ -77,7 +77,8 @@ typedef struct trm_taps {
 void hs_trm_forward(trm_pass *a, const trm_taps *taps);
 /* logits (n, V): the head without the padding column; ld floats apart. */
 void hs_trm_head(const hs_model *model, size_t n, const float *x, float *logits, size_t ld);
-hs_loss_result hs_trm_backward(const hs_model *model, const hs_batch *batch, hs_loss_kind loss, float *work, float *grad);
+hs_loss_result hs_trm_backward(const hs_model *model, const hs_batch *batch, hs_loss_kind loss, float *work,
+                               float *grad);
 
 /* trm_norm.c: x = x * 1/rms over the columns of (S,M) or over the rows of (R,D), in place; and the gradients, in place,
  * from the normalized y: d = r * (d - y * mean(d * y)). */

@@ -1,8 +1,9 @@
 /* trm_backward.c - loss and gradients of the Tiny Recursive Model.
  *
- * The loss of a sequence is the mean over its labelled positions, times the weight of the sequence (the sum of the weights
- * of its scored rows), plus half the binary cross-entropy of the halting head against "every labelled position is right".
- * Gradients run back through the last H cycle only: into z_L, X and the weights, not into the states it started from.
+ * The loss of a sequence is the mean over its labelled positions, times the weight of the sequence (the sum of the
+ * weights of its scored rows), plus half the binary cross-entropy of the halting head against "every labelled position
+ * is right". Gradients run back through the last H cycle only: into z_L, X and the weights, not into the states it
+ * started from.
  *
  * Invariant: a->d holds the gradient of the current application's output and is rewritten in place into that of its
  * input. */
@@ -144,8 +145,8 @@ static bool is_right(const trm_pass *a, uint32_t i, size_t token)
 
 /* ---------------------------------------------------------------- heads */
 
-/* The halting head sees position 0; its loss and gradient for one sequence. Only the first of its two outputs is trained
- * when every forward pass halts (halt_max_steps 1). */
+/* The halting head sees position 0; its loss and gradient for one sequence. Only the first of its two outputs is
+ * trained when every forward pass halts (halt_max_steps 1). */
 static double halt_backward(trm_pass *a, uint32_t b, float weight, bool exact, float *grad)
 {
     const hs_model *model = a->model;
@@ -223,7 +224,8 @@ static void embed_backward(trm_pass *a, float *grad)
     }
 }
 
-hs_loss_result hs_trm_backward(const hs_model *model, const hs_batch *batch, hs_loss_kind loss, float *work, float *grad)
+hs_loss_result hs_trm_backward(const hs_model *model, const hs_batch *batch, hs_loss_kind loss, float *work,
+                               float *grad)
 {
     trm_pass a;
     hs_trm_start(&a, model, batch, true, work);

@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <math.h>
 #include <spawn.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
@@ -22,23 +23,16 @@ enum { PATH_SIZE = 4096, N_COLORS = 12 };
 static const char *const palette[N_COLORS] = {"#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9",
                                               "#000000", "#6A3D9A", "#8C564B", "#B2A100", "#7F7F7F", "#A50026"};
 
-typedef struct format {
-    const char *ending, *terminal;
-} format;
-/* %u: width, height. */
-static const format formats[] = {
-    {".svg", "svg size %u,%u dynamic font 'Helvetica,13' background '#ffffff'"},
-    {".png", "pngcairo size %u,%u font 'Helvetica,11' background '#ffffff'"},
-    {".pdf", "pdfcairo size %.3fin,%.3fin font 'Helvetica,9'"},
-};
+typedef enum format { FORMAT_NONE, FORMAT_SVG, FORMAT_PNG, FORMAT_PDF } format;
 
-static const format *format_of(const char *path)
+static format format_of(const char *path)
 {
+    static const char *const ending[] = {"", ".svg", ".png", ".pdf"};
     const size_t len = strlen(path);
-    for (size_t i = 0; i < sizeof formats / sizeof *formats; i++)
-        if (len > 4 && strcmp(path + len - 4, formats[i].ending) == 0)
-            return &formats[i];
-    return NULL;
+    for (int f = FORMAT_SVG; f <= FORMAT_PDF; f++)
+        if (len > 4 && strcmp(path + len - 4, ending[f]) == 0)
+            return (format)f;
+    return FORMAT_NONE;
 }
 
 /* ---------------------------------------------------------------- script */
@@ -74,14 +68,12 @@ static void add_range(hs_str *out, const char *axis, double low, double high)
     hs_str_add(out, "]\n", 2);
 }
 
-/* Points of a series: a data block or, in a data file, a set of lines with two empty lines after it. */
+/* Points of a series, one a line. An empty series has one point that is not drawn, so that blocks can be counted. */
 static void add_points(hs_str *out, const hs_series *s)
 {
+    if (s->n == 0)
+        hs_str_addf(out, "NaN NaN NaN NaN\n");
     for (size_t i = 0; i < s->n; i++) {
-        if (s->mark == HS_MARK_LINE && !(isfinite(s->x[i]) && isfinite(s->y[i]))) {
-            hs_str_add(out, "\n", 1); /* an empty line breaks the line */
-            continue;
-        }
         const double value[4] = {s->x[i], s->y[i], s->mark == HS_MARK_RANGE ? s->low[i] : 0,
                                  s->mark == HS_MARK_RANGE ? s->high[i] : 0};
         for (int k = 0; k < (s->mark == HS_MARK_RANGE ? 4 : 2); k++) {
@@ -101,7 +93,7 @@ static void add_look(hs_str *out, const hs_series *s)
     hs_str_addf(out, " with %s linecolor rgb '%s' linewidth %.3g", with[s->mark], palette[s->color % N_COLORS],
                 s->width > 0 ? s->width : 1.5);
     if (s->dashed)
-        hs_str_addf(out, " dashtype (6,4)");
+        hs_str_addf(out, " dashtype (12,6)");
     if (s->name) {
         hs_str_addf(out, " title ");
         add_quoted(out, s->name);
@@ -148,22 +140,24 @@ static void add_panel(hs_str *out, const hs_panel *p, size_t first, const char *
     hs_str_addf(out, "%s\n", p->n ? "" : "NaN notitle");
 }
 
-/* With `data`, a file name: the points are read from there. Without: they stand in the script. */
-static void add_script(hs_str *out, const hs_figure *f, const format *form, const char *output, const char *data)
+static void add_terminal(hs_str *out, const hs_figure *f, format form)
 {
-    if (strcmp(form->ending, ".pdf") == 0) {
-        hs_str_addf(out, "set terminal ");
-        hs_str_addf(out, "pdfcairo size %.3fin,%.3fin font 'Helvetica,9'", f->width / 96.0, f->height / 96.0);
-    } else {
-        hs_str_addf(out, "set terminal ");
-        hs_str_addf(out, strcmp(form->ending, ".svg") == 0
-                             ? "svg size %u,%u dynamic font 'Helvetica,13' background '#ffffff'"
-                             : "pngcairo size %u,%u font 'Helvetica,11' background '#ffffff'",
-                    f->width, f->height);
-    }
-    hs_str_addf(out, " noenhanced\nset encoding utf8\nset output ");
+    if (form == FORMAT_SVG)
+        hs_str_addf(out, "set terminal svg size %u,%u dynamic font 'Helvetica,13'", f->width, f->height);
+    else if (form == FORMAT_PNG)
+        hs_str_addf(out, "set terminal pngcairo size %u,%u font 'Helvetica,11'", f->width, f->height);
+    else
+        hs_str_addf(out, "set terminal pdfcairo size %.3fin,%.3fin font 'Helvetica,9'", f->width / 96.0, f->height / 96.0);
+    hs_str_addf(out, " background '#ffffff' noenhanced\n");
+}
+
+/* With `data`, a file name: the points are read from there. Without: they stand in the script. */
+static void add_script(hs_str *out, const hs_figure *f, format form, const char *output, const char *data)
+{
+    add_terminal(out, f, form);
+    hs_str_addf(out, "set encoding utf8\nset output ");
     add_quoted(out, output);
-    hs_str_addf(out, "\nset grid linecolor rgb '#dddddd'\nset border 3\nset tics nomirror out\n"
+    hs_str_addf(out, "\nset grid linetype 1 linewidth 0.6 linecolor rgb '#e0e0e0'\nset border 3\nset tics nomirror out\n"
                      "set format x '%%.10g'\nset bars small\n");
     if (!data) {
         size_t block = 0;
@@ -194,22 +188,16 @@ static hs_status fail_missing(hs_error *err, int code)
     return hs_error_hint(err, "figures need it: apt-get install gnuplot-nox");
 }
 
-/* What gnuplot said, its first line that holds a letter. */
-static void first_words(int fd, char *out, size_t size)
+/* The last line that gnuplot said: the error stands there. */
+static void last_words(int fd, char *out, size_t size)
 {
     char text[4096];
     const ssize_t n = pread(fd, text, sizeof text - 1, 0);
     text[n > 0 ? n : 0] = 0;
     snprintf(out, size, "no message");
-    for (char *save, *line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
-        line += strspn(line, " \t^\"-");
-        if (strncmp(line, "line ", 5) == 0 || strstr(line, ": ") || strpbrk(line, "abcdefghijklmnopqrstuvwxyz"))
-            if (*line && line[strcspn(line, "abcdefghijklmnopqrstuvwxyz")]) {
-                snprintf(out, size, "%.200s", line);
-                if (strncmp(line, "line ", 5) == 0 || strstr(line, "annot"))
-                    return;
-            }
-    }
+    for (char *save, *line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save))
+        if (line[strspn(line, " \t")])
+            snprintf(out, size, "%.200s", line + strspn(line, " \t"));
 }
 
 static hs_status spawn_gnuplot(int in, int said, hs_error *err)
@@ -238,7 +226,7 @@ static hs_status spawn_gnuplot(int in, int said, hs_error *err)
     if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
         return HS_OK;
     char words[256];
-    first_words(said, words, sizeof words);
+    last_words(said, words, sizeof words);
     return hs_fail(err, HS_ERR_FAILED, "gnuplot failed: %s", words);
 }
 
@@ -283,7 +271,7 @@ static const char *base_name(const char *path)
 }
 
 /* NAME.gp and NAME.dat beside the figure. */
-static hs_status keep(const hs_figure *f, const format *form, const char *path, hs_error *err)
+static hs_status keep(const hs_figure *f, format form, const char *path, hs_error *err)
 {
     char script_path[PATH_SIZE + 8], data_path[PATH_SIZE + 8];
     const int len = (int)strlen(path) - 4;
@@ -310,8 +298,8 @@ static hs_status keep(const hs_figure *f, const format *form, const char *path, 
 
 hs_status hs_figure_draw(const hs_figure *figure, const char *path, bool keep_script, hs_error *err)
 {
-    const format *form = format_of(path);
-    if (!form) {
+    const format form = format_of(path);
+    if (form == FORMAT_NONE) {
         hs_fail(err, HS_ERR_USAGE, "no known kind of picture");
         hs_error_value(err, path, strlen(path));
         return hs_error_hint(err, "end the name in .svg, .png or .pdf");

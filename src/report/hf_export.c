@@ -48,7 +48,10 @@ static void put(unrolled *u, const hs_model *model, const hs_tensor *t, const ch
 {
     hs_st_tensor *out = &u->tensor[u->n];
     snprintf(u->name[u->n], sizeof u->name[0], "%s", name);
-    *out = (hs_st_tensor){.name = u->name[u->n], .dtype = "F32", .ndim = t->ndim, .data = model->param + t->offset,
+    *out = (hs_st_tensor){.name = u->name[u->n],
+                          .dtype = "F32",
+                          .ndim = t->ndim,
+                          .data = model->param + t->offset,
                           .bytes = t->size * sizeof(float)};
     for (uint32_t d = 0; d < t->ndim; d++)
         out->shape[d] = t->shape[d];
@@ -278,8 +281,9 @@ hs_status hs_hf_tokenizer(const hs_names *vocab, uint32_t unknown, hs_str *out, 
                     "{\"id\": %u, \"content\": \"</a>\", \"single_word\": false, \"lstrip\": false, \"rstrip\": false,"
                     " \"normalized\": false, \"special\": true}",
                     end);
-    hs_str_addf(out, "],\n\"normalizer\": null,\n\"pre_tokenizer\": {\"type\": \"Split\", \"pattern\": {\"Regex\": "
-                     "\"%s\"}, \"behavior\": \"%s\", \"invert\": false},\n",
+    hs_str_addf(out,
+                "],\n\"normalizer\": null,\n\"pre_tokenizer\": {\"type\": \"Split\", \"pattern\": {\"Regex\": "
+                "\"%s\"}, \"behavior\": \"%s\", \"invert\": false},\n",
                 *separated ? "[\\\\t\\\\r\\\\n]" : "<[^<>]*>", *separated ? "Removed" : "Isolated");
     hs_str_addf(out, "\"post_processor\": null,\n\"decoder\": %s,\n\"model\": {\"type\": \"WordLevel\", \"vocab\": ",
                 *separated ? "null" : "{\"type\": \"Fuse\"}");
@@ -303,8 +307,9 @@ static hs_status write_tokenizer(const hs_model *model, const hs_names *vocab, c
     const bool has_end = end_token(vocab) != HS_NO_ID;
     char unknown[32];
     unknown_name(vocab, unknown);
-    hs_str_addf(&s, "{\n  \"tokenizer_class\": \"PreTrainedTokenizerFast\",\n  \"model_max_length\": %u,\n"
-                    "  \"unk_token\": \"%s\",\n%s  \"clean_up_tokenization_spaces\": false\n}\n",
+    hs_str_addf(&s,
+                "{\n  \"tokenizer_class\": \"PreTrainedTokenizerFast\",\n  \"model_max_length\": %u,\n"
+                "  \"unk_token\": \"%s\",\n%s  \"clean_up_tokenization_spaces\": false\n}\n",
                 model->config.n_positions, unknown,
                 has_end ? "  \"eos_token\": \"</a>\",\n  \"pad_token\": \"</a>\",\n" : "");
     HS_TRY(write_text(dir, "tokenizer_config.json", &s, err));

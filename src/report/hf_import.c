@@ -241,7 +241,8 @@ static hs_status open_files(shards *s, hs_error *err)
         hs_fail(err, HS_ERR_DATA, "weight_map is not an object");
         return hs_error_where(err, "%s", path);
     }
-    json_object_foreach(s->index, tensor, file) {
+    json_object_foreach(s->index, tensor, file)
+    {
         if (!json_is_string(file)) {
             hs_fail(err, HS_ERR_DATA, "weight_map does not name a file for tensor %.120s", tensor);
             return hs_error_where(err, "%s", path);
@@ -282,8 +283,8 @@ static bool ends_with(const char *s, const char *end)
 /* Buffers that older versions saved, and the head of a tied model. */
 static bool without_weight(const hs_model *model, const char *name)
 {
-    return ends_with(name, ".attn.bias") || ends_with(name, ".attn.masked_bias") || ends_with(name, "rotary_emb.inv_freq") ||
-           (model->config.tied && strcmp(name, "lm_head.weight") == 0);
+    return ends_with(name, ".attn.bias") || ends_with(name, ".attn.masked_bias") ||
+           ends_with(name, "rotary_emb.inv_freq") || (model->config.tied && strcmp(name, "lm_head.weight") == 0);
 }
 
 /* Rows of the file's tensor that make one of ours: fewer for grouped keys and values. */
@@ -308,8 +309,9 @@ static hs_status check_shapes(const hs_model *model, const shards *s, uint32_t g
         }
         const uint64_t rows = file_rows(model, t, groups);
         if (have->ndim != t->ndim || have->shape[0] != rows || (t->ndim == 2 && have->shape[1] != t->shape[1])) {
-            hs_fail(err, HS_ERR_DATA, "tensor %s has shape (%llu%s%.0llu) where the configuration asks for (%llu%s%.0u)",
-                    t->name, (unsigned long long)(have->ndim ? have->shape[0] : 0), have->ndim > 1 ? ", " : "",
+            hs_fail(err, HS_ERR_DATA,
+                    "tensor %s has shape (%llu%s%.0llu) where the configuration asks for (%llu%s%.0u)", t->name,
+                    (unsigned long long)(have->ndim ? have->shape[0] : 0), have->ndim > 1 ? ", " : "",
                     (unsigned long long)(have->ndim > 1 ? have->shape[1] : 0), (unsigned long long)rows,
                     t->ndim > 1 ? ", " : "", t->ndim > 1 ? t->shape[1] : 0);
             return hs_error_where(err, "%s", s->dir);
@@ -344,8 +346,8 @@ static hs_status check_nothing_left(const hs_model *model, const shards *s, hs_e
 
 /* ---------------------------------------------------------------- weights */
 
-/* Grouped heads: each group's dh rows, written to the front, are spread to the n_head / groups heads that share it. From
- * the last head down, so that no group is overwritten before it is read. */
+/* Grouped heads: each group's dh rows, written to the front, are spread to the n_head / groups heads that share it.
+ * From the last head down, so that no group is overwritten before it is read. */
 static void spread_groups(const hs_model *model, uint32_t groups, float *w)
 {
     const size_t head = (size_t)model->config.n_embd / model->config.n_head * model->config.n_embd;

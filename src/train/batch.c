@@ -77,7 +77,7 @@ hs_batch hs_batch_fill(hs_batch_memory *m, const hs_dataset *data, const hs_item
             m->weight[scored] = weight;
             if (m->also_start) {
                 m->also_start[scored] = also;
-                if (split->also_start && p + 1 == split->prompt)
+                if (split->also_start && p + 1 == split->answer)
                     for (uint64_t i = split->also_start[items[b].index]; i < split->also_start[items[b].index + 1]; i++)
                         m->also[also++] = split->also[i];
             }

@@ -175,7 +175,7 @@ hs_status hs_record_open_read(hs_record **out, const char *path, hs_error *err)
         hs_error_where(err, "%s", path);
         return hs_error_hint(err, "a run directory is made by hopscope run FILE, under runs/");
     }
-    if (open_as(out, path, path, SQLITE_OPEN_READONLY, err) == HS_OK)
+    if (open_as(out, path, path, SQLITE_OPEN_READWRITE, err) == HS_OK) /* a file that may only be read is opened so */
         return HS_OK;
     snprintf(log, sizeof log, "%s-wal", path);
     if ((err && err->status != HS_ERR_IO) || hs_file_exists(log))

@@ -51,7 +51,13 @@ static void golden(const char *name)
     float *lens_work = hs_alloc((N * (D + 2) + 16) * 4), *lens = hs_alloc(N * V * 4);
     hs_model_lens(&m, N, states + S * N * D, lens_work, lens);
     assert_near("lens at the last stage", lens, logits, N * V, 1e-6);
-    hs_batch scored = {.B = B, .N = N, .P = P, .token = ids->data, .start = start, .score_row = row, .target = target,
+    hs_batch scored = {.B = B,
+                       .N = N,
+                       .P = P,
+                       .token = ids->data,
+                       .start = start,
+                       .score_row = row,
+                       .target = target,
                        .weight = weight};
     const hs_loss_result r = hs_model_backward(&m, &scored, HS_LOSS_CROSS_ENTROPY, work, grad);
     assert_near("loss", (const float[]){(float)r.loss}, (const float *)hs_st_find(expect, "loss")->data, 1, 1e-6);
@@ -90,8 +96,14 @@ static const float toy_weight[5] = {0.1f, 0.2f, 0.3f, 0.2f, 0.2f};
 
 static hs_batch toy(void)
 {
-    return (hs_batch){.B = 3, .N = 9, .P = 5, .token = toy_token, .start = toy_start, .score_row = toy_row,
-                      .target = toy_target, .weight = toy_weight};
+    return (hs_batch){.B = 3,
+                      .N = 9,
+                      .P = 5,
+                      .token = toy_token,
+                      .start = toy_start,
+                      .score_row = toy_row,
+                      .target = toy_target,
+                      .weight = toy_weight};
 }
 
 static hs_model_config small(void)
@@ -135,7 +147,8 @@ static void check_gradient(const hs_model_config *c, hs_loss_kind kind)
             norm += numeric * numeric;
         }
         if (sqrt(difference) > 5e-3 * sqrt(norm) + 2e-4)
-            fail_msg("%s: analytic and numeric gradient differ by %.3g of %.3g", tensor->name, sqrt(difference), sqrt(norm));
+            fail_msg("%s: analytic and numeric gradient differ by %.3g of %.3g", tensor->name, sqrt(difference),
+                     sqrt(norm));
     }
     hs_free(work);
     hs_free(grad);
@@ -178,8 +191,8 @@ static void test_pruning_and_raggedness(void **state)
         assert_near("pruned", pruned + p * 11, whole + toy_row[p] * 11, 11, 1e-6);
     for (uint32_t b = 0; b < 3; b++) {
         const uint32_t n = toy_start[b + 1] - toy_start[b], start[2] = {0, n};
-        const hs_batch one = {.B = 1, .N = n, .P = n, .token = toy_token + toy_start[b], .start = start,
-                              .score_row = toy_all};
+        const hs_batch one = {
+            .B = 1, .N = n, .P = n, .token = toy_token + toy_start[b], .start = start, .score_row = toy_all};
         hs_model_logits(&m, &one, work, alone);
         assert_near("alone", alone, whole + toy_start[b] * 11, n * 11, 1e-6);
     }

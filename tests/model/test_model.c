@@ -1,4 +1,5 @@
-/* The table of tensors, initialization, configuration checks, model files: save and load, and every kind of mismatch. */
+/* The table of tensors, initialization, configuration checks, model files: save and load, and every kind of mismatch.
+ */
 #include "../check.h"
 
 #include "hopscope/model.h"
@@ -93,15 +94,15 @@ static void test_initialization_depends_on_the_seed_only(void **state)
 static void test_configuration_errors_name_the_field(void **state)
 {
     (void)state;
-#define BAD(kind, field, value)                                                                 \
-    do {                                                                                        \
-        hs_model_config c_ = config_of(kind);                                                   \
-        hs_error err_ = {0};                                                                    \
-        assert_int_equal(hs_model_config_check(&c_, &err_), HS_OK);                             \
-        c_.field = value;                                                                       \
-        assert_int_equal(hs_model_config_check(&c_, &err_), HS_ERR_DATA);                       \
-        assert_string_equal(err_.where, "model." #field);                                       \
-        assert_true(err_.hint[0] != 0);                                                         \
+#define BAD(kind, field, value)                                                                                        \
+    do {                                                                                                               \
+        hs_model_config c_ = config_of(kind);                                                                          \
+        hs_error err_ = {0};                                                                                           \
+        assert_int_equal(hs_model_config_check(&c_, &err_), HS_OK);                                                    \
+        c_.field = value;                                                                                              \
+        assert_int_equal(hs_model_config_check(&c_, &err_), HS_ERR_DATA);                                              \
+        assert_string_equal(err_.where, "model." #field);                                                              \
+        assert_true(err_.hint[0] != 0);                                                                                \
     } while (0)
     BAD(HS_MODEL_GPT2, vocab, 0);
     BAD(HS_MODEL_GPT2, vocab, UINT32_MAX);
@@ -164,8 +165,14 @@ static void test_presets_fit_and_train(void **state)
         hs_model m = {0};
         assert_ok(hs_model_create(&m, &c, 1, err));
         float *work = hs_alloc(4 * hs_model_work_size(&m, 1, 3, 1, true)), *grad = hs_calloc(m.n_params, 4);
-        const hs_batch batch = {.B = 1, .N = 3, .P = 1, .token = token, .start = start, .score_row = row,
-                                .target = target, .weight = weight};
+        const hs_batch batch = {.B = 1,
+                                .N = 3,
+                                .P = 1,
+                                .token = token,
+                                .start = start,
+                                .score_row = row,
+                                .target = target,
+                                .weight = weight};
         const double before = hs_model_backward(&m, &batch, HS_LOSS_CROSS_ENTROPY, work, grad).loss;
         hs_kernels_get()->axpy(m.n_params, -1e-3f, grad, m.param);
         assert_true(hs_model_backward(&m, &batch, HS_LOSS_CROSS_ENTROPY, work, grad).loss < before);
@@ -301,7 +308,8 @@ static void test_files_bring_back_the_model(void **state)
 }
 
 /* A model file changed in one place: status and what the message must say. */
-static void expect_refused(const hs_st_tensor *tensor, size_t n, const hs_st_meta *meta, size_t n_meta, const char *says)
+static void expect_refused(const hs_st_tensor *tensor, size_t n, const hs_st_meta *meta, size_t n_meta,
+                           const char *says)
 {
     char path[512];
     path_of(path, sizeof path, "changed");
@@ -319,11 +327,14 @@ static void test_mismatched_files_name_the_tensor(void **state)
 {
     (void)state;
     static float zeros[64];
-    hs_st_meta meta[] = {{"model_type", "gpt2"}, {"n_layer", "1"},     {"n_head", "1"},      {"n_embd", "2"},
-                         {"n_positions", "3"},   {"vocab_size", "5"},  {"no_ln", "true"},    {"no_mlp", "true"}};
+    hs_st_meta meta[] = {{"model_type", "gpt2"}, {"n_layer", "1"},    {"n_head", "1"},   {"n_embd", "2"},
+                         {"n_positions", "3"},   {"vocab_size", "5"}, {"no_ln", "true"}, {"no_mlp", "true"}};
     const size_t n_meta = sizeof meta / sizeof meta[0];
 #define T2(n, r, c) {.name = n, .dtype = "F32", .ndim = 2, .shape = {r, c}, .data = zeros, .bytes = 4 * (r) * (c)}
-#define T1(n, r) {.name = n, .dtype = "F32", .ndim = 1, .shape = {r}, .data = zeros, .bytes = 4 * (r)}
+#define T1(n, r)                                                                                                       \
+    {                                                                                                                  \
+        .name = n, .dtype = "F32", .ndim = 1, .shape = {r}, .data = zeros, .bytes = 4 * (r)                            \
+    }
     hs_st_tensor t[] = {T2("transformer.wte.weight", 5, 2),
                         T2("transformer.wpe.weight", 3, 2),
                         T2("transformer.h.0.attn.c_attn.weight", 2, 6),

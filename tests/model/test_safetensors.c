@@ -109,16 +109,16 @@ static void converts_half_and_double(void **state)
     hs_st_file *f;
     hs_error err;
     float out[8];
-    assert_int_equal(
-        open_text(&f, "{\"h\":{\"dtype\":\"F16\",\"shape\":[8],\"data_offsets\":[0,16]}}", half, 16, &err), HS_OK);
+    assert_int_equal(open_text(&f, "{\"h\":{\"dtype\":\"F16\",\"shape\":[8],\"data_offsets\":[0,16]}}", half, 16, &err),
+                     HS_OK);
     assert_int_equal(hs_st_read_f32(f, "h", out, 8, &err), HS_OK);
     assert_memory_equal(out, expect, 7 * sizeof(float));
     assert_true(isnan(out[7]));
     hs_st_close(f);
 
     uint16_t brain[3] = {0x3f80, 0xc049, 0x0001};
-    assert_int_equal(
-        open_text(&f, "{\"b\":{\"dtype\":\"BF16\",\"shape\":[3],\"data_offsets\":[0,6]}}", brain, 6, &err), HS_OK);
+    assert_int_equal(open_text(&f, "{\"b\":{\"dtype\":\"BF16\",\"shape\":[3],\"data_offsets\":[0,6]}}", brain, 6, &err),
+                     HS_OK);
     assert_int_equal(hs_st_read_f32(f, "b", out, 3, &err), HS_OK);
     assert_true(out[0] == 1.0f && out[1] == -3.140625f && out[2] > 0);
     hs_st_close(f);
@@ -142,11 +142,14 @@ static void names_the_damaged_tensor(void **state)
         const char *says;
     } cases[] = {
         {"{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]},"
-         "\"b\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[2,6]}}", 6, "tensor b: its data overlaps"},
+         "\"b\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[2,6]}}",
+         6, "tensor b: its data overlaps"},
         {"{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]},"
-         "\"b\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}}", 4, "overlaps"},
+         "\"b\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}}",
+         4, "overlaps"},
         {"{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]},"
-         "\"b\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[8,12]}}", 12, "tensor b: there is a hole"},
+         "\"b\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[8,12]}}",
+         12, "tensor b: there is a hole"},
         {"{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[4,8]}}", 8, "tensor a: there is a hole"},
         {"{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}}", 9, "left over"},
         {"{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}}", 3, "tensor a: the data lies outside"},
@@ -160,7 +163,8 @@ static void names_the_damaged_tensor(void **state)
         {"{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[4,0]}}", 4, "tensor a: the data lies outside"},
         {"{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0]}}", 4, "tensor a: data_offsets"},
         {"{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]},"
-         "\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[4,8]}}", 8, "not valid JSON"},
+         "\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[4,8]}}",
+         8, "not valid JSON"},
         {"{\"a\":7}", 0, "tensor a: unknown or missing dtype"},
         {"{\"__metadata__\":{\"x\":1}}", 0, "not a string"},
         {"{\"__metadata__\":[]}", 0, "not an object"},

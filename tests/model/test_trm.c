@@ -1,5 +1,6 @@
-/* The Tiny Recursive Model against PyTorch autograd (tests/golden/trm), and what must hold without a reference: gradients
- * of both mixers, both losses and the halting head by central differences, padding, patches, initialization. */
+/* The Tiny Recursive Model against PyTorch autograd (tests/golden/trm), and what must hold without a reference:
+ * gradients of both mixers, both losses and the halting head by central differences, padding, patches, initialization.
+ */
 #include "../check.h"
 
 #include "hopscope/model.h"
@@ -62,7 +63,8 @@ static void test_golden_states_and_logits(void **state)
 {
     (void)state;
     golden g = load();
-    const uint32_t S = g.model.n_stages, D = g.model.config.n_embd, V = g.model.config.vocab, prefix = g.model.config.prefix;
+    const uint32_t S = g.model.n_stages, D = g.model.config.n_embd, V = g.model.config.vocab,
+                   prefix = g.model.config.prefix;
     assert_int_equal(S, 8);
     float *states = hs_alloc((S + 1) * g.N * D * 4), *want = hs_alloc(g.N * D * 4);
     hs_model_states(&g.model, &g.batch, g.work, states);
@@ -140,8 +142,9 @@ static void make_toy(toy *t, bool full)
 {
     static const uint32_t token[9] = {1, 5, 3, 7, 2, 6, 4, 0, 8}, start[4] = {0, 4, 6, 9};
     static const uint32_t score_row[4] = {2, 5, 7, 8}, target[4] = {7, 9, 8, 10};
-    static const uint32_t labels[18] = {1, 5, 3, 7, HS_NO_TARGET, HS_NO_TARGET, 2, 6, 9, HS_NO_TARGET, HS_NO_TARGET,
-                                        HS_NO_TARGET, 4, 0, 8, 10, HS_NO_TARGET, HS_NO_TARGET};
+    static const uint32_t labels[18] = {
+        1, 5, 3, 7,  HS_NO_TARGET, HS_NO_TARGET, 2, 6, 9, HS_NO_TARGET, HS_NO_TARGET, HS_NO_TARGET,
+        4, 0, 8, 10, HS_NO_TARGET, HS_NO_TARGET};
     memcpy(t->token, token, sizeof token);
     memcpy(t->start, start, sizeof start);
     memcpy(t->score_row, score_row, sizeof score_row);
@@ -149,8 +152,15 @@ static void make_toy(toy *t, bool full)
     memcpy(t->full, labels, sizeof labels);
     for (int i = 0; i < 4; i++)
         t->weight[i] = 0.1f * (float)(i + 1);
-    t->batch = (hs_batch){.B = 3, .N = 9, .P = 4, .token = t->token, .start = t->start, .score_row = t->score_row,
-                          .target = t->target, .weight = t->weight, .full = full ? t->full : NULL};
+    t->batch = (hs_batch){.B = 3,
+                          .N = 9,
+                          .P = 4,
+                          .token = t->token,
+                          .start = t->start,
+                          .score_row = t->score_row,
+                          .target = t->target,
+                          .weight = t->weight,
+                          .full = full ? t->full : NULL};
 }
 
 static hs_model_config small(void)
@@ -210,7 +220,8 @@ static void check_gradient(const hs_model_config *c, hs_loss_kind kind, bool ful
             norm += numeric * numeric;
         }
         if (sqrt(difference) > 5e-3 * sqrt(norm) + 2e-4)
-            fail_msg("%s: analytic and numeric gradient differ by %.3g of %.3g", tensor->name, sqrt(difference), sqrt(norm));
+            fail_msg("%s: analytic and numeric gradient differ by %.3g of %.3g", tensor->name, sqrt(difference),
+                     sqrt(norm));
     }
     hs_free(work);
     hs_free(grad);
@@ -265,8 +276,8 @@ static void test_correct_counts_scored_rows(void **state)
     hs_model_free(&m);
 }
 
-/* A sequence's result depends neither on its neighbours nor on tokens after its first scored row; missing rows and padding
- * tokens are the same. */
+/* A sequence's result depends neither on its neighbours nor on tokens after its first scored row; missing rows and
+ * padding tokens are the same. */
 static void padding_and_neighbours(bool attention)
 {
     hs_model_config c = small();
@@ -392,9 +403,12 @@ static int open_tensor(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_golden_states_and_logits), cmocka_unit_test(test_golden_gradients),
-        cmocka_unit_test(test_gradient_of_every_switch), cmocka_unit_test(test_correct_counts_scored_rows),
-        cmocka_unit_test(test_padding_and_neighbours),   cmocka_unit_test(test_patches),
+        cmocka_unit_test(test_golden_states_and_logits),
+        cmocka_unit_test(test_golden_gradients),
+        cmocka_unit_test(test_gradient_of_every_switch),
+        cmocka_unit_test(test_correct_counts_scored_rows),
+        cmocka_unit_test(test_padding_and_neighbours),
+        cmocka_unit_test(test_patches),
         cmocka_unit_test(test_published_size_and_initialization),
     };
     return cmocka_run_group_tests(tests, open_tensor, NULL);

@@ -1,6 +1,6 @@
-/* Hugging Face folders without Python: what is written is read back as the same function, the tokenizer's text is what the
- * format asks for, and damaged or foreign folders are refused in one clear sentence. tests/interop judges the same files
- * with transformers itself. */
+/* Hugging Face folders without Python: what is written is read back as the same function, the tokenizer's text is what
+ * the format asks for, and damaged or foreign folders are refused in one clear sentence. tests/interop judges the same
+ * files with transformers itself. */
 #include "../check.h"
 
 #include "hopscope/report.h"
@@ -129,8 +129,8 @@ static void test_what_has_no_form_is_refused(void **state)
         c.memory_inner = i == 3 ? 8 : 0;
         c.no_ln = i == 4;
         c.no_mlp = i == 5;
-        static const char *where[] = {"", "model.re_embed", "model.inject", "model.memory_inner", "model.no_ln",
-                                      "model.no_mlp"};
+        static const char *where[] = {
+            "", "model.re_embed", "model.inject", "model.memory_inner", "model.no_ln", "model.no_mlp"};
         hs_model m = {0};
         hs_error e = {0};
         assert_ok(hs_model_create(&m, &c, 3, err));

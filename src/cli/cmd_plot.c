@@ -1,0 +1,43 @@
+/* cmd_plot.c - hopscope plot: the grokking curve of runs as a picture. */
+#include "cli/cli.h"
+#include "hopscope/report.h"
+
+#include <stdlib.h>
+
+static const hs_usage usage = {
+    "plot", "RUN [RUN ...]",
+    "Draws the accuracy of every split against the step (log). Several runs are seeds of one experiment: a thin line\n"
+    "each. A folder made by hopscope run --seeds stands for its runs. Works while the run is going on. Needs gnuplot.",
+    "  hopscope plot runs/demo -o demo.svg\n"
+    "  hopscope plot runs/many -o many.pdf --splits test_ii,train_inferred\n"
+    "  hopscope plot runs/a runs/b --seconds --script -o ab.png"};
+
+int hs_cmd_plot(int argc, const char **argv)
+{
+    char *out = NULL, *title = NULL, *splits = NULL;
+    int seconds = 0, loss = 0, script = 0;
+    const struct poptOption options[] = {
+        {"output", 'o', POPT_ARG_STRING, &out, 0, "the picture: .svg, .png or .pdf", "FILE"},
+        {"splits", 0, POPT_ARG_STRING, &splits, 0, "only these, separated by commas", "LIST"},
+        {"title", 0, POPT_ARG_STRING, &title, 0, "in place of report.title", "TEXT"},
+        {"seconds", 0, POPT_ARG_NONE, &seconds, 0, "against seconds of training in place of steps", NULL},
+        {"loss", 0, POPT_ARG_NONE, &loss, 0, "the loss in place of the accuracy", NULL},
+        {"script", 0, POPT_ARG_NONE, &script, 0, "leave gnuplot's script (.gp) and data (.dat) beside the picture", NULL},
+        POPT_TABLEEND};
+    hs_args args;
+    int code;
+    if (hs_args_parse(&args, &usage, argc, argv, options, 1, 4096, &code)) {
+        const hs_figure_run_options how = {
+            .title = title, .splits = splits, .seconds = seconds != 0, .loss = loss != 0, .keep_script = script != 0};
+        hs_error err = {0};
+        if (!out)
+            code = hs_cli_usage_error("plot", "say where the picture goes: -o FILE.svg");
+        else
+            code = hs_figure_run(args.arg, args.n, &how, out, &err) == HS_OK ? 0 : hs_cli_fail(&err);
+        hs_args_free(&args);
+    }
+    free(out);
+    free(title);
+    free(splits);
+    return code;
+}
