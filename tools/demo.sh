@@ -4,9 +4,10 @@ set -eu
 program="${1:-build/release/hopscope}"
 
 "$program" run experiments/demo.yaml -o runs/demo
-if "$program" --version --json | grep -q '"ask"'; then
-    echo
-    "$program" ask runs/demo "Bavaria" "in country" "currency"
-fi
+echo
+"$program" ask runs/demo
+echo
+echo "Bavaria, in country, currency?"
+"$program" ask runs/demo "Bavaria" "in country" "currency"
 echo
 echo "The run is in runs/demo. Ask it more: $program ask runs/demo HEAD RELATION RELATION"

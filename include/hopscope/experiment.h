@@ -224,6 +224,69 @@ hs_status hs_experiment_seeds(const hs_config *config, const hs_experiment_optio
 void hs_experiment_seeds_text(const hs_experiment_result *results, uint32_t n, hs_str *out);
 void hs_experiment_seeds_json(const hs_experiment_result *results, uint32_t n, const char *run_dir, hs_str *out);
 
+/* ---------------------------------------------------------------- bakeoff (docs/bakeoff.md) */
+
+/* Right-censored times: Kaplan-Meier estimate of the median with its 95% interval by Greenwood's variance on the log-log
+ * scale (Brookmeyer & Crowley 1982; Kalbfleisch & Prentice 2002, 1.4). With few runs the upper end is often open. */
+typedef struct hs_survival {
+    uint32_t n, events;
+    double median, low, high; /* INFINITY: not reached within the times given */
+    double first, last;       /* lowest and highest time of an event; NaN without events */
+    double follow_up;         /* the longest time of all, events and censored */
+} hs_survival;
+/* time (n) and event (n: true = happened then, false = not yet when looking ended). HS_ERR_DATA for a negative or NaN time. */
+hs_status hs_survival_estimate(uint32_t n, const double *time, const bool *event, hs_survival *out, hs_error *err);
+
+/* An experiment, and arms: the same experiment with some settings changed, each trained for seeds 1 .. seeds. */
+typedef struct hs_bakeoff_arm {
+    char name[64];     /* letters, digits and . _ + - */
+    hs_config config;
+} hs_bakeoff_arm;
+typedef struct hs_bakeoff {
+    uint32_t seeds;
+    uint32_t baseline; /* index of the arm that the others are compared with */
+    uint32_t n_arms;
+    hs_bakeoff_arm *arm;
+    char title[256];
+} hs_bakeoff;
+/* Read an experiment file with a section `bakeoff` (seeds, baseline, arms); `set` applies to every arm, an arm's own
+ * settings win. HS_ERR_DATA names file, line and arm. `out` is zero-initialized. */
+hs_status hs_bakeoff_read(hs_bakeoff *out, const char *path, const char *const *set, size_t n_set, hs_error *err);
+void hs_bakeoff_free(hs_bakeoff *bakeoff);
+
+/* Train what is not finished: DIR/ARM/seed-N, each a run directory, seed by seed through all arms. A run that another
+ * process is working on is left to it, so several processes may share one bakeoff. A run that diverges is a result. */
+hs_status hs_bakeoff_train(const hs_bakeoff *bakeoff, const char *dir, hs_signals *signals, const hs_events *events,
+                           hs_error *err);
+
+/* What became of one run. Time to grok: the first evaluation where train.stop_split has train.stop_accuracy. */
+typedef struct hs_bakeoff_run {
+    bool started, finished, grokked;
+    char ended_by[16];
+    uint64_t steps;              /* to grok, or trained so far */
+    double seconds, cpu_seconds; /* until then: wall clock; CPU seconds of the process by its threads */
+    double accuracy;             /* of the split, last evaluation */
+    double step_cpu;             /* CPU seconds a step, by threads */
+} hs_bakeoff_run;
+typedef struct hs_bakeoff_summary {
+    hs_survival steps, seconds, cpu_seconds;
+    double accuracy, step_cpu;   /* medians over runs */
+    uint32_t diverged;
+} hs_bakeoff_summary;
+typedef struct hs_bakeoff_result {
+    hs_bakeoff_run *run;         /* (n_arms, seeds) */
+    hs_bakeoff_summary *summary; /* (n_arms) */
+} hs_bakeoff_result;
+/* From the run directories as they are now; runs not started do not count. `out` is zero-initialized. */
+hs_status hs_bakeoff_results(const hs_bakeoff *bakeoff, const char *dir, hs_bakeoff_result *out, hs_error *err);
+void hs_bakeoff_result_free(hs_bakeoff_result *result);
+void hs_bakeoff_text(const hs_bakeoff *bakeoff, const hs_bakeoff_result *result, hs_str *out);
+void hs_bakeoff_json(const hs_bakeoff *bakeoff, const hs_bakeoff_result *result, const char *dir, hs_str *out);
+void hs_bakeoff_csv(const hs_bakeoff *bakeoff, const hs_bakeoff_result *result, hs_str *out); /* a line a run */
+/* Accuracy against steps and against CPU seconds, and the times to grok; as hs_figure_draw (report.h). */
+hs_status hs_bakeoff_figure(const hs_bakeoff *bakeoff, const hs_bakeoff_result *result, const char *dir, const char *path,
+                            bool keep_script, hs_error *err);
+
 /* ---------------------------------------------------------------- speed */
 
 /* The machine's GEMM roof: floating point operations a second of products of cached 384 x 384 matrices, one a thread.

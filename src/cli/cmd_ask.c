@@ -6,9 +6,11 @@
 #include <string.h>
 
 static const hs_usage usage = {
-    "ask", "RUN HEAD RELATION [RELATION]",
+    "ask", "RUN [HEAD RELATION [RELATION]]",
     "Asks the model of a run directory. Prints the five most probable answers, what the facts say, and the bridge entity\n"
-    "as the logit lens reads it at the first relation in the middle layers.",
+    "as the logit lens reads it at the first relation in the middle layers. Without a question: some queries that were\n"
+    "held out of training, with the model's answers.",
+    "  hopscope ask runs/demo\n"
     "  hopscope ask runs/demo Bavaria \"in country\" currency\n"
     "  hopscope ask runs/demo Bavaria \"in country\"\n"
     "  hopscope ask runs/wild \"Hello Caesar!\" director \"date of birth\" --json"};
@@ -88,18 +90,74 @@ static void print_text(const hs_run *run, const hs_answer *a, hs_str *out)
     print_bridge(data, a, out);
 }
 
+/* Two-hop queries that training never saw, spread evenly over the first test split that has some. */
+static hs_status print_examples(const hs_run *run, uint32_t count, hs_str *out, hs_error *err)
+{
+    const hs_dataset *data = &run->data;
+    const hs_split *split = NULL;
+    for (uint32_t s = 0; s < data->n_splits && !split; s++)
+        if (data->splits[s].role == HS_SPLIT_TEST && data->splits[s].kind == HS_ITEM_QUERY && data->splits[s].hops == 2 &&
+            data->splits[s].prompt == 3 && data->splits[s].n > 0)
+            split = &data->splits[s];
+    if (!split) {
+        hs_fail(err, HS_ERR_DATA, "this dataset has no two-hop test queries to show");
+        return hs_error_hint(err, "ask a question of your own: hopscope ask --help");
+    }
+    uint32_t right = 0, through = 0;
+    const uint32_t n = split->n < count ? (uint32_t)split->n : count;
+    hs_str_addf(out, "%u of the %llu queries of %s, which training never saw:\n\n", n, (unsigned long long)split->n, split->name);
+    for (uint32_t i = 0; i < n; i++) {
+        const uint32_t *item = split->tokens + (split->n * i / n) * split->width;
+        const char *words[3];
+        for (int w = 0; w < 3; w++)
+            words[w] = hs_names_get(&data->vocab, item[w]);
+        hs_answer a;
+        HS_TRY(hs_ask(&run->model, data, words, 3, &a, err));
+        const bool correct = a.best[0] == item[split->answer];
+        right += correct;
+        through += a.bridge_found;
+        hs_str_addf(out, "  %s · %s · %s?\n      %s (%.0f%%)%s", words[0], words[1], words[2],
+                    hs_names_get(&data->vocab, a.best[0]), 100 * a.probability[0], correct ? "" : ", wrong: ");
+        if (!correct)
+            hs_str_addf(out, "%s", hs_names_get(&data->vocab, item[split->answer]));
+        if (a.bridge_found)
+            hs_str_addf(out, ", through %s", hs_names_get(&data->vocab, a.bridge));
+        hs_str_addf(out, "\n");
+        hs_answer_free(&a);
+    }
+    hs_str_addf(out, "\n%u of %u right; the bridge stands in a middle layer in %u.\n", right, n, through);
+    return HS_OK;
+}
+
 int hs_cmd_ask(int argc, const char **argv)
 {
-    int json = 0, code;
-    const struct poptOption options[] = {{"json", 0, POPT_ARG_NONE, &json, 0, "one JSON object", NULL}, POPT_TABLEEND};
+    int json = 0, count = 10, code;
+    const struct poptOption options[] = {
+        {"json", 0, POPT_ARG_NONE, &json, 0, "one JSON object", NULL},
+        {"count", 'n', POPT_ARG_INT, &count, 0, "without a question: so many queries; default 10", "N"},
+        POPT_TABLEEND};
     hs_args args;
-    if (!hs_args_parse(&args, &usage, argc, argv, options, 3, 16, &code))
+    if (!hs_args_parse(&args, &usage, argc, argv, options, 1, 16, &code))
         return code;
+    if (args.n == 2 || count < 1 || (json && args.n == 1)) {
+        hs_args_free(&args);
+        return hs_cli_usage_error("ask", "a question is a head and one or more relations; --json needs one");
+    }
     hs_run *run = hs_calloc(1, sizeof *run);
     hs_error err = {0};
     hs_answer answer = {0};
     hs_status status = run ? hs_run_open(run, args.arg[0], HS_LATEST, &err) : hs_fail_memory(&err, sizeof *run);
-    if (status == HS_OK) {
+    if (status == HS_OK && args.n == 1) {
+        hs_str out = {0};
+        status = print_examples(run, (uint32_t)count, &out, &err);
+        if (status == HS_OK) {
+            code = hs_cli_print(&out);
+        } else {
+            hs_str_free(&out);
+            code = hs_cli_fail(&err);
+        }
+        hs_run_close(run);
+    } else if (status == HS_OK) {
         status = hs_ask(&run->model, &run->data, args.arg + 1, (uint32_t)args.n - 1, &answer, &err);
         hs_str out = {0};
         if (status == HS_OK && json)

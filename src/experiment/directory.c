@@ -77,6 +77,19 @@ hs_status hs_run_lock_take(hs_run_lock *lock, const char *run_dir, hs_error *err
     return HS_OK;
 }
 
+bool hs_run_in_use(const char *run_dir)
+{
+    char path[4096];
+    if (hs_path_join(path, sizeof path, run_dir, "lock", NULL) != HS_OK)
+        return false;
+    const int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return false;
+    const bool used = flock(fd, LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+    close(fd);
+    return used;
+}
+
 void hs_run_lock_release(hs_run_lock *lock)
 {
     if (lock->fd >= 0)

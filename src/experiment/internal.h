@@ -13,4 +13,13 @@ void hs_number_text(double value, bool single, char out[32]);
 /* Accuracy of a split in report.paper_values, or NaN. */
 double hs_paper_value(const hs_config *config, const char *split);
 
+/* Is a process working on this run? */
+bool hs_run_in_use(const char *run_dir);
+
+/* DIR/ARM/seed-N of a bakeoff. */
+hs_status hs_bakeoff_dir(const hs_bakeoff *bakeoff, const char *dir, uint32_t arm, uint32_t seed, char *out, size_t size,
+                         hs_error *err);
+/* One run as its run.db tells; all zero when there is none. */
+hs_status hs_bakeoff_read_run(const hs_config *config, const char *run_dir, hs_bakeoff_run *out, hs_error *err);
+
 #endif
