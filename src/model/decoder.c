@@ -1,8 +1,6 @@
 /* decoder.c - see decoder.h. */
 #include "model/decoder.h"
 
-#include "hopscope/tensor.h"
-
 #include <string.h>
 
 float *hs_carve(hs_carver *carver, size_t n)
@@ -53,6 +51,26 @@ uint32_t hs_longest(const hs_model *model, uint32_t B, uint32_t N)
 {
     uint32_t possible = N >= B ? N - B + 1 : 1;
     return possible < model->config.n_positions ? possible : model->config.n_positions;
+}
+
+hs_attention hs_decoder_attention(const hs_model *model, const hs_batch *batch, uint32_t T, const float *q, const float *kv,
+                                  float *prob, const float *drop)
+{
+    const size_t D = model->config.n_embd;
+    return (hs_attention){.B = batch->B,
+                          .start = batch->start,
+                          .R = q ? batch->P : batch->N,
+                          .query = q ? batch->score_row : NULL,
+                          .H = model->config.n_head,
+                          .dh = model->config.n_embd / model->config.n_head,
+                          .T = T,
+                          .q = q ? q : kv,
+                          .k = q ? kv : kv + D,
+                          .v = q ? kv + D : kv + 2 * D,
+                          .ldq = q ? D : 3 * D,
+                          .ldk = q ? 2 * D : 3 * D,
+                          .prob = prob,
+                          .drop = drop};
 }
 
 bool hs_dropout_on(const hs_model *model, const hs_batch *batch)

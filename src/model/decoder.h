@@ -6,6 +6,7 @@
 #define HOPSCOPE_MODEL_DECODER_H
 
 #include "hopscope/model.h"
+#include "hopscope/tensor.h"
 
 enum { HS_MAX_LAYERS = 96, HS_MAX_STAGES = 192 };
 
@@ -28,6 +29,11 @@ void hs_embed_backward(const hs_batch *batch, size_t D, const float *d_x, float 
 
 /* Stride of attention rows: the longest a sequence of this batch size can be. */
 uint32_t hs_longest(const hs_model *model, uint32_t B, uint32_t N);
+
+/* The attention of a block. q NULL: all rows attend, kv (N,3D) holds q | k | v; else only the scored rows do, q (P,D), kv
+ * (N,2D) holds k | v. prob (R,H,T) out; drop (R,H,T) or NULL. */
+hs_attention hs_decoder_attention(const hs_model *model, const hs_batch *batch, uint32_t T, const float *q, const float *kv,
+                                  float *prob, const float *drop);
 
 /* Multiply each row of x (R,D) by its dropout factors. Rows are named by (sequence, position), so the mask depends on
  * neither sharding nor pruning; `site` tells the places of one pass apart. `mask` is scratch (D). Forward and backward

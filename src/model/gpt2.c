@@ -5,147 +5,12 @@
  * last stage computes queries, projection and MLP at scored rows only, since no other row reaches the logits.
  *
  * Invariant: layout() is the only place that knows what a pass needs in scratch memory; work sizes come from it. */
+#include "model/gpt2.h"
+
 #include "hopscope/tensor.h"
-#include "model/decoder.h"
-#include "model/ops.h"
 
 #include <math.h>
 #include <string.h>
-
-/* Offsets of tensors in param (and in a gradient). NONE = this model has no such tensor. */
-#define NONE SIZE_MAX
-
-typedef struct mlp_offsets {
-    size_t ln_w, ln_b, fc_w, fc_b, proj_w, proj_b, inner;
-} mlp_offsets;
-
-typedef struct block_offsets {
-    size_t ln_w, ln_b, qkv_w, qkv_b, proj_w, proj_b;
-    uint32_t n_mlp;
-    mlp_offsets mlp[2]; /* the block's own (or shared) MLP, the memory MLP */
-} block_offsets;
-
-typedef struct offsets {
-    size_t wte, wpe, lnf_w, lnf_b, head;
-    block_offsets block[HS_MAX_LAYERS];
-} offsets;
-
-/* ---------------------------------------------------------------- the table of tensors */
-
-/* Both describe() and resolve() walk the tensors in this one order: with `add` set the table is appended to, then the
- * next entry's offset is read. */
-typedef struct walk {
-    hs_model *model;       /* when adding */
-    const hs_model *table; /* when resolving */
-    uint32_t next;
-    hs_status status;
-    hs_error *err;
-} walk;
-
-static size_t visit(walk *w, const char *prefix, const char *name, uint32_t rows, uint32_t columns, hs_tensor_init init,
-                    double std, hs_tensor_group group)
-{
-    if (w->model) {
-        if (w->status == HS_OK) {
-            char full[96];
-            snprintf(full, sizeof full, "%s%s", prefix, name);
-            const uint32_t shape[2] = {rows, columns};
-            const uint32_t vector[1] = {columns};
-            hs_tensor *t = NULL;
-            w->status = hs_model_add_tensor(w->model, full, rows ? 2 : 1, rows ? shape : vector, init, std, group, &t, w->err);
-            if (t && strcmp(name, "attn.c_attn.weight") == 0) {
-                t->splits = 3;
-                t->split_columns = true;
-            }
-        }
-        return 0;
-    }
-    return w->table->tensor[w->next++].offset;
-}
-
-static void visit_norm(walk *w, const char *prefix, const char *name, uint32_t D, bool absent, size_t *weight, size_t *bias)
-{
-    char full[32];
-    *weight = *bias = NONE;
-    if (absent)
-        return;
-    snprintf(full, sizeof full, "%s.weight", name);
-    *weight = visit(w, prefix, full, 0, D, HS_INIT_ONE, 0, HS_GROUP_VECTOR);
-    snprintf(full, sizeof full, "%s.bias", name);
-    *bias = visit(w, prefix, full, 0, D, HS_INIT_ZERO, 0, HS_GROUP_VECTOR);
-}
-
-static void visit_mlp(walk *w, const hs_model_config *c, const char *prefix, const char *norm, uint32_t inner,
-                      double proj_std, mlp_offsets *m)
-{
-    const uint32_t D = c->n_embd;
-    m->inner = inner;
-    visit_norm(w, prefix, norm, D, c->no_ln, &m->ln_w, &m->ln_b);
-    m->fc_w = visit(w, prefix, "mlp.c_fc.weight", D, inner, HS_INIT_NORMAL, (double)c->init_std, HS_GROUP_MATRIX);
-    m->fc_b = visit(w, prefix, "mlp.c_fc.bias", 0, inner, HS_INIT_ZERO, 0, HS_GROUP_VECTOR);
-    m->proj_w = visit(w, prefix, "mlp.c_proj.weight", inner, D, HS_INIT_NORMAL, proj_std, HS_GROUP_MATRIX);
-    m->proj_b = visit(w, prefix, "mlp.c_proj.bias", 0, D, HS_INIT_ZERO, 0, HS_GROUP_VECTOR);
-}
-
-static uint32_t inner_width(const hs_model_config *c)
-{
-    return c->n_inner ? c->n_inner : 4 * c->n_embd;
-}
-
-static void walk_tensors(walk *w, const hs_model_config *c, offsets *o)
-{
-    const uint32_t D = c->n_embd;
-    const double std = (double)c->init_std, proj_std = std / sqrt(2.0 * c->n_layer);
-    o->wte = visit(w, "transformer.", "wte.weight", c->vocab, D, HS_INIT_NORMAL, std, HS_GROUP_EMBEDDING);
-    o->wpe = visit(w, "transformer.", "wpe.weight", c->n_positions, D, HS_INIT_NORMAL, std, HS_GROUP_EMBEDDING);
-    mlp_offsets shared = {0};
-    if (c->share_mlp && !c->no_mlp)
-        visit_mlp(w, c, "transformer.shared.", "ln_2", inner_width(c), proj_std, &shared);
-    for (uint32_t l = 0; l < c->n_layer; l++) {
-        block_offsets *b = &o->block[l];
-        char prefix[40];
-        snprintf(prefix, sizeof prefix, "transformer.h.%u.", l);
-        visit_norm(w, prefix, "ln_1", D, c->no_ln, &b->ln_w, &b->ln_b);
-        b->qkv_w = visit(w, prefix, "attn.c_attn.weight", D, 3 * D, HS_INIT_NORMAL, std, HS_GROUP_MATRIX);
-        b->qkv_b = visit(w, prefix, "attn.c_attn.bias", 0, 3 * D, HS_INIT_ZERO, 0, HS_GROUP_VECTOR);
-        b->proj_w = visit(w, prefix, "attn.c_proj.weight", D, D, HS_INIT_NORMAL, proj_std, HS_GROUP_MATRIX);
-        b->proj_b = visit(w, prefix, "attn.c_proj.bias", 0, D, HS_INIT_ZERO, 0, HS_GROUP_VECTOR);
-        b->n_mlp = 0;
-        if (!c->no_mlp && c->share_mlp)
-            b->mlp[b->n_mlp++] = shared;
-        else if (!c->no_mlp)
-            visit_mlp(w, c, prefix, "ln_2", inner_width(c), proj_std, &b->mlp[b->n_mlp++]);
-    }
-    const uint32_t memories = c->memory_inner ? (c->n_layer + 1) / 2 : 0;
-    for (uint32_t i = 0; i < memories; i++) {
-        mlp_offsets memory;
-        char prefix[40];
-        snprintf(prefix, sizeof prefix, "transformer.memory.%u.", i);
-        visit_mlp(w, c, prefix, "ln", c->memory_inner, proj_std, &memory);
-        for (uint32_t l = i; l < c->n_layer; l += memories)
-            o->block[l].mlp[o->block[l].n_mlp++] = memory;
-    }
-    visit_norm(w, "transformer.", "ln_f", D, c->no_ln, &o->lnf_w, &o->lnf_b);
-    o->head = c->tied ? o->wte : visit(w, "", "lm_head.weight", c->vocab, D, HS_INIT_NORMAL, std, HS_GROUP_EMBEDDING);
-}
-
-static hs_status describe(hs_model *model, hs_error *err)
-{
-    offsets o;
-    walk w = {.model = model, .err = err};
-    if (model->config.n_layer > HS_MAX_LAYERS || model->config.n_layer * model->config.passes > HS_MAX_STAGES)
-        return hs_fail(err, HS_ERR_DATA, "%u blocks times %u passes is more than hopscope runs (%d blocks, %d stages)",
-                       model->config.n_layer, model->config.passes, HS_MAX_LAYERS, HS_MAX_STAGES);
-    walk_tensors(&w, &model->config, &o);
-    model->n_stages = model->config.n_layer * model->config.passes;
-    return w.status;
-}
-
-static void resolve(const hs_model *model, offsets *o)
-{
-    walk w = {.table = model};
-    walk_tensors(&w, &model->config, o);
-}
 
 /* ---------------------------------------------------------------- scratch memory of a pass */
 
@@ -173,7 +38,7 @@ typedef struct pass {
     const hs_model *model;
     const hs_batch *batch;
     const hs_kernels *k;
-    offsets o;
+    gpt2_offsets o;
     uint32_t S, T;
     bool prune;       /* last stage at scored rows only */
     float *x0;        /* (N,D) embeddings */
@@ -195,7 +60,7 @@ static size_t layout(pass *a, const hs_model *model, uint32_t B, uint32_t N, uin
 {
     const hs_model_config *c = &model->config;
     const size_t D = c->n_embd, H = c->n_head, V = c->vocab;
-    const size_t F = max_size(inner_width(c), c->memory_inner);
+    const size_t F = max_size(hs_gpt2_inner(c), c->memory_inner);
     hs_carver carver = {.base = base};
     a->S = model->n_stages;
     a->T = hs_longest(model, B, N);
@@ -270,7 +135,7 @@ static void start(pass *a, const hs_model *model, const hs_batch *batch, bool pr
     a->model = model;
     a->batch = batch;
     a->k = hs_kernels_get();
-    resolve(model, &a->o);
+    hs_gpt2_resolve(model, &a->o);
     layout(a, model, batch->B, batch->N, batch->P, prune, keep, work);
 }
 
@@ -309,24 +174,9 @@ static void add_branch(const pass *a, uint32_t R, const uint32_t *rows, size_t I
 
 static hs_attention attention_of(const pass *a, uint32_t s)
 {
-    const hs_model_config *c = &a->model->config;
     const stage_act *t = &a->stage[s];
-    const size_t D = c->n_embd;
-    const bool pruned = t->q != NULL;
-    return (hs_attention){.B = a->batch->B,
-                          .start = a->batch->start,
-                          .R = pruned ? a->batch->P : a->batch->N,
-                          .query = pruned ? a->batch->score_row : NULL,
-                          .H = c->n_head,
-                          .dh = c->n_embd / c->n_head,
-                          .T = a->T,
-                          .q = pruned ? t->q : t->kv,
-                          .k = pruned ? t->kv : t->kv + D,
-                          .v = pruned ? t->kv + D : t->kv + 2 * D,
-                          .ldq = pruned ? D : 3 * D,
-                          .ldk = pruned ? 2 * D : 3 * D,
-                          .prob = t->prob,
-                          .drop = hs_dropout_on(a->model, a->batch) ? t->drop : NULL};
+    return hs_decoder_attention(a->model, a->batch, a->T, t->q, t->kv, t->prob,
+                                hs_dropout_on(a->model, a->batch) ? t->drop : NULL);
 }
 
 /* Sites of dropout in one pass: 0 the embeddings, then four a stage. */
@@ -669,7 +519,7 @@ static void logits_from(const hs_model *model, const hs_batch *batch, uint32_t f
 static void lens(const hs_model *model, uint32_t n, const float *x, float *work, float *logits)
 {
     pass a = {.model = model, .k = hs_kernels_get()};
-    resolve(model, &a.o);
+    hs_gpt2_resolve(model, &a.o);
     const size_t D = model->config.n_embd, V = model->config.vocab;
     float *mean = work + (((size_t)n * D + 15) & ~(size_t)15), *rstd = mean + n;
     norm_forward(&a, n, x, a.o.lnf_w, a.o.lnf_b, work, mean, rstd);
@@ -682,7 +532,7 @@ static double step_flop(const hs_model *model, uint32_t B, uint32_t T, uint32_t 
 {
     const hs_model_config *c = &model->config;
     const double d = c->n_embd, rows = (double)B * T, scored = (double)B * P;
-    const double mlp = c->no_mlp ? 0 : 4 * d * inner_width(c);
+    const double mlp = c->no_mlp ? 0 : 4 * d * hs_gpt2_inner(c);
     const double memory = 4 * d * c->memory_inner;
     const double query = 4 * d * d + mlp + memory + 4 * d * (T + 1) / 2.0; /* Q and projection, MLP, scores and values */
     const double key = 4 * d * d;
@@ -694,7 +544,7 @@ static double step_flop(const hs_model *model, uint32_t B, uint32_t T, uint32_t 
 }
 
 const hs_model_ops hs_gpt2_ops = {.name = "gpt2",
-                                  .describe = describe,
+                                  .describe = hs_gpt2_describe,
                                   .work_size = work_size,
                                   .backward = backward,
                                   .logits = logits_forward,

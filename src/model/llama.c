@@ -259,22 +259,7 @@ static void norm_and_turn_backward(const pass *a, uint32_t R, const uint32_t *ro
 
 static hs_attention attention_of(const pass *a, const stage_act *t)
 {
-    const hs_model_config *c = &a->model->config;
-    const size_t D = c->n_embd;
-    const bool pruned = t->q != NULL;
-    return (hs_attention){.B = a->batch->B,
-                          .start = a->batch->start,
-                          .R = pruned ? a->batch->P : a->batch->N,
-                          .query = pruned ? a->batch->score_row : NULL,
-                          .H = c->n_head,
-                          .dh = c->n_embd / c->n_head,
-                          .T = a->T,
-                          .q = pruned ? t->q : t->kv,
-                          .k = pruned ? t->kv : t->kv + D,
-                          .v = pruned ? t->kv + D : t->kv + 2 * D,
-                          .ldq = pruned ? D : 3 * D,
-                          .ldk = pruned ? 2 * D : 3 * D,
-                          .prob = t->prob};
+    return hs_decoder_attention(a->model, a->batch, a->T, t->q, t->kv, t->prob, NULL);
 }
 
 static void attention_forward(const pass *a, const offsets *o, const stage_act *t)

@@ -1,0 +1,99 @@
+/* lanes.h - sixteen float lanes: what kernels.c is written in.
+ *
+ * GCC and Clang map the vector type to one 512-bit register, two of 256 or four of 128; the arithmetic is the same. */
+#ifndef HOPSCOPE_TENSOR_LANES_H
+#define HOPSCOPE_TENSOR_LANES_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+enum { W = 16 };
+typedef float vf __attribute__((vector_size(64), aligned(4), may_alias));
+typedef int32_t vi __attribute__((vector_size(64), aligned(4), may_alias));
+
+static inline vf load(const float *p)
+{
+    return *(const vf *)p;
+}
+
+static inline void store(float *p, vf v)
+{
+    *(vf *)p = v;
+}
+
+/* The first n < W elements; the other lanes are `fill`. */
+static inline vf load_part(const float *p, size_t n, float fill)
+{
+    float lane[W];
+    for (size_t i = 0; i < W; i++)
+        lane[i] = fill;
+    memcpy(lane, p, n * sizeof *p);
+    return load(lane);
+}
+
+static inline void store_part(float *p, size_t n, vf v)
+{
+    float lane[W];
+    store(lane, v);
+    memcpy(p, lane, n * sizeof *p);
+}
+
+static inline vf splat(float x)
+{
+    return x - (vf){0};
+}
+
+static inline vf select_lanes(vi mask, vf yes, vf no)
+{
+    return (vf)((mask & (vi)yes) | (~mask & (vi)no));
+}
+
+static inline vf max_lanes(vf a, vf b)
+{
+    return select_lanes(a > b, a, b);
+}
+
+static inline float fold_sum(vf v)
+{
+    float x[W];
+    store(x, v);
+    for (int half = W / 2; half > 0; half /= 2)
+        for (int i = 0; i < half; i++)
+            x[i] += x[i + half];
+    return x[0];
+}
+
+static inline float fold_max(vf v)
+{
+    float x[W];
+    store(x, v);
+    for (int half = W / 2; half > 0; half /= 2)
+        for (int i = 0; i < half; i++)
+            x[i] = x[i] > x[i + half] ? x[i] : x[i + half];
+    return x[0];
+}
+
+/* exp, about 1 unit in the last place on [-87, 88]; below that 0-ish, above it inf-ish. Argument reduction and polynomial
+ * after Cephes expf (Moshier). NaN stays NaN. */
+static inline vf exp_lanes(vf x)
+{
+    const vf magic = splat(12582912.0f); /* 1.5 * 2^23: adding it rounds to an integer */
+    vf clamped = select_lanes(x < splat(-87.0f), splat(-87.0f), x);
+    clamped = select_lanes(clamped > splat(88.0f), splat(88.0f), clamped);
+    vf shifted = clamped * splat(1.44269504088896341f) + magic;
+    vf n = shifted - magic;
+    vf r = clamped - n * splat(0.693359375f);
+    r = r - n * splat(-2.12194440e-4f);
+    vf p = splat(1.9875691500e-4f);
+    p = p * r + splat(1.3981999507e-3f);
+    p = p * r + splat(8.3334519073e-3f);
+    p = p * r + splat(4.1665795894e-2f);
+    p = p * r + splat(1.6666665459e-1f);
+    p = p * r + splat(5.0000001201e-1f);
+    p = p * r * r + r + splat(1.0f);
+    vi exponent = ((vi)shifted - (vi)magic + 127) << 23;
+    return p * (vf)exponent;
+}
+
+#endif
