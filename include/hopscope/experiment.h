@@ -55,6 +55,7 @@ typedef struct hs_config {
     hs_graph_config graph;
     hs_augment_config augment;
     hs_data_config data;
+    char model_preset[24]; /* key model.preset: what `model` started from, or "" */
     hs_model_config model; /* vocab and n_positions follow from the dataset and are no keys */
     hs_train_config train;
     hs_report_config report;

@@ -174,7 +174,12 @@ static size_t mark_series(figure *f, int axis)
 static hs_status draw(figure *f, const char *path, bool keep_script, hs_error *err)
 {
     const hs_train_config *c = &f->b->arm[0].config.train;
-    const double top = f->b->n_arms - 0.3;
+    const double top = f->b->n_arms - 0.3, from = 1e-9; /* time starts at 0; 0 itself would mean "by the data" */
+    double longest[2] = {1, 1};
+    for (uint32_t a = 0; a < f->b->n_arms; a++) {
+        longest[0] = fmax(longest[0], f->result->summary[a].steps.follow_up);
+        longest[1] = fmax(longest[1], f->result->summary[a].cpu_seconds.follow_up);
+    }
     char accuracy[96], steps[96];
     snprintf(accuracy, sizeof accuracy, "accuracy of %s", c->stop_split);
     snprintf(steps, sizeof steps, "until %s >= %g", c->stop_split, c->stop_accuracy);
@@ -183,10 +188,10 @@ static hs_status draw(figure *f, const char *path, bool keep_script, hs_error *e
          .n = curve_series(f, 0), .series = f->series[0]},
         {.title = "equal seconds", .x_label = "CPU seconds by threads", .log_x = true, .legend = true, .y_low = -0.01,
          .y_high = 1.02, .n = curve_series(f, 1), .series = f->series[1]},
-        {.title = steps, .x_label = "steps to grok (triangle: longer than this)", .y_low = -0.7, .y_high = top,
-         .y_names = f->names, .n_y_names = f->b->n_arms, .n = mark_series(f, 0), .series = f->series[2]},
-        {.title = steps, .x_label = "CPU seconds to grok (bar: median, 95% interval)", .y_low = -0.7, .y_high = top,
-         .y_names = f->names, .n_y_names = f->b->n_arms, .n = mark_series(f, 1), .series = f->series[3]},
+        {.title = steps, .x_label = "steps to grok (triangle: longer than this)", .x_low = from, .x_high = 1.04 * longest[0],
+         .y_low = -0.7, .y_high = top, .y_names = f->names, .n_y_names = f->b->n_arms, .n = mark_series(f, 0), .series = f->series[2]},
+        {.title = steps, .x_label = "CPU seconds to grok (bar: median, 95% interval)", .x_low = from, .x_high = 1.04 * longest[1],
+         .y_low = -0.7, .y_high = top, .y_names = f->names, .n_y_names = f->b->n_arms, .n = mark_series(f, 1), .series = f->series[3]},
     };
     const hs_figure whole = {.title = f->b->title, .columns = 2, .width = 1300, .height = 860, .n = 4, .panel = panel};
     return hs_figure_draw(&whole, path, keep_script, err);

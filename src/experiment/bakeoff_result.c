@@ -208,14 +208,18 @@ void hs_bakeoff_text(const hs_bakeoff *bakeoff, const hs_bakeoff_result *result,
                 "median CPU s [95%]", "times", "ms/step", "accuracy");
     for (uint32_t a = 0; a < bakeoff->n_arms; a++) {
         const hs_bakeoff_summary *s = &result->summary[a];
-        char steps[64], cpu[64], by_steps[32], by_cpu[32], grokked[32];
+        char steps[64], cpu[64], by_steps[32], by_cpu[32], grokked[32], per_step[32] = "-", accuracy[32] = "-";
         time_text(&s->steps, steps);
         time_text(&s->cpu_seconds, cpu);
         ratio_text(&base->steps, &s->steps, by_steps);
         ratio_text(&base->cpu_seconds, &s->cpu_seconds, by_cpu);
         snprintf(grokked, sizeof grokked, "%u/%u", s->steps.events, s->steps.n);
-        hs_str_addf(out, "%-*s %7s  %-24s %7s  %-20s %7s %8.1f %9.3f\n", (int)width, bakeoff->arm[a].name, grokked, steps,
-                    by_steps, cpu, by_cpu, 1000 * s->step_cpu, s->accuracy);
+        if (isfinite(s->step_cpu))
+            snprintf(per_step, sizeof per_step, "%.1f", 1000 * s->step_cpu);
+        if (isfinite(s->accuracy))
+            snprintf(accuracy, sizeof accuracy, "%.3f", s->accuracy);
+        hs_str_addf(out, "%-*s %7s  %-24s %7s  %-20s %7s %8s %9s\n", (int)width, bakeoff->arm[a].name, grokked, steps,
+                    by_steps, cpu, by_cpu, per_step, accuracy);
         for (uint32_t i = 0; i < bakeoff->seeds; i++) {
             const hs_bakeoff_run *run = &result->run[(size_t)a * bakeoff->seeds + i];
             missing += !run->started;

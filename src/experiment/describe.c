@@ -47,7 +47,7 @@ static void yaml_quoted(hs_str *out, const char *s, size_t len)
 
 static void yaml_value(const hs_config_key *key, const char *value, hs_str *out)
 {
-    if (key->type != HS_KEY_STRING || key->names || (key->flags & HS_KEY_FIRST)) {
+    if (value[0] && (key->type != HS_KEY_STRING || key->names || (key->flags & HS_KEY_FIRST))) {
         hs_str_add(out, value, strlen(value));
         return;
     }

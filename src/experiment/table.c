@@ -17,6 +17,9 @@ static const char *const variant_names[] = {"base",        "second_hop_restricte
                                             "held_out_id", "only_queries",          NULL};
 static const char *const injection_names[] = {"none", "both_full", "both_half", "first_full", "second_full", NULL};
 static const char *const kind_names[] = {"gpt2", "llama", "trm", NULL};
+static const char *const preset_names[] = {"",           "gpt2-tiny",    "gpt2-laptop",  "gpt2-paper",  "shared-tiny",
+                                           "shared-laptop", "shared-paper", "llama-tiny",   "llama-laptop", "llama-paper",
+                                           "trm-tiny",      "trm-laptop",   "trm-paper",    NULL};
 static const char *const loss_names[] = {"cross_entropy", "stablemax", NULL};
 static const char *const optimizer_names[] = {"adamw", "muon", "adam_atan2", "signsgd", "lion", NULL};
 static const char *const filter_names[] = {"none", "grokfast_ema", "orthograd", NULL};
@@ -112,6 +115,8 @@ static const hs_config_key keys[] = {
     SWITCH(data.quirk_dead_vocab, "50,257 tokens that never occur, as the GPT-2 tokenizer gives"),
     SWITCH(data.quirk_float_phi, "phi is ignored, as in the released code of paper D"),
 
+    {"model.preset", HS_KEY_STRING, offsetof(hs_config, model_preset), sizeof ((hs_config *)0)->model_preset, 0, 0, preset_names,
+     HS_KEY_FIRST, "family and size; chooses the defaults of this section (docs/models.md); empty: gpt2, 2 blocks, width 128"},
     CHOICE(model.kind, kind_names, "family of the model"),
     NUMBER(model.n_layer, 1, 256, "distinct blocks"),
     NUMBER(model.passes, 1, 256, "times the blocks are run; 1: an ordinary model"),
@@ -358,8 +363,18 @@ static hs_status set_text(char *field, const hs_config_key *key, const char *val
 hs_status hs_config_set_key(hs_config *config, const hs_config_key *key, const char *value, hs_error *err)
 {
     void *field = (char *)config + key->offset;
-    if (key->flags & HS_KEY_FIRST) { /* data.task: the only one so far */
-        hs_status status = hs_data_config_for_task(&config->data, value, err);
+    if (key->flags & HS_KEY_FIRST) {
+        hs_status status = HS_OK;
+        if (strcmp(key->key, "data.task") == 0) {
+            status = hs_data_config_for_task(&config->data, value, err);
+        } else { /* model.preset */
+            if (value[0])
+                status = hs_model_preset(&config->model, value, err);
+            else
+                hs_model_config_default(&config->model);
+            if (status == HS_OK)
+                return set_text(field, key, value, err);
+        }
         if (status == HS_OK)
             return HS_OK;
         hs_error_where(err, "%s", key->key);

@@ -10,7 +10,7 @@ static hs_status recorded_hashes(const hs_run *run, hs_weights_row **rows, size_
     char path[4096];
     hs_record *record = NULL;
     HS_TRY(hs_path_join(path, sizeof path, run->dir, "run.db", err));
-    HS_TRY(hs_record_open(&record, path, err));
+    HS_TRY(hs_record_open_read(&record, path, err));
     hs_status status = hs_record_weights_rows(record, rows, n, err);
     hs_record_close(record);
     return status;

@@ -206,6 +206,8 @@ void hs_record_close(hs_record *r)
     for (int i = 0; i < N_STATEMENTS; i++)
         sqlite3_finalize(r->stmt[i]);
     sqlite3_close(r->db);
+    clear_pending(r);
+    hs_free(r->pending);
     hs_free(r);
 }
 

@@ -167,7 +167,9 @@ hs_status hs_trainer_create(hs_trainer **out, hs_model *model, const hs_dataset 
         if (t->config.shards > t->batch)
             t->config.shards = t->batch;
         const uint32_t per_shard = (t->batch + t->config.shards - 1) / t->config.shards;
-        t->micro = choose_micro(config, model, per_shard, hs_dataset_rows(data));
+        const bool trm = model->config.kind == HS_MODEL_TRM; /* mixes its prefix and every position, padded or not */
+        t->micro = choose_micro(config, model, per_shard,
+                                trm ? model->config.prefix + model->config.n_positions : hs_dataset_rows(data));
         status = allocate(t, err);
     }
     if (status != HS_OK) {

@@ -1,0 +1,526 @@
+/* The promises about bits: any number of threads, any pattern of stops, a full disk, a divergence that is taken back. */
+#include "hopscope/tensor.h"
+#include "hopscope/train.h"
+
+#include "check.h"
+
+#include <signal.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+typedef struct fixture {
+    hs_train_config config;
+    hs_pool *pool;
+    hs_model model;
+    hs_trainer *trainer;
+} fixture;
+
+static char folder[256], checkpoints[512], db[512];
+static hs_dataset data;
+static hs_error err;
+
+static int build(void **state)
+{
+    (void)state;
+    hs_data_config config;
+    hs_data_config_default(&config);
+    config.entities = 30;
+    config.relations = 6;
+    config.out_degree = 4;
+    config.phi = 0;
+    return hs_tensor_open(&err) == HS_OK && hs_dataset_build(&data, &config, NULL, NULL, NULL, &err) == HS_OK ? 0 : -1;
+}
+
+static int drop(void **state)
+{
+    (void)state;
+    hs_dataset_free(&data);
+    return 0;
+}
+
+static int set_up(void **state)
+{
+    (void)state;
+    snprintf(folder, sizeof folder, "%s/determinism_XXXXXX", TEST_BINARY_DIR);
+    if (!mkdtemp(folder))
+        return -1;
+    snprintf(checkpoints, sizeof checkpoints, "%s/checkpoints", folder);
+    snprintf(db, sizeof db, "%s/run.db", folder);
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    char command[700];
+    snprintf(command, sizeof command, "rm -rf '%s'", folder);
+    return system(command);
+}
+
+/* Everything on at once: dropout, EMA, filter, clipping, a schedule, shards that divide nothing. */
+static hs_train_config busy(hs_optimizer_kind optimizer, hs_filter_kind filter)
+{
+    hs_train_config c;
+    hs_train_config_default(&c);
+    c.optimizer = optimizer;
+    c.filter = filter;
+    c.batch = 50;
+    c.shards = 7;
+    c.micro = 3;
+    c.lr = optimizer == HS_OPT_SIGNSGD || optimizer == HS_OPT_LION ? 1e-4 : 3e-3;
+    c.ema = 0.95;
+    c.row_clip = 2;
+    c.warmup = 5;
+    c.steps = 40;
+    c.schedule = HS_SCHEDULE_COSINE;
+    c.evals_per_decade = 0;
+    c.eval_every = 5;
+    c.checkpoint_seconds = 0;
+    c.checkpoints_per_decade = 0;
+    return c;
+}
+
+static void create(fixture *f, const hs_train_config *config, uint32_t threads)
+{
+    hs_model_config model;
+    hs_model_config_default(&model);
+    model.vocab = data.vocab.n;
+    model.n_positions = data.max_width;
+    model.n_embd = 32;
+    model.n_head = 2;
+    model.n_layer = 2;
+    model.dropout = 0.1f;
+    *f = (fixture){.config = *config, .pool = hs_pool_create(threads)};
+    assert_non_null(f->pool);
+    if (hs_model_create(&f->model, &model, config->seed, &err) != HS_OK ||
+        hs_trainer_create(&f->trainer, &f->model, &data, &f->config, f->pool, &err) != HS_OK)
+        fail_msg("%s: %s", err.where, err.what);
+}
+
+static void destroy(fixture *f)
+{
+    hs_trainer_free(f->trainer);
+    hs_model_free(&f->model);
+    hs_pool_free(f->pool);
+}
+
+static void steps(fixture *f, uint64_t n)
+{
+    hs_step_stats stats;
+    for (uint64_t i = 0; i < n; i++)
+        if (hs_trainer_step(f->trainer, &stats, &err) != HS_OK)
+            fail_msg("%s", err.what);
+}
+
+/* Of weights and of all optimizer state, EMA included. */
+static uint64_t hash_of(fixture *f)
+{
+    size_t n;
+    const hs_state_array *state = hs_trainer_state(f->trainer, &n);
+    uint64_t hash = hs_model_hash(&f->model);
+    for (size_t i = 0; i < n; i++)
+        hash = hs_hash(state[i].data, f->model.n_params * sizeof(float), hash);
+    return hash;
+}
+
+static const uint32_t thread_counts[] = {1, 2, 3, 7};
+
+static void test_threads(void **state)
+{
+    (void)state;
+    for (int optimizer = HS_OPT_ADAMW; optimizer <= HS_OPT_LION; optimizer++)
+        for (int filter = HS_FILTER_NONE; filter <= HS_FILTER_ORTHOGRAD; filter++) {
+            const hs_train_config config = busy((hs_optimizer_kind)optimizer, (hs_filter_kind)filter);
+            uint64_t hash[3] = {0};
+            hs_eval first = {0};
+            for (size_t t = 0; t < 4; t++) {
+                fixture f;
+                hs_eval eval;
+                create(&f, &config, thread_counts[t]);
+                for (int part = 0; part < 3; part++) {
+                    steps(&f, 4);
+                    if (t == 0)
+                        hash[part] = hash_of(&f);
+                    else if (hash[part] != hash_of(&f))
+                        fail_msg("optimizer %d, filter %d: other bits at step %d with %u threads", optimizer, filter,
+                                 4 * part + 4, thread_counts[t]);
+                }
+                assert_ok(hs_evaluate(&f.model, hs_trainer_eval_param(f.trainer), &data, &data.splits[0], 0, f.pool, &eval, err));
+                assert_true(t == 0 || (eval.loss == first.loss && eval.accuracy == first.accuracy));
+                first = eval;
+                destroy(&f);
+            }
+            assert_true(hash[0] != hash[1] && hash[1] != hash[2]);
+        }
+}
+
+/* Stopped anywhere, resumed with any number of threads. */
+static void test_any_pattern(void **state)
+{
+    (void)state;
+    const uint64_t total = 40;
+    for (int filter = HS_FILTER_NONE; filter <= HS_FILTER_ORTHOGRAD; filter++) {
+        const hs_train_config config = busy(HS_OPT_MUON, (hs_filter_kind)filter);
+        fixture whole;
+        create(&whole, &config, 2);
+        steps(&whole, total);
+        const uint64_t hash = hash_of(&whole);
+        destroy(&whole);
+        for (uint32_t pattern = 0; pattern < 6; pattern++) {
+            hs_rng rng;
+            hs_rng_init(&rng, pattern, HS_PURPOSE('t', 'e', 's', 't'), (uint64_t)filter, 0);
+            char dir[600];
+            snprintf(dir, sizeof dir, "%s/%d-%u", folder, filter, pattern);
+            for (uint64_t at = 0; at < total;) {
+                fixture f;
+                create(&f, &config, thread_counts[hs_rng_below(&rng, 4)]);
+                if (at > 0)
+                    assert_ok(hs_checkpoint_load(dir, at, &f.model, f.trainer, NULL, err));
+                const uint64_t rest = total - at, n = 1 + hs_rng_below(&rng, pattern < 2 ? 3 : rest);
+                steps(&f, n < rest ? n : rest);
+                at = hs_trainer_step_count(f.trainer);
+                assert_ok(hs_checkpoint_save(dir, &f.model, f.trainer, 0, err));
+                steps(&f, hs_rng_below(&rng, 3)); /* lost with the process */
+                if (at == total) {
+                    assert_ok(hs_checkpoint_load(dir, at, &f.model, f.trainer, NULL, err));
+                    assert_true(hash_of(&f) == hash);
+                }
+                destroy(&f);
+            }
+        }
+    }
+}
+
+/* ---------------------------------------------------------------- the loop */
+
+typedef struct listener {
+    fixture *f;
+    uint64_t act_at[2]; /* steps of evaluations */
+    void (*act)(fixture *f, int which);
+    int warnings, evaluations;
+    char warning[600];
+} listener;
+
+static void listen(void *user, const hs_event *event)
+{
+    listener *l = user;
+    if (event->kind == HS_EVENT_WARNING) {
+        l->warnings++;
+        snprintf(l->warning, sizeof l->warning, "%s", event->text);
+    }
+    if (event->kind != HS_EVENT_EVAL)
+        return;
+    l->evaluations++;
+    for (int i = 0; i < 2; i++)
+        if (l->act && event->done == l->act_at[i]) {
+            l->act_at[i] = 0; /* once */
+            l->act(l->f, i);
+        }
+}
+
+static hs_status train(fixture *f, listener *l, hs_signals *signals, hs_train_result *result)
+{
+    hs_record *record = NULL;
+    hs_train_result local;
+    const hs_events events = {listen, l};
+    memset(&err, 0, sizeof err);
+    hs_error opening = {0};
+    if (hs_record_open(&record, db, &opening) != HS_OK)
+        fail_msg("%s", opening.what);
+    hs_status status = hs_train(f->trainer, record, checkpoints, 0, signals, l ? &events : NULL, result ? result : &local, &err);
+    hs_record_close(record);
+    return status;
+}
+
+static size_t read_evals(hs_eval_row **rows)
+{
+    hs_record *record;
+    size_t n;
+    assert_ok(hs_record_open_read(&record, db, err));
+    assert_ok(hs_record_evals(record, rows, &n, err));
+    hs_record_close(record);
+    return n;
+}
+
+/* The same evaluations, seconds aside. */
+static void assert_same_evals(const hs_eval_row *a, size_t n, const hs_eval_row *b, size_t m)
+{
+    assert_int_equal(n, m);
+    for (size_t i = 0; i < n; i++)
+        if (a[i].step != b[i].step || strcmp(a[i].eval.split, b[i].eval.split) != 0 || a[i].eval.n != b[i].eval.n ||
+            a[i].eval.accuracy != b[i].eval.accuracy || a[i].eval.loss != b[i].eval.loss)
+            fail_msg("evaluation %zu: step %llu %s against step %llu %s", i, (unsigned long long)a[i].step, a[i].eval.split,
+                     (unsigned long long)b[i].step, b[i].eval.split);
+}
+
+/* A whole run without disturbance in a folder of its own: its hash and evaluations. */
+static uint64_t undisturbed(const hs_train_config *config, hs_eval_row **rows, size_t *n)
+{
+    fixture f;
+    set_up(NULL);
+    create(&f, config, 2);
+    assert_int_equal(train(&f, NULL, NULL, NULL), HS_OK);
+    const uint64_t hash = hash_of(&f);
+    *n = read_evals(rows);
+    destroy(&f);
+    tear_down(NULL);
+    set_up(NULL);
+    return hash;
+}
+
+/* A signal stops a long evaluation; what is missing is evaluated on resume, before the next step. */
+static void test_evaluation_cut_short(void **state)
+{
+    (void)state;
+    hs_train_config config = busy(HS_OPT_MUON, HS_FILTER_NONE);
+    config.checkpoint_every = 5;
+    hs_eval_row *want, *have;
+    size_t n;
+    const uint64_t hash = undisturbed(&config, &want, &n);
+    assert_true(n == 8 * data.n_splits);
+    fixture f;
+    hs_signals signals = {.stop = SIGINT};
+    hs_eval eval;
+    create(&f, &config, 2);
+    assert_int_equal(hs_evaluate_polled(&f.model, NULL, &data, &data.splits[0], 0, f.pool, &signals, &eval, &err), HS_STOPPED_INT);
+    steps(&f, 4); /* the next step is one of the grid: its evaluation is refused at once */
+    hs_train_result result;
+    signals.stop = SIGTERM;
+    assert_int_equal(train(&f, NULL, &signals, &result), HS_STOPPED_TERM);
+    assert_int_equal(result.reason, HS_STOP_SIGNAL);
+    assert_int_equal(result.steps, 5);
+    assert_int_equal(read_evals(&have), 0);
+    hs_free(have);
+    destroy(&f);
+    create(&f, &config, 1);
+    assert_ok(hs_checkpoint_load(checkpoints, 5, &f.model, f.trainer, NULL, err));
+    assert_int_equal(train(&f, NULL, NULL, NULL), HS_OK);
+    assert_true(hash_of(&f) == hash);
+    const size_t m = read_evals(&have);
+    assert_same_evals(have, m, want, n);
+    hs_free(have);
+    /* a finished run evaluates nothing again */
+    listener l = {.f = &f};
+    assert_int_equal(train(&f, &l, NULL, NULL), HS_OK);
+    assert_int_equal(l.evaluations, 0);
+    destroy(&f);
+    hs_free(want);
+}
+
+/* SIGUSR1: saved at the next step, and on. */
+static void test_save_asked(void **state)
+{
+    (void)state;
+    hs_train_config config = busy(HS_OPT_ADAMW, HS_FILTER_NONE);
+    config.checkpoint_keep = 9;
+    fixture f;
+    hs_signals signals = {.save = 1};
+    create(&f, &config, 2);
+    assert_int_equal(train(&f, NULL, &signals, NULL), HS_OK);
+    assert_int_equal(signals.save, 0);
+    char path[600];
+    snprintf(path, sizeof path, "%s/step-00000001.state.safetensors", checkpoints);
+    assert_true(hs_file_exists(path));
+    assert_int_equal(hs_trainer_step_count(f.trainer), 40);
+    destroy(&f);
+}
+
+/* ---------------------------------------------------------------- disk */
+
+/* No file may grow beyond a page: checkpoints and the record's log fail, as on a full disk. */
+static void fill_disk(fixture *f, int which)
+{
+    (void)f;
+    struct rlimit limit;
+    getrlimit(RLIMIT_FSIZE, &limit);
+    limit.rlim_cur = which == 0 ? 4096 : limit.rlim_max;
+    setrlimit(RLIMIT_FSIZE, &limit);
+}
+
+static void test_full_disk_goes_on(void **state)
+{
+    (void)state;
+    signal(SIGXFSZ, SIG_IGN);
+    hs_train_config config = busy(HS_OPT_MUON, HS_FILTER_GROKFAST_EMA);
+    config.checkpoint_every = 3;
+    hs_eval_row *want, *have;
+    size_t n;
+    const uint64_t hash = undisturbed(&config, &want, &n);
+    snprintf(config.on_save_error, sizeof config.on_save_error, "continue");
+    fixture f;
+    create(&f, &config, 2);
+    listener l = {.f = &f, .act_at = {10, 30}, .act = fill_disk};
+    assert_int_equal(train(&f, &l, NULL, NULL), HS_OK);
+    assert_true(l.warnings >= 5);
+    assert_non_null(strstr(l.warning, "going on"));
+    assert_true(hash_of(&f) == hash);
+    /* what could not be written while the disk was full was written later: no gap */
+    const size_t m = read_evals(&have);
+    assert_same_evals(have, m, want, n);
+    hs_free(have);
+    bool found;
+    uint64_t step;
+    assert_ok(hs_checkpoint_latest(checkpoints, &step, &found, err));
+    assert_true(found && step == 40);
+    destroy(&f);
+    hs_free(want);
+}
+
+/* on_save_error "stop": an error that says what to do, the last good checkpoint stays, and from it the same bits. */
+static void test_full_disk_stops(void **state)
+{
+    (void)state;
+    signal(SIGXFSZ, SIG_IGN);
+    hs_train_config config = busy(HS_OPT_MUON, HS_FILTER_GROKFAST_EMA);
+    config.checkpoint_every = 3;
+    hs_eval_row *want, *have;
+    size_t n;
+    const uint64_t hash = undisturbed(&config, &want, &n);
+    fixture f;
+    create(&f, &config, 2);
+    listener l = {.f = &f, .act_at = {20, 0}, .act = fill_disk};
+    assert_int_equal(train(&f, &l, NULL, NULL), HS_ERR_IO);
+    fill_disk(NULL, 1);
+    assert_true(err.what[0] && err.where[0]);
+    destroy(&f);
+    bool found;
+    uint64_t step = 0;
+    assert_ok(hs_checkpoint_latest(checkpoints, &step, &found, err));
+    assert_true(found && step >= 15 && step <= 20);
+    create(&f, &config, 3);
+    assert_ok(hs_checkpoint_load(checkpoints, step, &f.model, f.trainer, NULL, err));
+    hs_record *record;
+    assert_ok(hs_record_open(&record, db, err));
+    assert_ok(hs_record_rewind(record, step, err));
+    hs_record_close(record);
+    assert_int_equal(train(&f, NULL, NULL, NULL), HS_OK);
+    assert_true(hash_of(&f) == hash);
+    const size_t m = read_evals(&have);
+    assert_same_evals(have, m, want, n);
+    hs_free(have);
+    destroy(&f);
+    hs_free(want);
+}
+
+/* ---------------------------------------------------------------- divergence */
+
+static void assert_latest_finite(uint64_t at_most)
+{
+    bool found;
+    uint64_t step;
+    fixture f;
+    const hs_train_config config = busy(HS_OPT_ADAMW, HS_FILTER_NONE);
+    assert_ok(hs_checkpoint_latest(checkpoints, &step, &found, err));
+    assert_true(found && step <= at_most);
+    create(&f, &config, 1);
+    assert_ok(hs_checkpoint_load(checkpoints, step, &f.model, NULL, NULL, err));
+    for (size_t i = 0; i < f.model.n_params; i++)
+        assert_true(isfinite(f.model.param[i]));
+    destroy(&f);
+}
+
+static void assert_ended_by(const char *expected)
+{
+    hs_record *record;
+    char text[64];
+    assert_ok(hs_record_open_read(&record, db, err));
+    assert_ok(hs_record_get_info(record, "ended_by", text, sizeof text, err));
+    hs_record_close(record);
+    assert_string_equal(text, expected);
+}
+
+/* A rate so large that weights overflow: noticed, named, and no checkpoint of it. */
+static void test_diverges(void **state)
+{
+    (void)state;
+    hs_train_config config = busy(HS_OPT_SIGNSGD, HS_FILTER_NONE);
+    config.lr = 1e25;
+    config.weight_decay = 0;
+    config.row_clip = 0;
+    config.clip = 0;
+    config.warmup = 0;
+    config.schedule = HS_SCHEDULE_CONSTANT;
+    config.checkpoint_every = 1;
+    fixture f;
+    create(&f, &config, 2);
+    assert_ok(hs_checkpoint_save(checkpoints, &f.model, f.trainer, 0, err));
+    hs_train_result result;
+    listener l = {.f = &f};
+    assert_int_equal(train(&f, &l, NULL, &result), HS_ERR_FAILED);
+    assert_int_equal(result.reason, HS_STOP_NAN);
+    assert_true(result.steps <= 5); /* within one evaluation */
+    assert_non_null(strstr(err.what, "diverged at step"));
+    assert_non_null(strstr(err.what, "not finite in "));
+    assert_true(strstr(err.what, ".weight") || strstr(err.what, ".bias") || strstr(err.what, "the loss"));
+    assert_ended_by("not finite");
+    assert_latest_finite(4);
+    destroy(&f);
+    /* rollback: tried, and given up with the same clear error */
+    snprintf(config.on_nan, sizeof config.on_nan, "rollback");
+    create(&f, &config, 2);
+    assert_ok(hs_checkpoint_save(checkpoints, &f.model, f.trainer, 0, err));
+    l = (listener){.f = &f};
+    assert_int_equal(train(&f, &l, NULL, &result), HS_ERR_FAILED);
+    assert_int_equal(result.reason, HS_STOP_NAN);
+    assert_int_equal(l.warnings, 5);
+    assert_non_null(strstr(l.warning, "attempt 6"));
+    assert_non_null(strstr(err.what, "diverged"));
+    assert_latest_finite(4);
+    destroy(&f);
+}
+
+static void poison(fixture *f, int which)
+{
+    (void)which;
+    f->model.param[f->model.tensor[3].offset + 1] = NAN;
+}
+
+/* One bad moment: back to the last good checkpoint and on to the end, in another order of batches. */
+static void test_rolls_back(void **state)
+{
+    (void)state;
+    hs_train_config config = busy(HS_OPT_MUON, HS_FILTER_GROKFAST_EMA);
+    config.checkpoint_every = 5;
+    snprintf(config.on_nan, sizeof config.on_nan, "rollback");
+    fixture f;
+    create(&f, &config, 2);
+    listener l = {.f = &f, .act_at = {20, 0}, .act = poison};
+    hs_train_result result;
+    assert_int_equal(train(&f, &l, NULL, &result), HS_OK);
+    assert_int_equal(l.warnings, 1);
+    assert_non_null(strstr(l.warning, "back to step 15, attempt 2"));
+    assert_int_equal(result.steps, 40);
+    assert_int_equal(hs_trainer_attempt(f.trainer), 1);
+    for (size_t i = 0; i < f.model.n_params; i++)
+        assert_true(isfinite(f.model.param[i]));
+    hs_eval_row *rows;
+    const size_t n = read_evals(&rows);
+    assert_int_equal(n, 8 * data.n_splits); /* one history: each step once */
+    hs_free(rows);
+    destroy(&f);
+    /* "stop" stops, and names the tensor */
+    snprintf(config.on_nan, sizeof config.on_nan, "stop");
+    tear_down(NULL);
+    set_up(NULL);
+    create(&f, &config, 2);
+    l = (listener){.f = &f, .act_at = {20, 0}, .act = poison};
+    assert_int_equal(train(&f, &l, NULL, &result), HS_ERR_FAILED);
+    assert_non_null(strstr(err.what, f.model.tensor[3].name));
+    assert_latest_finite(15);
+    destroy(&f);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_threads, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_any_pattern, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_evaluation_cut_short, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_save_asked, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_full_disk_goes_on, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_full_disk_stops, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_diverges, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_rolls_back, set_up, tear_down),
+    };
+    return cmocka_run_group_tests(tests, build, drop);
+}
