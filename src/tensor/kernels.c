@@ -290,6 +290,24 @@ static uint32_t sequence_of(const hs_attention *a, uint32_t row, uint32_t from)
     return from;
 }
 
+/* y (n) = sum_j w[j] * x_j, x_j = x + j * ld. */
+static inline void weighted_rows(size_t n, uint32_t rows, const float *w, const float *x, size_t ld, float *restrict y)
+{
+    size_t i = 0;
+    for (; i + W <= n; i += W) {
+        vf sum = {0};
+        for (uint32_t j = 0; j < rows; j++)
+            sum += splat(w[j]) * load(x + j * ld + i);
+        store(y + i, sum);
+    }
+    if (i < n) {
+        vf sum = {0};
+        for (uint32_t j = 0; j < rows; j++)
+            sum += splat(w[j]) * load_part(x + j * ld + i, n - i, 0);
+        store_part(y + i, n - i, sum);
+    }
+}
+
 static void attention_row(const hs_attention *a, uint32_t r, uint32_t first, uint32_t keys, float *restrict out)
 {
     const size_t dh = a->dh;
@@ -299,12 +317,11 @@ static void attention_row(const hs_attention *a, uint32_t r, uint32_t first, uin
         const float *k = a->k + first * a->ldk + h * dh;
         const float *v = a->v + first * a->ldk + h * dh;
         float *prob = a->prob + (r * (size_t)a->H + h) * a->T;
-        float top = -INFINITY;
+        float top = -INFINITY, sum = 0;
         for (uint32_t j = 0; j < keys; j++) {
             prob[j] = row_dot(dh, q, k + j * a->ldk) * norm;
             top = prob[j] > top ? prob[j] : top;
         }
-        float sum = 0;
         for (uint32_t j = 0; j < keys; j += W) {
             size_t n = keys - j < W ? keys - j : W;
             store_part(prob + j, n, exp_lanes(load_part(prob + j, n, top) - splat(top)));
@@ -312,15 +329,20 @@ static void attention_row(const hs_attention *a, uint32_t r, uint32_t first, uin
         for (uint32_t j = 0; j < keys; j++)
             sum += prob[j];
         const float inverse = 1.0f / sum;
-        float *o = out + h * dh;
-        memset(o, 0, dh * sizeof *o);
         const float *drop = a->drop ? a->drop + (r * (size_t)a->H + h) * a->T : NULL;
-        for (uint32_t j = 0; j < keys; j++) {
+        float weight[W]; /* rows longer than this go in runs, the later ones added */
+        for (uint32_t j = 0; j < keys; j++)
             prob[j] *= inverse;
-            const float p = drop ? prob[j] * drop[j] : prob[j];
-            const float *vj = v + j * a->ldk;
-            for (size_t i = 0; i < dh; i++)
-                o[i] += p * vj[i];
+        for (uint32_t from = 0; from < keys; from += W) {
+            const uint32_t n = keys - from < W ? keys - from : W;
+            for (uint32_t j = 0; j < n; j++)
+                weight[j] = drop ? prob[from + j] * drop[from + j] : prob[from + j];
+            if (from == 0)
+                weighted_rows(dh, n, weight, v, a->ldk, out + h * dh);
+            else
+                for (uint32_t j = 0; j < n; j++)
+                    for (size_t i = 0; i < dh; i++)
+                        out[h * dh + i] += weight[j] * v[(from + j) * a->ldk + i];
         }
     }
 }
@@ -351,22 +373,24 @@ static void attention_row_backward(const hs_attention *a, uint32_t r, uint32_t f
         float *dq = d_q + r * a->ldq + h * dh;
         float *dk = d_k + first * a->ldk + h * dh;
         float *dv = d_v + first * a->ldk + h * dh;
-        memset(dq, 0, dh * sizeof *dq);
-        /* sum_j p_j dp_j, dp_j = drop_j d_out . v_j */
-        float mean = 0;
+        float kept[W]; /* dp of the first keys; later ones are computed again */
+        float mean = 0; /* sum_j p_j dp_j, dp_j = drop_j d_out . v_j */
         for (uint32_t j = 0; j < keys; j++) {
             float dp = row_dot(dh, d_o, v + j * a->ldk);
-            mean += prob[j] * (drop ? dp * drop[j] : dp);
+            dp = drop ? dp * drop[j] : dp;
+            if (j < W)
+                kept[j] = dp;
+            mean += prob[j] * dp;
         }
         for (uint32_t j = 0; j < keys; j++) {
-            float dp = row_dot(dh, d_o, v + j * a->ldk);
+            float dp = j < W ? kept[j] : row_dot(dh, d_o, v + j * a->ldk) * (drop ? drop[j] : 1.0f);
             const float p = drop ? prob[j] * drop[j] : prob[j];
-            const float ds = prob[j] * ((drop ? dp * drop[j] : dp) - mean) * norm;
+            const float ds = prob[j] * (dp - mean) * norm;
             const float *kj = k + j * a->ldk;
             float *dkj = dk + j * a->ldk, *dvj = dv + j * a->ldk;
             for (size_t i = 0; i < dh; i++) {
                 dvj[i] += p * d_o[i];
-                dq[i] += ds * kj[i];
+                dq[i] = j == 0 ? ds * kj[i] : dq[i] + ds * kj[i];
                 dkj[i] += ds * q[i];
             }
         }
@@ -378,6 +402,10 @@ static void attention_backward(const hs_attention *a, const float *d_out, size_t
     const uint32_t N = a->start[a->B];
     const size_t D = (size_t)a->H * a->dh;
     for (uint32_t n = 0; n < N; n++) {
+        if (d_v == d_k + D) { /* as in every model here: one row holds both */
+            memset(d_k + n * a->ldk, 0, 2 * D * sizeof *d_k);
+            continue;
+        }
         memset(d_k + n * a->ldk, 0, D * sizeof *d_k);
         memset(d_v + n * a->ldk, 0, D * sizeof *d_v);
     }

@@ -17,7 +17,7 @@ typedef struct fixture {
 
 static char folder[256], checkpoints[512], db[512];
 static hs_dataset data;
-static hs_error err;
+static hs_error error;
 
 static int build(void **state)
 {
@@ -28,7 +28,7 @@ static int build(void **state)
     config.relations = 6;
     config.out_degree = 4;
     config.phi = 0;
-    return hs_tensor_open(&err) == HS_OK && hs_dataset_build(&data, &config, NULL, NULL, NULL, &err) == HS_OK ? 0 : -1;
+    return hs_tensor_open(&error) == HS_OK && hs_dataset_build(&data, &config, NULL, NULL, NULL, &error) == HS_OK ? 0 : -1;
 }
 
 static int drop(void **state)
@@ -92,9 +92,9 @@ static void create(fixture *f, const hs_train_config *config, uint32_t threads)
     model.dropout = 0.1f;
     *f = (fixture){.config = *config, .pool = hs_pool_create(threads)};
     assert_non_null(f->pool);
-    if (hs_model_create(&f->model, &model, config->seed, &err) != HS_OK ||
-        hs_trainer_create(&f->trainer, &f->model, &data, &f->config, f->pool, &err) != HS_OK)
-        fail_msg("%s: %s", err.where, err.what);
+    if (hs_model_create(&f->model, &model, config->seed, &error) != HS_OK ||
+        hs_trainer_create(&f->trainer, &f->model, &data, &f->config, f->pool, &error) != HS_OK)
+        fail_msg("%s: %s", error.where, error.what);
 }
 
 static void destroy(fixture *f)
@@ -108,8 +108,8 @@ static void steps(fixture *f, uint64_t n)
 {
     hs_step_stats stats;
     for (uint64_t i = 0; i < n; i++)
-        if (hs_trainer_step(f->trainer, &stats, &err) != HS_OK)
-            fail_msg("%s", err.what);
+        if (hs_trainer_step(f->trainer, &stats, &error) != HS_OK)
+            fail_msg("%s", error.what);
 }
 
 /* Of weights and of all optimizer state, EMA included. */
@@ -223,11 +223,11 @@ static hs_status train(fixture *f, listener *l, hs_signals *signals, hs_train_re
     hs_record *record = NULL;
     hs_train_result local;
     const hs_events events = {listen, l};
-    memset(&err, 0, sizeof err);
+    memset(&error, 0, sizeof error);
     hs_error opening = {0};
     if (hs_record_open(&record, db, &opening) != HS_OK)
         fail_msg("%s", opening.what);
-    hs_status status = hs_train(f->trainer, record, checkpoints, 0, signals, l ? &events : NULL, result ? result : &local, &err);
+    hs_status status = hs_train(f->trainer, record, checkpoints, 0, signals, l ? &events : NULL, result ? result : &local, &error);
     hs_record_close(record);
     return status;
 }
@@ -282,7 +282,7 @@ static void test_evaluation_cut_short(void **state)
     hs_signals signals = {.stop = SIGINT};
     hs_eval eval;
     create(&f, &config, 2);
-    assert_int_equal(hs_evaluate_polled(&f.model, NULL, &data, &data.splits[0], 0, f.pool, &signals, &eval, &err), HS_STOPPED_INT);
+    assert_int_equal(hs_evaluate_polled(&f.model, NULL, &data, &data.splits[0], 0, f.pool, &signals, &eval, &error), HS_STOPPED_INT);
     steps(&f, 4); /* the next step is one of the grid: its evaluation is refused at once */
     hs_train_result result;
     signals.stop = SIGTERM;
@@ -381,7 +381,7 @@ static void test_full_disk_stops(void **state)
     listener l = {.f = &f, .act_at = {20, 0}, .act = fill_disk};
     assert_int_equal(train(&f, &l, NULL, NULL), HS_ERR_IO);
     fill_disk(NULL, 1);
-    assert_true(err.what[0] && err.where[0]);
+    assert_true(error.what[0] && error.where[0]);
     destroy(&f);
     bool found;
     uint64_t step = 0;
@@ -449,9 +449,9 @@ static void test_diverges(void **state)
     assert_int_equal(train(&f, &l, NULL, &result), HS_ERR_FAILED);
     assert_int_equal(result.reason, HS_STOP_NAN);
     assert_true(result.steps <= 5); /* within one evaluation */
-    assert_non_null(strstr(err.what, "diverged at step"));
-    assert_non_null(strstr(err.what, "not finite in "));
-    assert_true(strstr(err.what, ".weight") || strstr(err.what, ".bias") || strstr(err.what, "the loss"));
+    assert_non_null(strstr(error.what, "diverged at step"));
+    assert_non_null(strstr(error.what, "not finite in "));
+    assert_true(strstr(error.what, ".weight") || strstr(error.what, ".bias") || strstr(error.what, "the loss"));
     assert_ended_by("not finite");
     assert_latest_finite(4);
     destroy(&f);
@@ -464,7 +464,7 @@ static void test_diverges(void **state)
     assert_int_equal(result.reason, HS_STOP_NAN);
     assert_int_equal(l.warnings, 5);
     assert_non_null(strstr(l.warning, "attempt 6"));
-    assert_non_null(strstr(err.what, "diverged"));
+    assert_non_null(strstr(error.what, "diverged"));
     assert_latest_finite(4);
     destroy(&f);
 }
@@ -505,7 +505,7 @@ static void test_rolls_back(void **state)
     create(&f, &config, 2);
     l = (listener){.f = &f, .act_at = {20, 0}, .act = poison};
     assert_int_equal(train(&f, &l, NULL, &result), HS_ERR_FAILED);
-    assert_non_null(strstr(err.what, f.model.tensor[3].name));
+    assert_non_null(strstr(error.what, f.model.tensor[3].name));
     assert_latest_finite(15);
     destroy(&f);
 }
