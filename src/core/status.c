@@ -102,7 +102,7 @@ hs_status hs_error_hint(hs_error *err, const char *fmt, ...)
 hs_status hs_error_value(hs_error *err, const char *value, size_t len)
 {
     if (!err)
-        return HS_ERR_FAILED;
+        return failed_status(err);
     size_t out = 0;
     size_t bad = hs_utf8_invalid(value, len);
     for (size_t i = 0; i < len && out + 8 < sizeof err->value; i++) {

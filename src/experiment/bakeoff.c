@@ -108,6 +108,7 @@ static hs_status read_arm(reader *r, const yaml_node_t *name_node, const yaml_no
             snprintf(where, sizeof where, "%.255s", r->err->where);
             hs_error_where(r->err, "%s:%zu: arm %s%s", r->path, settings->start_mark.line + 1, name,
                            strncmp(where, "--set ", 6) == 0 ? where + 5 : "");
+            status = r->err->status = HS_ERR_DATA;
         }
     }
     for (size_t i = 0; i < n; i++)

@@ -22,7 +22,7 @@ static hs_status replay(hs_run *run, hs_trainer *trainer, const hs_weights_row *
     out->from = hs_trainer_step_count(trainer);
     out->same = true;
     for (size_t i = 0; i < n && out->same; i++) {
-        if (rows[i].step < out->from || rows[i].step > out->from + steps)
+        if (rows[i].step <= out->from || rows[i].step - out->from > steps)
             continue;
         while (hs_trainer_step_count(trainer) < rows[i].step) {
             hs_step_stats stats;

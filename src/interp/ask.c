@@ -117,7 +117,8 @@ hs_status hs_ask(const hs_model *model, const hs_dataset *data, const char *cons
 {
     memset(out, 0, sizeof *out);
     out->known = out->bridge = HS_NO_ID;
-    const uint32_t longest = model->config.n_positions;
+    /* TRM answers at the position after the question, which it must have. */
+    const uint32_t longest = model->config.n_positions - (model->config.kind == HS_MODEL_TRM ? 1 : 0);
     if (n_words < 2 || n_words > longest) {
         hs_fail(err, HS_ERR_DATA, "a question has 2 to %u words (a head and relations), this one %u", longest, n_words);
         return hs_error_hint(err, "quote names that contain spaces: \"in country\"");
