@@ -234,6 +234,8 @@ hs_status hs_dataset_write_trm(const hs_dataset *data, const char *dir, hs_error
 /* One JSON object a line: a header, facts, items. Import takes lines without a header too. */
 hs_status hs_dataset_write_jsonl(const hs_dataset *data, const char *path, hs_error *err);
 hs_status hs_dataset_read_jsonl(hs_dataset *out, const char *path, hs_error *err);
+/* A folder of ours, a folder in the published form, or a JSONL file: by what is there. */
+hs_status hs_dataset_read_any(hs_dataset *out, const char *path, hs_error *err);
 
 /* ---------------------------------------------------------------- new facts (B.3) */
 

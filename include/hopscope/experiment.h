@@ -54,8 +54,10 @@ typedef struct hs_report_config {
 typedef struct hs_config {
     hs_graph_config graph;
     hs_augment_config augment;
+    char data_path[1024];  /* key data.path: a dataset to use as it is, or "" */
     hs_data_config data;
     char model_preset[24]; /* key model.preset: what `model` started from, or "" */
+    char model_init[1024]; /* key model.init: weights to start from, or "" */
     hs_model_config model; /* vocab and n_positions follow from the dataset and are no keys */
     hs_train_config train;
     hs_report_config report;
@@ -164,7 +166,7 @@ hs_status hs_run_default_dir(char *out, size_t size, const char *yaml_path, hs_e
 /* The graph of a configuration: read or embedded, filtered, augmented. `out` is zero-initialized. Counts of repairs and
  * the cost of augmentation go to `events`. HS_ERR_USAGE if graph.path is "". */
 hs_status hs_experiment_graph(const hs_config *config, hs_graph *out, const hs_events *events, hs_error *err);
-/* The dataset of a configuration, its graph included. */
+/* The dataset of a configuration, its graph included; or the one at data.path. */
 hs_status hs_experiment_dataset(const hs_config *config, hs_pool *pool, hs_dataset *out, const hs_events *events,
                                 hs_error *err);
 /* The model configuration with the dataset's vocabulary and length filled in. */
@@ -178,6 +180,10 @@ typedef struct hs_split_result {
     hs_baselines baselines; /* of a test split, from the audit */
     double paper;           /* from report.paper_values; NaN without */
 } hs_split_result;
+
+/* The model training starts from: drawn from train.seed, or read from model.init, whose own configuration then holds. `out`
+ * is zero-initialized. */
+hs_status hs_experiment_initial_model(const hs_config *config, const hs_dataset *data, hs_model *out, hs_error *err);
 
 /* What a run costs, known before training (event HS_EVENT_INFO, stage "cost", data = this). */
 typedef struct hs_run_cost {
@@ -216,8 +222,8 @@ hs_status hs_run_evaluate(const hs_run *run, hs_pool *pool, hs_experiment_result
 void hs_experiment_result_text(const hs_experiment_result *result, hs_str *out);
 void hs_experiment_result_json(const hs_experiment_result *result, const char *run_dir, hs_str *out);
 
-/* The experiment n times with data.seed = train.seed = augment.seed = 1 .. n, in RUN_DIR/seed-1 ..; results[n] zero-initialized.
- * *done of them are filled when a run fails or is stopped. */
+/* The experiment n times with data.seed = train.seed = augment.seed = 1 .. n, in RUN_DIR/seed-1 ..; results[n] zero-initialized;
+ * free every one. *done of them are whole when a run fails or is stopped. */
 hs_status hs_experiment_seeds(const hs_config *config, const hs_experiment_options *options, uint32_t n,
                               hs_signals *signals, const hs_events *events, hs_experiment_result *results,
                               uint32_t *done, hs_error *err);

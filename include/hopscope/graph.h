@@ -220,7 +220,7 @@ typedef struct hs_augment_report {
     uint64_t collisions;         /* heads drawn that already had a tail for the relation, so that another was drawn */
 } hs_augment_report;
 /* `out` (zero-initialized) = g plus synthetic facts, each flagged HS_FACT_SYNTHETIC; the ids of g's entities and
- * relations stay. HS_ERR_DATA names the target out of reach and the phi that can be had: the overall phi, or the phi of
+ * relations stay. HS_ERR_DATA names the target out of reach and a phi that can be had: the overall phi, or the phi of
  * a relation that was asked for by name. Deterministic in options->seed. */
 hs_status hs_graph_augment(const hs_graph *g, const hs_augment_options *options, hs_graph *out,
                            hs_augment_report *report, hs_error *err);

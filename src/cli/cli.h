@@ -48,7 +48,7 @@ typedef struct hs_args {
     int help;
 } hs_args;
 /* Parse. `options` ends with POPT_TABLEEND, uses only rows that store (val 0), and must outlive `args`; --help is
- * added. True: go on. False: leave with *exit_code (--help was printed, or an error that names the nearest option). */
+ * added. True: go on; *exit_code is 0. False: leave with *exit_code (--help was printed, or an error that names the nearest option). */
 bool hs_args_parse(hs_args *args, const hs_usage *usage, int argc, const char **argv, const struct poptOption *options,
                    size_t min_args, size_t max_args, int *exit_code);
 void hs_args_free(hs_args *args);

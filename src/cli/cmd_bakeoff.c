@@ -5,14 +5,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const hs_usage usage = {
-    "bakeoff", "FILE",
-    "Trains every arm of FILE (an experiment with a section `bakeoff`) for several seeds, each until train.stop_split has\n"
-    "train.stop_accuracy or the budget ends, and compares the times to grok in steps and in CPU seconds. Runs that did not\n"
-    "grok count as \"longer than\". Stopped at any moment, the same command goes on; a second process with the same command\n"
-    "takes the runs that nobody works on. docs/bakeoff.md says more.",
-    "  hopscope bakeoff experiments/bakeoff.yaml --figure bakeoff.svg\n"
-    "  hopscope bakeoff experiments/bakeoff.yaml --report --csv > runs.csv"};
+static const hs_usage usage = {"bakeoff", "FILE",
+                               "Trains every arm of FILE (an experiment with a section `bakeoff`) for several seeds, "
+                               "each until train.stop_split has\n"
+                               "train.stop_accuracy or the budget ends, and compares the times to grok in steps and in "
+                               "CPU seconds. Runs that did not\n"
+                               "grok count as \"longer than\". Stopped at any moment, the same command goes on; a "
+                               "second process with the same command\n"
+                               "takes the runs that nobody works on. docs/bakeoff.md says more.",
+                               "  hopscope bakeoff experiments/bakeoff.yaml --figure bakeoff.svg\n"
+                               "  hopscope bakeoff experiments/bakeoff.yaml --report --csv > runs.csv"};
 
 typedef struct arguments {
     const char **set;

@@ -1,4 +1,4 @@
-/* cmd_data.c - hopscope data: audit, convert and extend datasets. */
+/* cmd_data.c - hopscope data: make, audit, convert and extend datasets. */
 #include "cli/cli.h"
 #include "hopscope/data.h"
 #include "hopscope/experiment.h"
@@ -7,23 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-
-/* A folder of ours, a folder of published JSON, or a JSONL file: by what is there. */
-static hs_status read_any(hs_dataset *out, const char *path, bool import, hs_error *err)
-{
-    char inside[4096];
-    struct stat st;
-    if (stat(path, &st) == 0 && !S_ISDIR(st.st_mode))
-        return hs_dataset_read_jsonl(out, path, err);
-    HS_TRY(hs_path_join(inside, sizeof inside, path, "train.json", err));
-    if (hs_file_exists(inside))
-        return hs_dataset_read_published(out, path, err);
-    if (import) {
-        hs_fail(err, HS_ERR_DATA, "neither a folder with train.json nor a JSONL file");
-        return hs_error_where(err, "%s", path);
-    }
-    return hs_dataset_read(out, path, err);
-}
 
 /* ---------------------------------------------------------------- audit */
 
@@ -70,7 +53,7 @@ static int run_audit(const char *path, bool json)
 {
     hs_error err = {0};
     hs_dataset d = {0};
-    hs_status status = read_any(&d, path, false, &err);
+    hs_status status = hs_dataset_read_any(&d, path, &err);
     if (status == HS_OK)
         status = hs_dataset_audit(&d, &err);
     if (status != HS_OK) {
@@ -153,7 +136,7 @@ static int export_command(int argc, const char **argv)
     } else {
         hs_error err = {0};
         hs_dataset d = {0};
-        hs_status status = read_any(&d, args.arg[0], false, &err);
+        hs_status status = hs_dataset_read_any(&d, args.arg[0], &err);
         if (status == HS_OK)
             status = write_as(&d, format, out, &err);
         hs_dataset_free(&d);
@@ -187,7 +170,7 @@ static int import_command(int argc, const char **argv)
     } else {
         hs_error err = {0};
         hs_dataset d = {0};
-        hs_status status = read_any(&d, args.arg[0], true, &err);
+        hs_status status = hs_dataset_read_any(&d, args.arg[0], &err);
         if (status == HS_OK)
             status = hs_dataset_write(&d, out, &err);
         hs_dataset_free(&d);
@@ -204,7 +187,7 @@ static int run_newfacts(const char *path, const char *out, const hs_new_facts_co
 {
     hs_error err = {0};
     hs_dataset base = {0}, d = {0};
-    hs_status status = read_any(&base, path, false, &err);
+    hs_status status = hs_dataset_read_any(&base, path, &err);
     if (status == HS_OK)
         status = hs_dataset_new_facts(&base, config, &d, &err);
     if (status == HS_OK)
@@ -287,7 +270,7 @@ static int make_command(int argc, const char **argv)
                                    "  hopscope data make experiments/demo.yaml --set data.seed=7 -o demo-7"};
     char *out = NULL;
     const char **set = NULL;
-    int code;
+    int code = 0;
     const struct poptOption options[] = {
         {"out", 'o', POPT_ARG_STRING, &out, 0, "dataset folder to write; must not exist", "DIR"},
         {"set", 's', POPT_ARG_ARGV, &set, 0, "change a setting; hopscope config lists all keys", "KEY=VALUE"},

@@ -1,7 +1,7 @@
 /* cmd_export.c - hopscope export: a run's model as a Hugging Face folder. */
 #include "cli/cli.h"
 
-#include "hopscope/data.h"
+#include "hopscope/experiment.h"
 #include "hopscope/report.h"
 
 #include <inttypes.h>
@@ -17,13 +17,13 @@ static const hs_usage usage = {
     "  hopscope export runs/demo --hf demo-hf\n"
     "  hopscope export runs/demo --hf early --step 1000"};
 
-/* The checkpoint's weights: those of `step`, or the newest. */
-static hs_status checkpoint_path(const char *run, long long step, char path[4096], hs_error *err)
+/* The checkpoint's weights: those of *step, or the newest, which *step then is. */
+static hs_status checkpoint_path(const char *run, long long *step, char path[4096], hs_error *err)
 {
     char dir[4096], name[64];
-    uint64_t number = (uint64_t)step;
+    uint64_t number = (uint64_t)*step;
     HS_TRY(hs_path_join(dir, sizeof dir, run, "checkpoints", err));
-    if (step < 0) {
+    if (*step < 0) {
         bool found;
         HS_TRY(hs_checkpoint_latest(dir, &number, &found, err));
         if (!found) {
@@ -32,24 +32,24 @@ static hs_status checkpoint_path(const char *run, long long step, char path[4096
             return hs_error_hint(err, "train it first: hopscope run");
         }
     }
+    *step = (long long)number;
     snprintf(name, sizeof name, "step-%08" PRIu64 ".safetensors", number);
     return hs_path_join(path, 4096, dir, name, err);
 }
 
-static hs_status export_run(const char *run, long long step, const char *hf, char path[4096], hs_error *err)
+/* The weights that were evaluated: the averaged ones where the run keeps an average. */
+static hs_status export_run(const char *dir, long long step, const char *hf, char path[4096], hs_error *err)
 {
-    char data_path[4096];
-    hs_dataset data = {0};
-    hs_model model = {0};
-    HS_TRY(checkpoint_path(run, step, path, err));
-    HS_TRY(hs_path_join(data_path, sizeof data_path, run, "dataset", err));
-    HS_TRY(hs_dataset_read(&data, data_path, err));
-    hs_status status = hs_model_load(&model, path, err);
+    HS_TRY(checkpoint_path(dir, &step, path, err));
+    hs_run *run = hs_calloc(1, sizeof *run);
+    if (!run)
+        return hs_fail_memory(err, sizeof *run);
+    hs_status status = hs_run_open(run, dir, (uint64_t)step, err);
     if (status == HS_OK) {
-        status = hs_export_hf(&model, &data.vocab, hf, err);
-        hs_model_free(&model);
+        status = hs_export_hf(&run->model, &run->data.vocab, hf, err);
+        hs_run_close(run);
     }
-    hs_dataset_free(&data);
+    hs_free(run);
     return status;
 }
 

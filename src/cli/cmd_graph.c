@@ -407,6 +407,8 @@ static const char *complaint(const arguments *a, bool writes)
 {
     if (writes && a->out == NULL)
         return "-o FILE is missing: where should the graph go?";
+    if (writes && strcmp(a->out, "-") == 0)
+        return "-o needs the name of a file: a graph is not written to standard output";
     if (!(a->phi > 0))
         return "--phi must be above 0";
     if (!(a->threshold >= 0))

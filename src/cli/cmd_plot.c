@@ -22,7 +22,8 @@ int hs_cmd_plot(int argc, const char **argv)
         {"title", 0, POPT_ARG_STRING, &title, 0, "in place of report.title", "TEXT"},
         {"seconds", 0, POPT_ARG_NONE, &seconds, 0, "against seconds of training in place of steps", NULL},
         {"loss", 0, POPT_ARG_NONE, &loss, 0, "the loss in place of the accuracy", NULL},
-        {"script", 0, POPT_ARG_NONE, &script, 0, "leave gnuplot's script (.gp) and data (.dat) beside the picture", NULL},
+        {"script", 0, POPT_ARG_NONE, &script, 0, "leave gnuplot's script (.gp) and data (.dat) beside the picture",
+         NULL},
         POPT_TABLEEND};
     hs_args args;
     int code;

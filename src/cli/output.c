@@ -89,6 +89,7 @@ bool hs_args_parse(hs_args *args, const hs_usage *usage, int argc, const char **
                    size_t min_args, size_t max_args, int *exit_code)
 {
     *args = (hs_args){0};
+    *exit_code = 0;
     const struct poptOption none = POPT_TABLEEND;
     args->table[0] =
         (struct poptOption){NULL, 0, POPT_ARG_INCLUDE_TABLE, (void *)(uintptr_t)options, 0, "Options:", NULL};

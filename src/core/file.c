@@ -391,8 +391,12 @@ hs_status hs_lines_open(hs_lines **out, const char *path, size_t max_line, hs_er
     if (!l)
         return hs_fail_memory(err, sizeof *l);
     l->max_line = max_line;
-    snprintf(l->path, sizeof l->path, "%s", strcmp(path, "-") == 0 ? "standard input" : path);
-    l->fd = strcmp(path, "-") == 0 ? dup(STDIN_FILENO) : open(path, O_RDONLY | O_CLOEXEC);
+    const bool standard = strcmp(path, "-") == 0;
+    if (standard)
+        snprintf(l->path, sizeof l->path, "standard input");
+    else
+        snprintf(l->path, sizeof l->path, "%s", path);
+    l->fd = standard ? dup(STDIN_FILENO) : open(path, O_RDONLY | O_CLOEXEC);
     hs_status status = l->fd < 0 ? fail_errno(err, l->path, "open") : HS_OK;
     struct stat st;
     if (status == HS_OK && fstat(l->fd, &st) == 0 && S_ISDIR(st.st_mode)) {

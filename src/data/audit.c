@@ -15,6 +15,7 @@ typedef struct proof {
     uint64_t *head_start; /* (heads + 1) into data->facts */
     uint32_t n_heads;
     uint8_t *used;  /* (n_facts) bit k: hop k + 1 of some training query */
+    uint8_t *met;   /* which further answers of the item at hand are ends of its paths */
     bool all_paths; /* policy `any`: every path of a query counts, not only the one of its bridges */
     hs_compare compare;
     /* test items by prompt */
@@ -144,7 +145,15 @@ static hs_status index_heads(proof *p, hs_error *err)
     p->n_heads = d->n_facts ? d->facts[d->n_facts - 1].head + 1 : 0;
     p->head_start = hs_calloc((size_t)p->n_heads + 1, sizeof *p->head_start);
     p->used = hs_calloc((size_t)d->n_facts + 1, 1);
-    if (!p->head_start || !p->used)
+    uint64_t most = 0;
+    for (uint32_t k = 0; k < d->n_splits; k++) {
+        const hs_split *s = &d->splits[k];
+        for (uint64_t i = 0; s->also_start && i < s->n; i++)
+            if (s->also_start[i + 1] - s->also_start[i] > most)
+                most = s->also_start[i + 1] - s->also_start[i];
+    }
+    p->met = hs_alloc((size_t)most + 1);
+    if (!p->head_start || !p->used || !p->met)
         return hs_fail_memory(err, (size_t)d->n_facts + p->n_heads * sizeof *p->head_start);
     for (uint64_t i = 0; i < d->n_facts; i++)
         p->head_start[d->facts[i].head + 1]++;
@@ -204,7 +213,7 @@ static void note(const proof *p, finding *f, uint64_t fact, uint32_t place)
     f->synthetic |= (flags & HS_FACT_SYNTHETIC) != 0;
 }
 
-/* Every path of a query with several answers. `tails` collects whether each end is among the stored answers. */
+/* Every path of a query with several answers: is each end among the stored answers? `met` marks those that are ends. */
 static void walk_all(const proof *p, const hs_split *s, uint64_t i, uint32_t entity, uint32_t place, bool train,
                      finding *f, bool *ends_known)
 {
@@ -221,8 +230,12 @@ static void walk_all(const proof *p, const hs_split *s, uint64_t i, uint32_t ent
             continue;
         }
         bool known = tail == tokens[s->answer];
-        for (uint64_t a = s->also_start ? s->also_start[i] : 0; s->also_start && a < s->also_start[i + 1]; a++)
-            known |= s->also[a] == tail;
+        for (uint64_t a = s->also_start ? s->also_start[i] : 0; s->also_start && a < s->also_start[i + 1]; a++) {
+            if (s->also[a] != tail)
+                continue;
+            p->met[a - s->also_start[i]] = 1;
+            known = true;
+        }
         *ends_known &= known;
     }
 }
@@ -247,9 +260,11 @@ static finding check_query(const proof *p, const hs_split *s, uint64_t i, bool t
         entity = tail;
     }
     if (p->all_paths || s->also_start) {
-        bool ends_known = true;
-        walk_all(p, s, i, hs_dataset_entity_of(d, tokens), 0, train, &f, &ends_known);
-        f.right = ends_known;
+        uint64_t n_also = s->also_start ? s->also_start[i + 1] - s->also_start[i] : 0;
+        memset(p->met, 0, n_also);
+        walk_all(p, s, i, hs_dataset_entity_of(d, tokens), 0, train, &f, &f.right);
+        for (uint64_t a = 0; a < n_also; a++)
+            f.right &= p->met[a] != 0;
         return f;
     }
     for (uint32_t k = 0; k < s->hops; k++) {
@@ -469,6 +484,7 @@ hs_status hs_dataset_audit(hs_dataset *data, hs_error *err)
     hs_status status = run_proofs(&p, err);
     hs_free(p.head_start);
     hs_free(p.used);
+    hs_free(p.met);
     hs_free(p.slot);
     hs_free(p.tag);
     hs_free(p.hit);

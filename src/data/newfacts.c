@@ -1,7 +1,7 @@
 /* newfacts.c - a finetuning set of new facts over a dataset (spec B.3), in two forms.
  *
- * code   the released program: facts are taken in random order together with every training query that uses them, while
- *        facts and queries fit into `keep`; then the cheapest facts fill the rest exactly.
+ * code   the released program: facts are taken in random order together with every training query that uses them, those
+ *        that fit into `keep` facts and queries; then the cheapest facts fill the rest.
  * paper  `keep` ID facts and every training query both of whose hops are kept.
  * New facts come in chains (a, r1, b), (b, r2, t) of uniform entities and relations that the heads do not have yet.
  * They are trained as facts only: test_new_new has both hops new, test_new_old and test_old_new one new and one kept
@@ -22,7 +22,7 @@ typedef struct work {
     const hs_new_facts_config *config;
     hs_dataset *out;
     uint64_t n_queries;
-    uint32_t (*hop)[2];   /* (n_queries) facts of a training query */
+    uint32_t (*hop)[2];   /* (n_queries) facts of a training query, split after split */
     const uint32_t **at;  /* (n_queries) its tokens */
     const hs_split *form; /* of the training queries */
     uint64_t *dep_start;  /* (n_facts + 1) */
@@ -141,21 +141,23 @@ static int by_cost(const void *a, const void *b)
 static hs_status keep_as_code(work *w, uint32_t *order, uint32_t n, hs_error *err)
 {
     uint64_t total = 0, keep = w->config->keep;
-    uint32_t i = 0;
-    for (; i < n; i++) {
+    uint32_t left = 0;
+    priced *rest = hs_alloc(((size_t)n + 1) * sizeof *rest);
+    if (!rest)
+        return hs_fail_memory(err, n * sizeof *rest);
+    for (uint32_t i = 0; i < n && total < keep; i++) {
         uint64_t cost = cost_of(w, order[i]);
-        if (total + cost > keep)
-            break;
+        if (total + cost > keep) {
+            rest[left++] = (priced){0, i, order[i]};
+            continue;
+        }
         keep_fact(w, order[i]);
         total += cost;
     }
-    priced *rest = hs_alloc(((size_t)n - i + 1) * sizeof *rest);
-    if (!rest)
-        return hs_fail_memory(err, (n - i) * sizeof *rest);
-    for (uint32_t k = i; k < n; k++)
-        rest[k - i] = (priced){cost_of(w, order[k]), k, order[k]};
-    qsort(rest, n - i, sizeof *rest, by_cost);
-    for (uint32_t k = 0; k < n - i && total < keep; k++) {
+    for (uint32_t k = 0; k < left && total < keep; k++)
+        rest[k].cost = cost_of(w, rest[k].fact);
+    qsort(rest, left, sizeof *rest, by_cost);
+    for (uint32_t k = 0; k < left && total < keep; k++) {
         uint64_t cost = cost_of(w, rest[k].fact);
         if (total + cost > keep)
             continue;
@@ -330,22 +332,38 @@ static hs_status add_fact_split(work *w, const char *name, const uint8_t *state,
     return HS_OK;
 }
 
-static hs_status add_kept_queries(work *w, hs_error *err)
+/* The kept ones of the queries first..last as the split `name`. */
+static hs_status add_kept_queries(work *w, const char *name, uint64_t first, uint64_t last, hs_error *err)
 {
     hs_split form = *w->form, *s;
     form.n = 0;
-    for (uint64_t q = 0; q < w->n_queries; q++)
+    for (uint64_t q = first; q < last; q++)
         form.n += w->query_kept[q];
     if (form.n == 0)
         return HS_OK;
-    strcpy(form.name, "kept_inferred");
+    strcpy(form.name, name);
     HS_TRY(hs_dataset_add_split(w->out, &form, false, false, &s, err));
     uint64_t item = 0;
-    for (uint64_t q = 0; q < w->n_queries; q++) {
+    for (uint64_t q = first; q < last; q++) {
         if (!w->query_kept[q])
             continue;
         memcpy(s->tokens + item * s->width, w->at[q], s->width * sizeof *s->tokens);
         s->bridge[item++] = w->base->facts[w->hop[q][0]].tail;
+    }
+    return HS_OK;
+}
+
+/* Queries of fact-level augmentation stay apart: they have OOD hops on purpose. */
+static hs_status add_all_kept_queries(work *w, hs_error *err)
+{
+    uint64_t first = 0;
+    for (uint32_t k = 0; k < w->base->n_splits; k++) {
+        const hs_split *s = &w->base->splits[k];
+        if (s->role != HS_SPLIT_TRAIN || s->kind != HS_ITEM_QUERY)
+            continue;
+        const char *name = strcmp(s->name, "train_inferred") == 0 ? "kept_inferred" : s->name;
+        HS_TRY(add_kept_queries(w, name, first, first + s->n, err));
+        first += s->n;
     }
     return HS_OK;
 }
@@ -435,7 +453,7 @@ static hs_status assemble(work *w, uint8_t **state, hs_error *err)
     bool has_end = w->form->answer + 1 < w->form->width;
     uint32_t end = has_end ? hs_vocab_token(w->out, "</a>") : HS_NO_ID;
     HS_TRY(add_fact_split(w, "kept_atomic", *state, KEPT, end, err));
-    HS_TRY(add_kept_queries(w, err));
+    HS_TRY(add_all_kept_queries(w, err));
     HS_TRY(add_fact_split(w, "new_atomic", *state, NEW, end, err));
     HS_TRY(add_new_test(w, "test_new_new", *state, NEW, NEW, end, 0, err));
     HS_TRY(add_new_test(w, "test_new_old", *state, NEW, KEPT, end, 1, err));

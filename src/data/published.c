@@ -8,6 +8,7 @@
 #include "data/assembly.h"
 #include "data/json_each.h"
 
+#include <ctype.h>
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
@@ -73,6 +74,17 @@ static const char *const TYPES[][2] = {
 };
 enum { N_TYPES = sizeof TYPES / sizeof TYPES[0] };
 
+/* Types of paper D (spec D.1), only read: "Test-IO" is test_io, "Train-III" train_inferred. */
+static const char *const TYPES_D[][2] = {
+    {"id_atomic", "ID Triples"},
+    {"id_atomic", "Retained ID Triples"},
+    {"held_out_id_atomic", "Held-out ID Triples"},
+    {"ood_atomic", "OOD Triples"},
+    {"train_inferred", "Train-II"},
+    {"train_inferred", "Train-III"},
+};
+enum { N_TYPES_D = sizeof TYPES_D / sizeof TYPES_D[0] };
+
 static const char *published_type(const char *split)
 {
     for (size_t i = 0; i < N_TYPES; i++)
@@ -81,8 +93,18 @@ static const char *published_type(const char *split)
     return split;
 }
 
-static const char *split_of_type(const char *type, bool comparison)
+/* The name of our split; `name` is room for one. */
+static const char *split_of_type(const char *type, bool comparison, char name[16])
 {
+    for (size_t i = 0; i < N_TYPES_D; i++)
+        if (strcmp(TYPES_D[i][1], type) == 0)
+            return TYPES_D[i][0];
+    size_t len = strlen(type);
+    if (strncmp(type, "Test-", 5) == 0 && strspn(type + 5, "IOSR-") == len - 5 && len < 16) {
+        for (size_t i = 0; i <= len; i++)
+            name[i] = (char)(type[i] == '-' ? '_' : tolower((unsigned char)type[i]));
+        return name;
+    }
     for (size_t i = 0; i < N_TYPES; i++) {
         bool compare = strcmp(TYPES[i][0], "test_id") == 0 || strcmp(TYPES[i][0], "test_ood") == 0;
         bool shared = strcmp(type, "test_inferred_iid") == 0 || strcmp(type, "test_inferred_ood") == 0;
@@ -186,9 +208,13 @@ static void add_probes(const hs_dataset *d, const hs_names *names, uint32_t spli
 
 typedef enum list_kind { LIST_TRAIN, LIST_VALID, LIST_TEST, LIST_ANNOTATED } list_kind;
 
-static bool in_valid(const hs_dataset *d, const char *name)
+/* The ID test, or the OOD test with the quirk: all hops ID, or all hops OOD. */
+static bool in_valid(const hs_dataset *d, const hs_split *s)
 {
-    const char *type = published_type(name);
+    uint32_t mask, all = (1u << s->hops) - 1;
+    if (s->kind == HS_ITEM_QUERY && hs_split_class(s->name, s->hops, &mask))
+        return s->name[5 + s->hops] == 0 && mask == (d->config.quirk_valid_is_ood ? all : 0);
+    const char *type = published_type(s->name);
     return strcmp(type, d->config.quirk_valid_is_ood ? "test_inferred_ood" : "test_inferred_iid") == 0;
 }
 
@@ -202,7 +228,7 @@ static hs_status put_list(const hs_dataset *d, const hs_names *names, const hs_f
             add_probes(d, names, k, &out);
     for (uint32_t k = 0; k < d->n_splits; k++) {
         const hs_split *s = &d->splits[k];
-        if ((s->role == HS_SPLIT_TRAIN) != (kind == LIST_TRAIN) || (kind == LIST_VALID && !in_valid(d, s->name)))
+        if ((s->role == HS_SPLIT_TRAIN) != (kind == LIST_TRAIN) || (kind == LIST_VALID && !in_valid(d, s)))
             continue;
         for (uint64_t i = 0; i < s->n; i++)
             add_item(d, names, s, i, kind == LIST_ANNOTATED, &out);
@@ -350,6 +376,7 @@ static hs_status read_item(void *user, const void *json, hs_error *err)
         return hs_fail(err, HS_ERR_DATA, "an item lacks input_text or target_text");
     hs_item item = {.role = r->role, .synthetic = json_is_true(json_object_get(object, "synthetic"))};
     uint32_t all[64], n, at;
+    char name[16];
     HS_TRY(parse_text(r, input, item.prompt, 32, &item.n_prompt, err));
     HS_TRY(parse_text(r, target, all, 64, &n, err));
     if (n <= item.n_prompt || memcmp(all, item.prompt, item.n_prompt * sizeof *all) != 0) {
@@ -367,7 +394,7 @@ static hs_status read_item(void *user, const void *json, hs_error *err)
     bool compare = item.n_prompt >= 5 && item.prompt[1] == r->assembly.q_begin;
     if (!type)
         type = guess_type(r, &item);
-    item.split = split_of_type(type, compare);
+    item.split = split_of_type(type, compare, name);
     uint32_t id;
     if (r->role == HS_SPLIT_TRAIN)
         HS_TRY(hs_names_add(&r->train_types, item.split, strlen(item.split), &id, err));
@@ -400,7 +427,8 @@ static hs_status read_ood_probe(void *user, const void *json, hs_error *err)
     const char *type = json_string_value(json_object_get((const json_t *)json, "type"));
     const char *target = json_string_value(json_object_get((const json_t *)json, "target_text"));
     uint32_t tokens[8], n, tpe = r->out->tokens_per_entity;
-    if (!type || !target || strcmp(type, "ood_atomic") != 0)
+    char name[16];
+    if (!type || !target || strcmp(split_of_type(type, false, name), "ood_atomic") != 0)
         return HS_OK;
     HS_TRY(parse_text(r, target, tokens, 8, &n, err));
     if (n < 2 * tpe + 1 || tokens[0] == r->assembly.q_begin)

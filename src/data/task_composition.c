@@ -128,7 +128,7 @@ static hs_status training_limit(const hs_composition *c, uint64_t *limit, hs_err
     if (c->config->phi == 0 || c->config->quirk_float_phi)
         return HS_OK;
     *limit = (uint64_t)llround(c->config->phi * c->kg.n_id);
-    if (*limit <= c->pool_size)
+    if (*limit > 0 && *limit <= c->pool_size)
         return HS_OK;
     char text[32];
     snprintf(text, sizeof text, "%.9g", c->config->phi);

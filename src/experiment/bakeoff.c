@@ -1,8 +1,8 @@
 /* bakeoff.c - one experiment under several settings and seeds: reading the file, training what is missing.
  *
- * The section `bakeoff` is read here; the rest of the file goes to the ordinary reader with the section's lines emptied,
- * so that there is one schema and line numbers stay true. Invariant: arms differ in nothing that would make their times
- * incomparable (seeds, budget, stop rule, evaluation grid). */
+ * The section `bakeoff` is read here; the rest of the file goes to the ordinary reader with the section's lines
+ * emptied, so that there is one schema and line numbers stay true. Invariant: arms differ in nothing that would make
+ * their times incomparable (seeds, budget, stop rule, evaluation grid). */
 #include "experiment/internal.h"
 
 #include <ctype.h>
@@ -48,9 +48,10 @@ static hs_status fail_node(reader *r, const yaml_node_t *node, const char *key, 
 /* What all arms share. */
 static bool is_common(const char *key)
 {
-    static const char *const common[] = {"train.steps", "train.max_seconds", "train.seed", "data.seed", "train.stop_split",
-                                         "train.stop_accuracy", "train.stop_patience", "train.evals_per_decade",
-                                         "train.eval_every", "train.eval_max", "train.threads"};
+    static const char *const common[] = {"train.steps",         "train.max_seconds",      "train.seed",
+                                         "data.seed",           "train.stop_split",       "train.stop_accuracy",
+                                         "train.stop_patience", "train.evals_per_decade", "train.eval_every",
+                                         "train.eval_max",      "train.threads"};
     for (size_t i = 0; i < sizeof common / sizeof *common; i++)
         if (strcmp(key, common[i]) == 0)
             return true;
@@ -306,11 +307,12 @@ static hs_status train_one(const hs_bakeoff *b, const char *run_dir, uint32_t ar
         status = hs_experiment_run(config, &options, signals, events, &result, &local);
         hs_experiment_result_free(&result);
         if (status == HS_ERR_FAILED) {
-            hs_event_send(events, HS_EVENT_WARNING, "bakeoff", "arm %s, seed %u: %s", b->arm[arm].name, seed, local.what);
+            hs_event_send(events, HS_EVENT_WARNING, "bakeoff", "arm %s, seed %u: %s", b->arm[arm].name, seed,
+                          local.what);
             status = HS_OK;
         } else if (status == HS_ERR_IO && hs_run_in_use(run_dir)) {
-            hs_event_send(events, HS_EVENT_INFO, "bakeoff", "arm %s, seed %u: another process works on it", b->arm[arm].name,
-                          seed);
+            hs_event_send(events, HS_EVENT_INFO, "bakeoff", "arm %s, seed %u: another process works on it",
+                          b->arm[arm].name, seed);
             status = HS_OK;
         } else if (status != HS_OK && err) {
             *err = local;

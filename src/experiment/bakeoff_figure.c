@@ -23,11 +23,11 @@ typedef struct marks {
 typedef struct figure {
     const hs_bakeoff *b;
     const hs_bakeoff_result *result;
-    curve *curve;        /* (arms, seeds) */
-    marks *marks;        /* (2, arms): steps, CPU seconds */
-    double *numbers;     /* of `marks` */
+    curve *curve;    /* (arms, seeds) */
+    marks *marks;    /* (2, arms): steps, CPU seconds */
+    double *numbers; /* of `marks` */
     hs_series *series[4];
-    const char **names;  /* (arms) bottom to top */
+    const char **names; /* (arms) bottom to top */
 } figure;
 
 static void figure_free(figure *f)
@@ -113,7 +113,8 @@ static hs_status collect(figure *f, const char *dir, hs_error *err)
     f->names = hs_calloc(b->n_arms, sizeof *f->names);
     for (int p = 0; p < 4; p++)
         f->series[p] = hs_calloc(p < 2 ? runs : (size_t)3 * b->n_arms, sizeof **f->series);
-    if (!f->curve || !f->marks || !f->numbers || !f->names || !f->series[0] || !f->series[1] || !f->series[2] || !f->series[3])
+    if (!f->curve || !f->marks || !f->numbers || !f->names || !f->series[0] || !f->series[1] || !f->series[2] ||
+        !f->series[3])
         return hs_fail_memory(err, runs * sizeof *f->curve);
     for (uint32_t a = 0; a < b->n_arms; a++) {
         f->names[b->n_arms - 1 - a] = b->arm[a].name;
@@ -184,21 +185,49 @@ static hs_status draw(figure *f, const char *path, bool keep_script, hs_error *e
     snprintf(accuracy, sizeof accuracy, "accuracy of %s", c->stop_split);
     snprintf(steps, sizeof steps, "until %s >= %g", c->stop_split, c->stop_accuracy);
     const hs_panel panel[4] = {
-        {.title = "equal steps", .x_label = "step", .y_label = accuracy, .log_x = true, .y_low = -0.01, .y_high = 1.02,
-         .n = curve_series(f, 0), .series = f->series[0]},
-        {.title = "equal seconds", .x_label = "CPU seconds by threads", .log_x = true, .legend = true, .y_low = -0.01,
-         .y_high = 1.02, .n = curve_series(f, 1), .series = f->series[1]},
-        {.title = steps, .x_label = "steps to grok (triangle: longer than this)", .x_low = from, .x_high = 1.04 * longest[0],
-         .y_low = -0.7, .y_high = top, .y_names = f->names, .n_y_names = f->b->n_arms, .n = mark_series(f, 0), .series = f->series[2]},
-        {.title = steps, .x_label = "CPU seconds to grok (bar: median, 95% interval)", .x_low = from, .x_high = 1.04 * longest[1],
-         .y_low = -0.7, .y_high = top, .y_names = f->names, .n_y_names = f->b->n_arms, .n = mark_series(f, 1), .series = f->series[3]},
+        {.title = "equal steps",
+         .x_label = "step",
+         .y_label = accuracy,
+         .log_x = true,
+         .y_low = -0.01,
+         .y_high = 1.02,
+         .n = curve_series(f, 0),
+         .series = f->series[0]},
+        {.title = "equal seconds",
+         .x_label = "CPU seconds by threads",
+         .log_x = true,
+         .legend = true,
+         .y_low = -0.01,
+         .y_high = 1.02,
+         .n = curve_series(f, 1),
+         .series = f->series[1]},
+        {.title = steps,
+         .x_label = "steps to grok (triangle: longer than this)",
+         .x_low = from,
+         .x_high = 1.04 * longest[0],
+         .y_low = -0.7,
+         .y_high = top,
+         .y_names = f->names,
+         .n_y_names = f->b->n_arms,
+         .n = mark_series(f, 0),
+         .series = f->series[2]},
+        {.title = steps,
+         .x_label = "CPU seconds to grok (bar: median, 95% interval)",
+         .x_low = from,
+         .x_high = 1.04 * longest[1],
+         .y_low = -0.7,
+         .y_high = top,
+         .y_names = f->names,
+         .n_y_names = f->b->n_arms,
+         .n = mark_series(f, 1),
+         .series = f->series[3]},
     };
     const hs_figure whole = {.title = f->b->title, .columns = 2, .width = 1300, .height = 860, .n = 4, .panel = panel};
     return hs_figure_draw(&whole, path, keep_script, err);
 }
 
-hs_status hs_bakeoff_figure(const hs_bakeoff *bakeoff, const hs_bakeoff_result *result, const char *dir, const char *path,
-                            bool keep_script, hs_error *err)
+hs_status hs_bakeoff_figure(const hs_bakeoff *bakeoff, const hs_bakeoff_result *result, const char *dir,
+                            const char *path, bool keep_script, hs_error *err)
 {
     figure f = {.b = bakeoff, .result = result};
     hs_status status = collect(&f, dir, err);

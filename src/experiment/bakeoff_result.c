@@ -51,7 +51,8 @@ static void judge(const hs_config *config, const hs_eval_row *rows, size_t n, co
 hs_status hs_bakeoff_read_run(const hs_config *config, const char *run_dir, hs_bakeoff_run *out, hs_error *err)
 {
     char path[4096];
-    *out = (hs_bakeoff_run){.seconds = (double)NAN, .cpu_seconds = (double)NAN, .accuracy = (double)NAN, .step_cpu = (double)NAN};
+    *out = (hs_bakeoff_run){
+        .seconds = (double)NAN, .cpu_seconds = (double)NAN, .accuracy = (double)NAN, .step_cpu = (double)NAN};
     HS_TRY(hs_path_join(path, sizeof path, run_dir, "run.db", err));
     if (!hs_file_exists(path))
         return HS_OK;
@@ -204,8 +205,8 @@ void hs_bakeoff_text(const hs_bakeoff *bakeoff, const hs_bakeoff_result *result,
     uint32_t missing = 0, unfinished = 0, gone = 0, width = 8;
     for (uint32_t a = 0; a < bakeoff->n_arms; a++)
         width = strlen(bakeoff->arm[a].name) > width ? (uint32_t)strlen(bakeoff->arm[a].name) : width;
-    hs_str_addf(out, "%-*s %7s  %-24s %7s  %-20s %7s %8s %9s\n", (int)width, "arm", "grokked", "median steps [95%]", "times",
-                "median CPU s [95%]", "times", "ms/step", "accuracy");
+    hs_str_addf(out, "%-*s %7s  %-24s %7s  %-20s %7s %8s %9s\n", (int)width, "arm", "grokked", "median steps [95%]",
+                "times", "median CPU s [95%]", "times", "ms/step", "accuracy");
     for (uint32_t a = 0; a < bakeoff->n_arms; a++) {
         const hs_bakeoff_summary *s = &result->summary[a];
         char steps[64], cpu[64], by_steps[32], by_cpu[32], grokked[32], per_step[32] = "-", accuracy[32] = "-";
@@ -228,16 +229,17 @@ void hs_bakeoff_text(const hs_bakeoff *bakeoff, const hs_bakeoff_result *result,
         }
     }
     char budget[32];
-    hs_str_addf(out, "Grokked: %s >= %g, evaluated on the same grid in all arms; budget %s steps a run.\n", c->stop_split,
-                c->stop_accuracy, hs_format_count(c->steps, budget));
-    hs_str_addf(out,
-                "Medians by Kaplan-Meier, runs that did not grok in the budget as censored; [95%% interval by Greenwood's\n"
-                "variance on the log-log scale; \"-\": open, too few runs]. Times: the median of %s by this one's.\n"
-                "CPU s: CPU seconds of the process by its threads, evaluations included.\n",
-                bakeoff->arm[bakeoff->baseline].name);
+    hs_str_addf(out, "Grokked: %s >= %g, evaluated on the same grid in all arms; budget %s steps a run.\n",
+                c->stop_split, c->stop_accuracy, hs_format_count(c->steps, budget));
+    hs_str_addf(
+        out,
+        "Medians by Kaplan-Meier, runs that did not grok in the budget as censored; [95%% interval by Greenwood's\n"
+        "variance on the log-log scale; \"-\": open, too few runs]. Times: the median of %s by this one's.\n"
+        "CPU s: CPU seconds of the process by its threads, evaluations included.\n",
+        bakeoff->arm[bakeoff->baseline].name);
     if (missing || unfinished)
-        hs_str_addf(out, "Not complete: %u runs not started, %u not finished (counted as censored where they are).\n", missing,
-                    unfinished);
+        hs_str_addf(out, "Not complete: %u runs not started, %u not finished (counted as censored where they are).\n",
+                    missing, unfinished);
     if (gone)
         hs_str_addf(out, "%u runs diverged; they count as longer than the longest run.\n", gone);
 }
@@ -287,7 +289,8 @@ void hs_bakeoff_json(const hs_bakeoff *bakeoff, const hs_bakeoff_result *result,
     const hs_train_config *c = &bakeoff->arm[0].config.train;
     hs_str_addf(out, "{\"bakeoff\": ");
     hs_str_add_json(out, dir, strlen(dir));
-    hs_str_addf(out, ", \"seeds\": %u, \"budget_steps\": %llu, \"split\": ", bakeoff->seeds, (unsigned long long)c->steps);
+    hs_str_addf(out, ", \"seeds\": %u, \"budget_steps\": %llu, \"split\": ", bakeoff->seeds,
+                (unsigned long long)c->steps);
     hs_str_add_json(out, c->stop_split, strlen(c->stop_split));
     json_value(out, "threshold", c->stop_accuracy);
     hs_str_addf(out, ", \"interval\": \"95%%, Greenwood, log-log\", \"baseline\": ");
@@ -320,7 +323,8 @@ void hs_bakeoff_csv(const hs_bakeoff *bakeoff, const hs_bakeoff_result *result, 
             const hs_bakeoff_run *run = &result->run[(size_t)a * bakeoff->seeds + i];
             if (!run->started)
                 continue;
-            hs_str_addf(out, "%s,%u,%d,%llu,", bakeoff->arm[a].name, i + 1, run->grokked, (unsigned long long)run->steps);
+            hs_str_addf(out, "%s,%u,%d,%llu,", bakeoff->arm[a].name, i + 1, run->grokked,
+                        (unsigned long long)run->steps);
             add_number(out, run->cpu_seconds, "");
             hs_str_add(out, ",", 1);
             add_number(out, run->seconds, "");

@@ -140,9 +140,10 @@ static hs_status open_model(hs_run *run, uint64_t step, hs_error *err)
             return hs_error_hint(err, "train it first: hopscope run %s", run->dir);
         }
     }
-    hs_model_config config;
-    hs_experiment_model_config(&run->config, &run->data, &config);
-    HS_TRY(hs_model_create(&run->model, &config, run->config.train.seed, err));
+    char name[64], path[4096]; /* a checkpoint knows its model's configuration */
+    snprintf(name, sizeof name, "step-%08llu.safetensors", (unsigned long long)step);
+    HS_TRY(hs_path_join(path, sizeof path, checkpoints, name, err));
+    HS_TRY(hs_model_load(&run->model, path, err));
     HS_TRY(hs_checkpoint_load(checkpoints, step, &run->model, NULL, &run->seconds, err));
     run->step = step;
     return run->config.train.ema > 0 ? use_ema(run, checkpoints, err) : HS_OK;

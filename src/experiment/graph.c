@@ -1,5 +1,6 @@
 /* graph.c - from configuration to graph and dataset. Every count that reading repaired or dropped is said. */
 #include "experiment/internal.h"
+#include "hopscope/tensor.h"
 
 #include <string.h>
 
@@ -171,6 +172,8 @@ hs_status hs_experiment_graph(const hs_config *config, hs_graph *out, const hs_e
 hs_status hs_experiment_dataset(const hs_config *config, hs_pool *pool, hs_dataset *out, const hs_events *events,
                                 hs_error *err)
 {
+    if (config->data_path[0])
+        return hs_dataset_read_any(out, config->data_path, err);
     hs_graph graph = {0};
     const bool given = config->graph.path[0] != 0;
     if (given)
@@ -187,4 +190,15 @@ void hs_experiment_model_config(const hs_config *config, const hs_dataset *data,
     /* A decoder is fed all tokens but the last; TRM predicts every token in its place. */
     out->n_positions =
         config->model.kind == HS_MODEL_TRM || data->max_width < 2 ? data->max_width : data->max_width - 1;
+}
+
+hs_status hs_experiment_initial_model(const hs_config *config, const hs_dataset *data, hs_model *out, hs_error *err)
+{
+    if (config->model_init[0]) {
+        HS_TRY(hs_tensor_open(err));
+        return hs_model_load(out, config->model_init, err);
+    }
+    hs_model_config model;
+    hs_experiment_model_config(config, data, &model);
+    return hs_model_create(out, &model, config->train.seed, err);
 }

@@ -114,11 +114,28 @@ static hs_status settle(session *s, hs_error *err)
     return hs_dataset_write(&s->data, s->dataset, err);
 }
 
+/* A stop rule that can never be met is said, not refused: a split may be empty for this seed and graph only. */
+static void check_stop_split(const session *s)
+{
+    const char *name = s->config->train.stop_split;
+    if (!name[0])
+        return;
+    for (uint32_t i = 0; i < s->data.n_splits; i++)
+        if (strcmp(s->data.splits[i].name, name) == 0 && s->data.splits[i].n > 0)
+            return;
+    const char *names[64];
+    uint32_t n = 0;
+    for (; n < s->data.n_splits && n < 64; n++)
+        names[n] = s->data.splits[n].name;
+    const char *near = hs_nearest(name, names, n);
+    hs_event_send(s->events, HS_EVENT_WARNING, "train",
+                  "train.stop_split: this dataset has no items in a split \"%s\"%s%s%s; the whole budget will be trained", name,
+                  near ? " (did you mean " : "", near ? near : "", near ? "?)" : "");
+}
+
 static hs_status make_model(session *s, hs_error *err)
 {
-    hs_model_config config;
-    hs_experiment_model_config(s->config, &s->data, &config);
-    HS_TRY(hs_model_create(&s->model, &config, s->config->train.seed, err));
+    HS_TRY(hs_experiment_initial_model(s->config, &s->data, &s->model, err));
     return hs_trainer_create(&s->trainer, &s->model, &s->data, &s->config->train, s->pool, err);
 }
 
@@ -176,11 +193,25 @@ static hs_status open_record(session *s, hs_error *err)
     return hs_record_commit(s->record, err);
 }
 
+/* A run that has saved and of which nothing can be read is not begun again: that would wipe its record. */
+static hs_status check_nothing_lost(session *s, hs_error *err)
+{
+    char latest[4096];
+    HS_TRY(hs_path_join(latest, sizeof latest, s->checkpoints, "latest", err));
+    if (!hs_file_exists(latest))
+        return HS_OK;
+    hs_fail(err, HS_ERR_DATA, "none of this run's checkpoints can be read");
+    hs_error_where(err, "%s", s->checkpoints);
+    return hs_error_hint(err, "bring them back, or remove this folder to train from the beginning");
+}
+
 static hs_status resume(session *s, hs_experiment_result *result, hs_error *err)
 {
     uint64_t step = 0;
     bool found = false;
     HS_TRY(hs_checkpoint_latest(s->checkpoints, &step, &found, err));
+    if (!found)
+        HS_TRY(check_nothing_lost(s, err));
     if (found) {
         HS_TRY(hs_checkpoint_load(s->checkpoints, step, &s->model, s->trainer, &s->seconds_before, err));
         result->resumed = true;
@@ -279,7 +310,7 @@ static hs_status train(session *s, hs_experiment_result *result, hs_error *err)
     hs_status status =
         hs_train(s->trainer, s->record, s->checkpoints, s->seconds_before, s->signals, s->events, &result->train, err);
     if (status == HS_OK)
-        return final_evaluations(s, result, err);
+        status = final_evaluations(s, result, err);
     hs_error ignored;
     if (status == HS_STOPPED_INT || status == HS_STOPPED_TERM)
         (void)last_evaluations(s, result, &ignored);
@@ -298,6 +329,7 @@ static hs_status run(session *s, hs_experiment_result *result, hs_error *err)
         return hs_fail(err, HS_ERR_MEMORY, "worker threads cannot be started");
     HS_TRY(settle(s, err));
     HS_TRY(make_splits(s->config, &s->data, result, err));
+    check_stop_split(s);
     HS_TRY(make_model(s, err));
     HS_TRY(measure_cost(s, &result->cost, err));
     if (s->options->dry_run)

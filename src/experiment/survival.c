@@ -1,7 +1,7 @@
 /* survival.c - time to an event when some runs end before it: Kaplan-Meier.
  *
- * A run that never grokked is not a missing value: it says "longer than this". Tested in tests/experiment/test_bakeoff.c
- * against values worked out by hand and by an independent program. */
+ * A run that never grokked is not a missing value: it says "longer than this". Tested in
+ * tests/experiment/test_bakeoff.c against values worked out by hand and by an independent program. */
 #include "hopscope/experiment.h"
 
 #include <math.h>
@@ -23,7 +23,8 @@ static int by_time(const void *a, const void *b)
 
 hs_status hs_survival_estimate(uint32_t n, const double *time, const bool *event, hs_survival *out, hs_error *err)
 {
-    *out = (hs_survival){.n = n, .median = INFINITY, .low = INFINITY, .high = INFINITY, .first = (double)NAN, .last = (double)NAN};
+    *out = (hs_survival){
+        .n = n, .median = INFINITY, .low = INFINITY, .high = INFINITY, .first = (double)NAN, .last = (double)NAN};
     observation *o = hs_alloc((n ? n : 1) * sizeof *o);
     if (!o)
         return hs_fail_memory(err, n * sizeof *o);

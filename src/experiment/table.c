@@ -77,6 +77,8 @@ static const hs_config_key keys[] = {
     NUMBER(augment.max_facts, 0, MAX64, "give up beyond this many synthetic facts; 0: 100 times the real ones"),
     NUMBER(augment.seed, 0, MAX64, "seed of the synthetic facts"),
 
+    {"data.path", HS_KEY_STRING, offsetof(hs_config, data_path), sizeof ((hs_config *)0)->data_path, 0, 0, NULL, 0,
+     "a dataset to use as it is (a folder of ours or in the published form, a JSONL file); the rest of this section is idle"},
     ROW(data.task, 0, 0, NULL, HS_KEY_FIRST,
         "composition, comparison or complex; chooses the defaults of this section"),
     NUMBER(data.seed, 0, MAX64, "seed of the graph that is generated and of the splits"),
@@ -117,6 +119,8 @@ static const hs_config_key keys[] = {
 
     {"model.preset", HS_KEY_STRING, offsetof(hs_config, model_preset), sizeof ((hs_config *)0)->model_preset, 0, 0, preset_names,
      HS_KEY_FIRST, "family and size; chooses the defaults of this section (docs/models.md); empty: gpt2, 2 blocks, width 128"},
+    {"model.init", HS_KEY_STRING, offsetof(hs_config, model_init), sizeof ((hs_config *)0)->model_init, 0, 0, NULL, 0,
+     "start from the weights of this safetensors file (hopscope import writes one); its own configuration holds, not this section"},
     CHOICE(model.kind, kind_names, "family of the model"),
     NUMBER(model.n_layer, 1, 256, "distinct blocks"),
     NUMBER(model.passes, 1, 256, "times the blocks are run; 1: an ordinary model"),

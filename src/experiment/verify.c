@@ -52,11 +52,9 @@ static hs_status verify_opened(hs_run *run, uint64_t from, uint64_t steps, uint3
     hs_pool *pool = hs_pool_create(threads);
     hs_status status = pool ? HS_OK : hs_fail_memory(err, 0);
     if (status == HS_OK && from == 0) { /* the weights as they were drawn */
-        hs_model_config config;
-        hs_experiment_model_config(&run->config, &run->data, &config);
         hs_model_free(&run->model);
         memset(&run->model, 0, sizeof run->model);
-        status = hs_model_create(&run->model, &config, run->config.train.seed, err);
+        status = hs_experiment_initial_model(&run->config, &run->data, &run->model, err);
     }
     if (status == HS_OK)
         status = hs_trainer_create(&trainer, &run->model, &run->data, &run->config.train, pool, err);

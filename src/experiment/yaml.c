@@ -56,6 +56,8 @@ static hs_status add_setting(reader *r, const char *key, const char *value, size
     const hs_config_key *row = hs_config_key_find(key);
     if (!row) {
         hs_config_unknown_key(key, r->err);
+        if (strncmp(key, "bakeoff.", 8) == 0)
+            hs_error_hint(r->err, "this is a file for: hopscope bakeoff");
         hs_error_where(r->err, "%s:%zu", r->name, line);
         r->err->status = HS_ERR_DATA;
         return HS_ERR_DATA;

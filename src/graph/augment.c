@@ -254,7 +254,7 @@ static hs_status fail_phi(const run *s, uint32_t r, hs_error *err)
 {
     double can = r == HS_NO_ID ? hs_plan_phi(&s->plan) : hs_plan_phi_r(&s->plan, r);
     bool full = !has_room(s);
-    hs_fail(err, HS_ERR_DATA, "phi %.2f is out of reach: %.2f can be had%s", s->options->phi, can,
+    hs_fail(err, HS_ERR_DATA, "phi %.2f is out of reach: at least %.2f can be had%s", s->options->phi, can,
             full ? " with the facts allowed" : "");
     if (r != HS_NO_ID) {
         const char *name = hs_names_get(&s->g->relations, r);

@@ -2,7 +2,8 @@
  *
  * An entity's or relation's name is the last part of its IRI ("http://www.wikidata.org/entity/Q42" is "Q42") where that
  * is one IRI's only, else the whole IRI. Blank nodes are entities named "_:...". Literals are skipped and counted, or
- * become entities when asked for. serd gets one byte at a time, so that errors found here know their line too.
+ * become entities when asked for. serd gets one byte at a time, so that errors found here know their line and column
+ * too (just after the statement).
  */
 #include "graph/readers.h"
 
@@ -21,7 +22,7 @@ typedef struct rdf {
     SerdEnv *env;
     hs_error *err;
     hs_status status; /* the first failure; kept while serd unwinds */
-    uint64_t line;
+    uint64_t line, column;
     size_t statement; /* bytes since the last statement; serd holds at most these */
     size_t at, have;
     char chunk[1 << 14];
@@ -39,7 +40,7 @@ static SerdStatus fail_at(rdf *r, const char *what, const char *value, size_t le
 {
     if (r->status == HS_OK) {
         hs_fail(r->err, HS_ERR_DATA, "%s", what);
-        hs_error_where(r->err, "%s:%llu", r->path, (unsigned long long)r->line);
+        hs_error_where(r->err, "%s:%llu:%llu", r->path, (unsigned long long)r->line, (unsigned long long)r->column);
         hs_error_value(r->err, value, len);
     }
     return failed(r, HS_ERR_DATA);
@@ -65,8 +66,11 @@ static size_t on_read(void *buf, size_t size, size_t n, void *handle)
         return 0;
     }
     char c = r->chunk[r->at++];
-    if (c == '\n')
+    r->column++;
+    if (c == '\n') {
         r->line++;
+        r->column = 0;
+    }
     *(char *)buf = c;
     return 1;
 }

@@ -44,8 +44,15 @@ static hs_status unknown_word(const hs_dataset *data, const char *word, bool rel
     return HS_ERR_DATA;
 }
 
+static bool is_relation(const hs_dataset *data, uint32_t token)
+{
+    return token >= data->n_entities && token - data->n_entities < data->n_relations;
+}
+
 static hs_status find_words(const hs_dataset *data, const char *const *words, uint32_t n, uint32_t *tokens, hs_error *err)
 {
+    /* Where the vocabulary tells entities from relations and an entity is one word. */
+    const bool kinds = data->n_relations > 0 && data->tokens_per_entity == 1 && strcmp(data->task, "composition") == 0;
     for (uint32_t i = 0; i < n; i++) {
         const bool relation = i > 0 && strcmp(data->task, "composition") == 0;
         char marked[512]; /* a relation that is named like an entity carries this mark in the vocabulary */
@@ -55,6 +62,8 @@ static hs_status find_words(const hs_dataset *data, const char *const *words, ui
             tokens[i] = hs_names_find(&data->vocab, marked, (size_t)n_marked);
         if (tokens[i] == HS_NO_ID)
             tokens[i] = hs_names_find(&data->vocab, words[i], strlen(words[i]));
+        if (kinds && tokens[i] != HS_NO_ID && relation != is_relation(data, tokens[i]))
+            tokens[i] = HS_NO_ID; /* an entity where a relation stands, or the other way about */
         if (tokens[i] == HS_NO_ID)
             return unknown_word(data, words[i], relation, err);
     }

@@ -107,9 +107,6 @@ hs_status hs_gpt2_describe(hs_model *model, hs_error *err)
 {
     gpt2_offsets o;
     walk w = {.model = model, .err = err};
-    if (model->config.n_layer > HS_MAX_LAYERS || model->config.n_layer * model->config.passes > HS_MAX_STAGES)
-        return hs_fail(err, HS_ERR_DATA, "%u blocks times %u passes is more than hopscope runs (%d blocks, %d stages)",
-                       model->config.n_layer, model->config.passes, HS_MAX_LAYERS, HS_MAX_STAGES);
     walk_tensors(&w, &model->config, &o);
     model->n_stages = model->config.n_layer * model->config.passes;
     return w.status;

@@ -62,9 +62,6 @@ static hs_status add_block(hs_model *model, uint32_t l, hs_error *err)
 static hs_status describe(hs_model *model, hs_error *err)
 {
     const hs_model_config *c = &model->config;
-    if (c->n_layer > HS_MAX_LAYERS || c->n_layer * c->passes > HS_MAX_STAGES)
-        return hs_fail(err, HS_ERR_DATA, "%u blocks times %u passes is more than hopscope runs (%d blocks, %d stages)",
-                       c->n_layer, c->passes, HS_MAX_LAYERS, HS_MAX_STAGES);
     HS_TRY(add(model, "model.embed_tokens.weight", c->vocab, c->n_embd, (double)c->init_std, HS_GROUP_EMBEDDING, err));
     for (uint32_t l = 0; l < c->n_layer; l++)
         HS_TRY(add_block(model, l, err));

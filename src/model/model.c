@@ -3,6 +3,7 @@
  * Invariants: tensors stand in hs_model.param in the order of the table, each at a multiple of 16 floats (64 bytes);
  * the floats between them are 0 and stay 0. An element's initial value depends only on the seed, its tensor's place in
  * the table and its own index, so it is the same for any thread count, and a longer model starts like a shorter one. */
+#include "model/decoder.h"
 #include "model/ops.h"
 
 #include <assert.h>
@@ -67,6 +68,8 @@ static hs_status check_sizes(const hs_model_config *c, hs_error *err)
         return bad_field(err, "init_std", (double)c->init_std, "from 0 to 100");
     if (!(c->dropout >= 0 && c->dropout < 1))
         return bad_field(err, "dropout", (double)c->dropout, "from 0 to below 1");
+    if (c->dropout > 0 && c->n_head > 63) /* the place of a mask has six bits for the head */
+        return bad_field(err, "n_head", c->n_head, "at most 63 heads with dropout");
     return HS_OK;
 }
 
@@ -79,6 +82,21 @@ static hs_status check_heads(const hs_model_config *c, hs_error *err)
         return bad_field(err, "n_head", c->n_head, "rotary positions turn pairs: the width of a head must be even");
     if (rotary && !(c->rope_theta > 1 && c->rope_theta <= 1e12f))
         return bad_field(err, "rope_theta", (double)c->rope_theta, "above 1, 10000 as published");
+    return HS_OK;
+}
+
+/* The limits of a decoder's pass. Known from the configuration alone, so that a run is refused before it is begun. */
+static hs_status check_stages(const hs_model_config *c, hs_error *err)
+{
+    char hint[96];
+    if (c->n_layer > HS_MAX_LAYERS) {
+        snprintf(hint, sizeof hint, "at most %d blocks", HS_MAX_LAYERS);
+        return bad_field(err, "n_layer", c->n_layer, hint);
+    }
+    if (c->n_layer * c->passes > HS_MAX_STAGES) {
+        snprintf(hint, sizeof hint, "n_layer times passes is at most %d", HS_MAX_STAGES);
+        return bad_field(err, "passes", c->passes, hint);
+    }
     return HS_OK;
 }
 
@@ -130,9 +148,11 @@ hs_status hs_model_config_check(const hs_model_config *config, hs_error *err)
                              "an even n_layer: blocks i and i + L/2 share one");
         if (config->qk_norm)
             return bad_field(err, "qk_norm", 1, "only the Llama form has this");
+        HS_TRY(check_stages(config, err));
         return check_heads(config, err);
     case HS_MODEL_LLAMA:
         HS_TRY(check_gpt2_only(config, err));
+        HS_TRY(check_stages(config, err));
         /* so that q, k, v and gate, up stand without a gap in `param` and are one product each */
         if (config->n_embd % 4 != 0)
             return bad_field(err, "n_embd", config->n_embd, "a multiple of 4");

@@ -1,8 +1,8 @@
 /* figure.c - panels of lines and points as SVG, PNG or PDF, drawn by gnuplot.
  *
- * gnuplot is called as a program, without a shell: it reads the script on its standard input and writes a temporary file
- * that is renamed when it is whole. Invariants: text from outside gets into the script only between single quotes, where
- * gnuplot substitutes nothing; numbers only in data blocks; every point of a series is written. */
+ * gnuplot is called as a program, without a shell: it reads the script on its standard input and writes a temporary
+ * file that is renamed when it is whole. Invariants: text from outside gets into the script only between single quotes,
+ * where gnuplot substitutes nothing; numbers only in data blocks; every point of a series is written. */
 #include "hopscope/report.h"
 
 #include <errno.h>
@@ -147,7 +147,8 @@ static void add_terminal(hs_str *out, const hs_figure *f, format form)
     else if (form == FORMAT_PNG)
         hs_str_addf(out, "set terminal pngcairo size %u,%u font 'Helvetica,11'", f->width, f->height);
     else
-        hs_str_addf(out, "set terminal pdfcairo size %.3fin,%.3fin font 'Helvetica,9'", f->width / 96.0, f->height / 96.0);
+        hs_str_addf(out, "set terminal pdfcairo size %.3fin,%.3fin font 'Helvetica,9'", f->width / 96.0,
+                    f->height / 96.0);
     hs_str_addf(out, " background '#ffffff' noenhanced\n");
 }
 
@@ -157,8 +158,9 @@ static void add_script(hs_str *out, const hs_figure *f, format form, const char 
     add_terminal(out, f, form);
     hs_str_addf(out, "set encoding utf8\nset output ");
     add_quoted(out, output);
-    hs_str_addf(out, "\nset grid linetype 1 linewidth 0.6 linecolor rgb '#e0e0e0'\nset border 3\nset tics nomirror out\n"
-                     "set format x '%%.10g'\nset bars small\n");
+    hs_str_addf(out,
+                "\nset grid linetype 1 linewidth 0.6 linecolor rgb '#e0e0e0'\nset border 3\nset tics nomirror out\n"
+                "set format x '%%.10g'\nset bars small\n");
     if (!data) {
         size_t block = 0;
         for (size_t p = 0; p < f->n; p++)
@@ -280,7 +282,8 @@ static hs_status keep(const hs_figure *f, format form, const char *path, hs_erro
     hs_str data = {0}, script = {0};
     for (size_t p = 0; p < f->n; p++)
         for (size_t s = 0; s < f->panel[p].n; s++) {
-            hs_str_addf(&data, "# panel %zu, %s\n", p + 1, f->panel[p].series[s].name ? f->panel[p].series[s].name : "-");
+            hs_str_addf(&data, "# panel %zu, %s\n", p + 1,
+                        f->panel[p].series[s].name ? f->panel[p].series[s].name : "-");
             add_points(&data, &f->panel[p].series[s]);
             hs_str_addf(&data, "\n\n");
         }

@@ -1,7 +1,7 @@
 /* figure_run.c - the grokking curve of one or several runs, from their run.db.
  *
- * Invariant: every recorded evaluation is a point of the figure. A split has one color in all runs, in the order in which
- * the first run names its test splits and then its training splits. */
+ * Invariant: every recorded evaluation is a point of the figure. A split has one color in all runs, in the order in
+ * which the first run names its test splits and then its training splits. */
 #include "hopscope/report.h"
 
 #include "hopscope/train.h"
@@ -20,12 +20,12 @@ typedef struct curve_run {
 typedef struct curves {
     const hs_figure_run_options *options;
     char title[256];
-    curve_run *run;      /* (n) */
+    curve_run *run; /* (n) */
     size_t n, cap;
     char split[MAX_SPLITS][48];
     size_t n_splits;
-    double *numbers;     /* every x, then every y */
-    hs_series *series;   /* (n_splits * n) */
+    double *numbers;   /* every x, then every y */
+    hs_series *series; /* (n_splits * n) */
     size_t n_series;
 } curves;
 
@@ -156,7 +156,9 @@ static hs_status make_series(curves *c, hs_error *err)
             *series = (hs_series){.mark = HS_MARK_LINE,
                                   .color = (uint32_t)s,
                                   .dashed = !is_test(c->split[s]),
-                                  .width = c->n > 1 ? 1.2 : is_test(c->split[s]) ? 2.2 : 1.5,
+                                  .width = c->n > 1               ? 1.2
+                                           : is_test(c->split[s]) ? 2.2
+                                                                  : 1.5,
                                   .x = x,
                                   .y = y};
             for (size_t i = 0; i < c->run[r].n; i++) {

@@ -4,6 +4,7 @@
  * run, sees the same items. Chunk results are added in order: the same bits for any number of threads. */
 #include "train/internal.h"
 
+#include <math.h>
 #include <signal.h>
 #include <string.h>
 
@@ -18,9 +19,9 @@ typedef struct eval_task {
     bool sampled;
     hs_batch_memory *memory; /* (workers) */
     size_t work_size, logits_size;
-    float *work;             /* (workers, work_size + logits_size) */
-    double *loss;            /* (chunks) */
-    uint32_t *correct;       /* (chunks) items with every scored position right */
+    float *work;       /* (workers, work_size + logits_size) */
+    double *loss;      /* (chunks) */
+    uint32_t *correct; /* (chunks) items with every scored position right */
 } eval_task;
 
 static void eval_chunk(void *ctx, uint32_t chunk, uint32_t worker)
@@ -43,8 +44,9 @@ static void eval_chunk(void *ctx, uint32_t chunk, uint32_t worker)
     for (uint32_t i = 0; i < n; i++) {
         uint32_t right = 0;
         const uint32_t p = i * answers;
-        t->loss[chunk] += hs_kernels_get()->cross_entropy(answers, V, logits + p * V, batch.target + p, NULL,
-                                                          batch.also_start ? batch.also_start + p : NULL, batch.also, &right);
+        t->loss[chunk] +=
+            hs_kernels_get()->cross_entropy(answers, V, logits + p * V, batch.target + p, NULL,
+                                            batch.also_start ? batch.also_start + p : NULL, batch.also, &right);
         t->correct[chunk] += right == answers;
     }
 }
@@ -86,14 +88,16 @@ hs_status hs_evaluate(const hs_model *model, const float *param_override, const 
 }
 
 hs_status hs_evaluate_polled(const hs_model *model, const float *param_override, const hs_dataset *data,
-                             const hs_split *split, uint32_t max, hs_pool *pool, const hs_signals *signals, hs_eval *out,
-                             hs_error *err)
+                             const hs_split *split, uint32_t max, hs_pool *pool, const hs_signals *signals,
+                             hs_eval *out, hs_error *err)
 {
     memset(out, 0, sizeof *out);
     snprintf(out->split, sizeof out->split, "%s", split->name);
     out->n = max && split->n > max ? max : split->n;
-    if (out->n == 0)
+    if (out->n == 0) {
+        out->accuracy = out->loss = NAN;
         return HS_OK;
+    }
     hs_model view = *model; /* the same model with other weights */
     if (param_override)
         view.param = (float *)(uintptr_t)param_override;

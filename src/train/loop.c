@@ -1,9 +1,9 @@
 /* loop.c - training from the trainer's step to the end of the budget, the stop rule or a signal.
  *
  * Invariants: whether a step is evaluated or is a log-spaced checkpoint follows from its number alone, so a resumed run
- * makes the same ones; an evaluation that a signal cut short is made on resume, before the next step; the stop rule counts
- * evaluations of the grid only, and its counter is rebuilt from run.db on resume and after a rollback. Weights that are not
- * finite are never saved. Wall-clock checkpoints change no bit of a run. */
+ * makes the same ones; an evaluation that a signal cut short is made on resume, before the next step; the stop rule
+ * counts evaluations of the grid only, and its counter is rebuilt from run.db on resume and after a rollback. Weights
+ * that are not finite are never saved. Wall-clock checkpoints change no bit of a run. */
 #include "train/internal.h"
 
 #include <math.h>
@@ -28,10 +28,10 @@ typedef struct loop {
     const hs_events *events;
     hs_signals *signals;
     double seconds_before, started, cpu_before, cpu_started;
-    uint32_t n;          /* splits */
-    hs_eval *eval;       /* (n) the last evaluation */
+    uint32_t n;    /* splits */
+    hs_eval *eval; /* (n) the last evaluation */
     bool evaluated;
-    uint32_t good;       /* evaluations in a row that meet the stop rule */
+    uint32_t good; /* evaluations in a row that meet the stop rule */
     double last_save, last_progress;
     uint64_t last_saved_step, progress_step;
     double progress_time;
@@ -102,25 +102,35 @@ static hs_status save(loop *l, hs_error *err)
     return HS_OK;
 }
 
+/* The rows of this step. After a failure the others follow nevertheless: the record keeps them for its next commit. */
 static hs_status record_evaluation(loop *l, const hs_step_stats *stats, hs_error *err)
 {
     const uint64_t step = hs_trainer_step_count(l->trainer);
+    hs_status first = HS_OK, status;
+#define KEEP(call)                                                                                                     \
+    do {                                                                                                               \
+        hs_error *to = first == HS_OK ? err : NULL;                                                                    \
+        status = (call);                                                                                               \
+        first = first == HS_OK ? status : first;                                                                       \
+    } while (0)
     if (stats) {
-        HS_TRY(hs_record_metric(l->record, step, "loss", stats->loss, err));
-        HS_TRY(hs_record_metric(l->record, step, "batch_accuracy", stats->accuracy, err));
-        HS_TRY(hs_record_metric(l->record, step, "grad_norm", stats->grad_norm, err));
-        HS_TRY(hs_record_metric(l->record, step, "lr", stats->lr, err));
+        KEEP(hs_record_metric(l->record, step, "loss", stats->loss, to));
+        KEEP(hs_record_metric(l->record, step, "batch_accuracy", stats->accuracy, to));
+        KEEP(hs_record_metric(l->record, step, "grad_norm", stats->grad_norm, to));
+        KEEP(hs_record_metric(l->record, step, "lr", stats->lr, to));
     }
     if (!l->evaluated)
-        return HS_OK;
-    HS_TRY(hs_record_metric(l->record, step, "cpu_seconds", cpu_now(l), err));
+        return first;
+    KEEP(hs_record_metric(l->record, step, "cpu_seconds", cpu_now(l), to));
     for (uint32_t s = 0; s < l->n; s++)
-        HS_TRY(hs_record_eval(l->record, step, seconds_now(l), &l->eval[s], err));
-    return hs_record_weights(l->record, step, hs_model_hash(hs_trainer_model(l->trainer)), err);
+        KEEP(hs_record_eval(l->record, step, seconds_now(l), &l->eval[s], to));
+    KEEP(hs_record_weights(l->record, step, hs_model_hash(hs_trainer_model(l->trainer)), to));
+#undef KEEP
+    return first;
 }
 
-/* Every split, into the record and to the listener. HS_STOPPED_*: cut short, then the record has the step's metrics only.
- * `stats` (NULL: none) are those of the step. */
+/* Every split, into the record and to the listener. HS_STOPPED_*: cut short, then the record has the step's metrics
+ * only. `stats` (NULL: none) are those of the step. */
 static hs_status evaluate_all(loop *l, const hs_step_stats *stats, hs_error *err)
 {
     const hs_dataset *data = hs_trainer_data(l->trainer);
@@ -130,8 +140,8 @@ static hs_status evaluate_all(loop *l, const hs_step_stats *stats, hs_error *err
     hs_error local = {0};
     l->evaluated = false;
     for (uint32_t s = 0; s < data->n_splits && status == HS_OK; s++)
-        status = hs_evaluate_polled(model, hs_trainer_eval_param(l->trainer), data, &data->splits[s], l->config->eval_max,
-                                    hs_trainer_pool(l->trainer), l->signals, &l->eval[s], err);
+        status = hs_evaluate_polled(model, hs_trainer_eval_param(l->trainer), data, &data->splits[s],
+                                    l->config->eval_max, hs_trainer_pool(l->trainer), l->signals, &l->eval[s], err);
     if (status != HS_OK && status != HS_STOPPED_INT && status != HS_STOPPED_TERM)
         return status;
     l->evaluated = status == HS_OK;
@@ -140,7 +150,8 @@ static hs_status evaluate_all(loop *l, const hs_step_stats *stats, hs_error *err
         HS_TRY(disk_failed(l, "evaluation not recorded yet", recorded, &local, err));
     if (status == HS_OK && l->events && l->events->fn) {
         const hs_eval_event data_of = {.step = step, .seconds = seconds_now(l), .n = l->n, .eval = l->eval};
-        const hs_event event = {.kind = HS_EVENT_EVAL, .stage = "train", .done = step, .total = l->config->steps, .data = &data_of};
+        const hs_event event = {
+            .kind = HS_EVENT_EVAL, .stage = "train", .done = step, .total = l->config->steps, .data = &data_of};
         l->events->fn(l->events->user, &event);
     }
     return status;
@@ -202,8 +213,8 @@ static void progress(loop *l, const hs_step_stats *stats)
     l->events->fn(l->events->user, &event);
 }
 
-/* Back to the last checkpoint, with another order of batches from there on. *done = false: there is none, or it was tried
- * often enough. The time spent on what is dropped counts. */
+/* Back to the last checkpoint, with another order of batches from there on. *done = false: there is none, or it was
+ * tried often enough. The time spent on what is dropped counts. */
 static hs_status rollback(loop *l, const hs_error *cause, bool *done, hs_error *err)
 {
     uint64_t step = 0;
@@ -234,7 +245,8 @@ static hs_status rollback(loop *l, const hs_error *cause, bool *done, hs_error *
 static bool is_save_step(const loop *l, uint64_t step)
 {
     const hs_train_config *c = l->config;
-    return (c->checkpoint_every && step % c->checkpoint_every == 0) || hs_on_log_grid(step, c->checkpoints_per_decade) ||
+    return (c->checkpoint_every && step % c->checkpoint_every == 0) ||
+           hs_on_log_grid(step, c->checkpoints_per_decade) ||
            (c->checkpoint_seconds > 0 && hs_now() - l->last_save >= c->checkpoint_seconds);
 }
 
@@ -244,7 +256,8 @@ static bool rule_is_met(const loop *l)
 }
 
 /* Evaluate at a step of the grid and look at the stop rule. */
-static hs_status evaluate_and_judge(loop *l, const hs_step_stats *stats, hs_train_result *result, bool *done, hs_error *err)
+static hs_status evaluate_and_judge(loop *l, const hs_step_stats *stats, hs_train_result *result, bool *done,
+                                    hs_error *err)
 {
     HS_TRY(hs_trainer_check_weights(l->trainer, err));
     const hs_status status = evaluate_all(l, stats, err);

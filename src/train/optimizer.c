@@ -62,8 +62,9 @@ hs_status hs_optimizer_create(hs_optimizer **out, const hs_model *model, const h
     opt->piece = hs_calloc(n, sizeof *opt->piece);
     opt->scratch = opt->scratch_size ? hs_alloc(opt->scratch_size * workers * sizeof *opt->scratch) : NULL;
     if (!opt->piece || (opt->scratch_size && !opt->scratch)) {
+        const size_t size = n * sizeof *opt->piece + opt->scratch_size * workers * sizeof(float);
         hs_optimizer_free(opt);
-        return hs_fail_memory(err, n * sizeof *opt->piece + opt->scratch_size * workers * sizeof(float));
+        return hs_fail_memory(err, size);
     }
     /* The heavy pieces first: the last worker to finish then waits for a light one. */
     for (int heavy = 1; heavy >= 0; heavy--)

@@ -25,7 +25,16 @@ static const char schema[] =
     " text TEXT NOT NULL);"
     "CREATE TABLE info(key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;";
 
-typedef enum statement { ADD_METRIC, ADD_EVAL, ADD_WEIGHTS, ADD_EVENT, SET_INFO, GET_INFO, GET_METRIC, N_STATEMENTS } statement;
+typedef enum statement {
+    ADD_METRIC,
+    ADD_EVAL,
+    ADD_WEIGHTS,
+    ADD_EVENT,
+    SET_INFO,
+    GET_INFO,
+    GET_METRIC,
+    N_STATEMENTS
+} statement;
 
 static const char *const sql[N_STATEMENTS] = {
     [ADD_METRIC] = "INSERT OR REPLACE INTO metric VALUES(?1, ?2, ?3)",
@@ -41,8 +50,8 @@ static const char *const sql[N_STATEMENTS] = {
 typedef struct row {
     statement which;
     uint64_t step;
-    char name[64];    /* of a metric, split, key, kind, hash */
-    char *text;       /* owned; value of an info, text of an event */
+    char name[64]; /* of a metric, split, key, kind, hash */
+    char *text;    /* owned; value of an info, text of an event */
     char when[32];
     uint64_t n;
     double number[3];
@@ -51,9 +60,9 @@ typedef struct row {
 struct hs_record {
     sqlite3 *db;
     sqlite3_stmt *stmt[N_STATEMENTS];
-    row *pending;     /* (n_pending) since the last commit that succeeded */
+    row *pending; /* (n_pending) since the last commit that succeeded */
     size_t n_pending, cap_pending;
-    bool lost;        /* `pending` is not in the open transaction: a commit failed */
+    bool lost; /* `pending` is not in the open transaction: a commit failed */
     char path[4096];
 };
 
@@ -163,8 +172,8 @@ hs_status hs_record_open(hs_record **out, const char *path, hs_error *err)
     return open_as(out, path, path, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, err);
 }
 
-/* A write-ahead log needs its index file even for reading. Where that cannot be made, on a read-only disk, nobody writes
- * either, and the database can be read as it lies there. */
+/* A write-ahead log needs its index file even for reading. Where that cannot be made, on a read-only disk, nobody
+ * writes either, and the database can be read as it lies there. */
 hs_status hs_record_open_read(hs_record **out, const char *path, hs_error *err)
 {
     char uri[3 * 4096 + 32] = "file:", log[4096 + 8];
@@ -306,7 +315,7 @@ hs_status hs_record_commit(hs_record *r, hs_error *err)
     return status;
 }
 
-/* Takes w->text. The row is kept even when it cannot be written now. */
+/* Takes w->text. The row is kept even when it cannot be written now; so are those after it, without an error. */
 static hs_status add(hs_record *r, row w, hs_error *err)
 {
     void *p = r->pending;
@@ -318,9 +327,11 @@ static hs_status add(hs_record *r, row w, hs_error *err)
         return status;
     }
     r->pending = p;
-    status = begin(r, err); /* before it is counted: the rows of a transaction that failed are written there */
+    const bool lost = r->lost; /* already said; the next commit tries again, not every row */
+    if (!lost)
+        status = begin(r, err);
     r->pending[r->n_pending++] = w;
-    if (status == HS_OK)
+    if (!lost && status == HS_OK)
         status = insert(r, &w, err);
     if (status != HS_OK)
         roll_back(r);

@@ -301,7 +301,7 @@ static void compute_gradient(hs_trainer *t, hs_step_stats *stats)
     uint64_t scored = 0;
     for (uint32_t s = 0; s < t->config.shards; s++)
         scored += t->result[s].scored;
-    t->weight = 1.0f / (float)(t->model->config.kind == HS_MODEL_TRM ? t->batch : scored);
+    t->weight = 1.0f / (float)scored; /* TRM weighs a sequence by the sum of its rows: one in `batch` here too */
     hs_pool_run(t->pool, t->config.shards, run_shard, t);
     hs_pool_run(t->pool, (uint32_t)t->n_chunks, reduce_chunk, t);
     if (t->config.filter == HS_FILTER_ORTHOGRAD) {

@@ -1,5 +1,5 @@
-/* kill -9 at 200 random moments of a run that saves at every step, SIGTERM at 20: each time the same command goes on, and
- * in the end weights and record are those of a run that nobody disturbed. */
+/* kill -9 at 200 random moments of a run that saves at every step, SIGTERM at 20: each time the same command goes on,
+ * and in the end weights and record are those of a run that nobody disturbed. */
 #include "hopscope/experiment.h"
 
 #include "check.h"
@@ -24,9 +24,9 @@ static int set_up(void **state)
         "train:\n  steps: 250\n  batch: 24\n  shards: 3\n  ema: 0.9\n  filter: grokfast_ema\n  checkpoint_every: 1\n"
         "  checkpoint_keep: 3\n  eval_every: 10\n  eval_max: 20\n";
     /* in memory where that is possible: thousands of synced writes say nothing here and wear the disk */
-    snprintf(folder, sizeof folder, "%s/hopscope_crash_XXXXXX", access("/dev/shm", W_OK) == 0 ? "/dev/shm" : TEST_BINARY_DIR);
-    return mkdtemp(folder) && chdir(folder) == 0 &&
-                   hs_file_write("tiny.yaml", yaml, sizeof yaml - 1, &error) == HS_OK
+    snprintf(folder, sizeof folder, "%s/hopscope_crash_XXXXXX",
+             access("/dev/shm", W_OK) == 0 ? "/dev/shm" : TEST_BINARY_DIR);
+    return mkdtemp(folder) && chdir(folder) == 0 && hs_file_write("tiny.yaml", yaml, sizeof yaml - 1, &error) == HS_OK
                ? 0
                : -1;
 }
@@ -142,31 +142,41 @@ static bool was_saving(const char *dir)
     return temporaries > 0 || weights != states;
 }
 
-static bool is_done(const char *dir)
+static uint64_t latest(const char *dir)
 {
     char path[512], *text;
     size_t size;
     snprintf(path, sizeof path, "%s/checkpoints/latest", dir);
     if (hs_file_read(path, 100, &text, &size, NULL) != HS_OK)
-        return false;
-    const bool done = strtoull(text + strcspn(text, "0123456789"), NULL, 10) == STEPS;
+        return 0;
+    const uint64_t step = strtoull(text + strcspn(text, "0123456789"), NULL, 10);
     hs_free(text);
-    return done;
+    return step;
+}
+
+static bool is_done(const char *dir)
+{
+    return latest(dir) == STEPS;
+}
+
+/* Until it has saved once more, at most two seconds. */
+static void wait_for_training(const char *dir, uint64_t before)
+{
+    for (int i = 0; i < 2000 && latest(dir) == before; i++)
+        usleep(1000);
 }
 
 static void test_kill(void **state)
 {
     (void)state;
-    double started = hs_now();
     run_to_end("whole");
-    const double whole = hs_now() - started;
     outcome want = outcome_of("whole");
-    started = hs_now();
+    const double started = hs_now();
     run_to_end("whole"); /* does nothing: this is what starting costs */
     const double startup = hs_now() - started;
     hs_rng rng;
     hs_rng_init(&rng, 1, HS_PURPOSE('k', 'i', 'l', 'l'), 0, 0);
-    int saving = 0, run = 0, finished = 0;
+    int saving = 0, run = 0;
     char dir[32] = "killed-0";
     for (int kills = 0; kills < KILLS;) {
         if (is_done(dir)) { /* of this one there is nothing left to kill */
@@ -176,17 +186,18 @@ static void test_kill(void **state)
             outcome_free(&have);
             snprintf(dir, sizeof dir, "killed-%d", ++run);
         }
-        /* from the first moments of a start to some way into training */
-        const double after = hs_rng_uniform(&rng) * (1.3 * startup + 0.03 * whole);
+        /* every other time at any moment of a start, else in the middle of training and saving */
+        const bool training = kills % 2 == 0;
+        const double after = hs_rng_uniform(&rng) * (training ? 0.02 : 1.2 * startup);
+        const uint64_t before = latest(dir);
         const pid_t child = start(dir, 1 + (int)hs_rng_below(&rng, 3));
+        if (training)
+            wait_for_training(dir, before);
         usleep((useconds_t)(after * 1e6));
         kill(child, SIGKILL);
         const int code = wait_for(child);
-        if (code == 0)
-            finished++; /* it was faster */
-        else if (code == 1000 + SIGKILL)
-            kills++;
-        else
+        kills += code == 1000 + SIGKILL;
+        if (code != 1000 + SIGKILL && code != 0) /* 0: it was faster */
             fail_with_message(dir, code);
         saving += was_saving(dir);
     }
@@ -196,7 +207,7 @@ static void test_kill(void **state)
     outcome_free(&have);
     outcome_free(&want);
     print_message("%d kills, %d of them in a save, over %d runs\n", KILLS, saving, run + 1);
-    assert_true(saving >= 5);
+    assert_true(saving >= 10);
     assert_false(was_saving(dir)); /* what kills left was removed */
 }
 
@@ -217,7 +228,8 @@ static void test_terminate(void **state)
         const int code = wait_for(child);
         if (code == 128 + number)
             saved++;
-        else if (code != 0 && code != 1000 + number) /* in the first moment there is no handler yet, and nothing to save */
+        else if (code != 0 &&
+                 code != 1000 + number) /* in the first moment there is no handler yet, and nothing to save */
             fail_with_message("stopped", code);
     }
     assert_true(saved >= 2);

@@ -116,7 +116,8 @@ static void test_error_detail(void **state)
     hs_error_format(&err, text, 5);
     assert_string_equal(text, "file");
     assert_int_equal(hs_fail(NULL, HS_ERR_IO, "x"), HS_ERR_IO);
-    assert_int_equal(hs_error_where(NULL, "x"), HS_ERR_FAILED);
+    assert_int_equal(hs_error_where(NULL, "x"), HS_ERR_IO); /* the status is kept without an hs_error too */
+    assert_int_equal(hs_error_value(NULL, "x", 1), HS_ERR_IO);
     /* Names with control characters or broken UTF-8 reach no terminal as they are. */
     hs_fail(&err, HS_ERR_IO, "x\033[2J\xff\xc3\xa9.");
     assert_string_equal(err.what, "x?[2J?\xc3\xa9.");

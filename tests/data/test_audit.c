@@ -94,6 +94,44 @@ static void wrong_answer(void **state)
     expect_failure(&d, "train_inferred: answers or bridges do not follow from the facts (1)");
 }
 
+/* Policy `any`: a further answer that is the end of no path, and one that is left out. */
+static void wrong_further_answer(void **state)
+{
+    (void)state;
+    for (int fault = 0; fault < 3; fault++) {
+        hs_graph g;
+        real_graph(&g);
+        hs_data_config c;
+        hs_data_config_for_graph((hs_data_config_default(&c), &c));
+        strcpy(c.tails, "any");
+        hs_dataset d = {0};
+        assert_ok(hs_dataset_build(&d, &c, &g, NULL, NULL, err));
+        hs_graph_free(&g);
+        hs_split *s = split_of(&d, "train_inferred");
+        assert_non_null(s->also_start);
+        uint64_t i = 0;
+        while (s->also_start[i + 1] == s->also_start[i])
+            i++;
+        uint32_t other = item(s, i)[0]; /* the head is no end of its own query here */
+        for (uint64_t a = s->also_start[i]; a < s->also_start[i + 1]; a++)
+            assert_int_not_equal(s->also[a], other);
+        if (fault == 0) { /* one more answer than there are ends: the list of the next item begins one later */
+            uint64_t n = s->also_start[s->n];
+            s->also = hs_realloc(s->also, n * sizeof *s->also, (n + 1) * sizeof *s->also);
+            uint64_t at = s->also_start[i + 1];
+            memmove(s->also + at + 1, s->also + at, (n - at) * sizeof *s->also);
+            s->also[at] = other;
+            for (uint64_t k = i + 1; k <= s->n; k++)
+                s->also_start[k]++;
+        } else if (fault == 1) {
+            s->also[s->also_start[i]] = other;
+        } else {
+            s->also[s->also_start[i]] = item(s, i)[s->answer];
+        }
+        expect_failure(&d, "train_inferred: answers or bridges do not follow from the facts (1)");
+    }
+}
+
 static void wrong_bridge(void **state)
 {
     (void)state;
@@ -246,7 +284,7 @@ int main(void)
         cmocka_unit_test(repeated_test_item),
         cmocka_unit_test(ood_hop_in_training),
         cmocka_unit_test(wrong_answer),
-        cmocka_unit_test(wrong_bridge),
+        cmocka_unit_test(wrong_bridge), cmocka_unit_test(wrong_further_answer),
         cmocka_unit_test(wrong_class),
         cmocka_unit_test(wrong_fact_class),
         cmocka_unit_test(uncovered_hop),

@@ -168,6 +168,66 @@ static void all_tails(void **state)
     hs_graph_free(&g);
 }
 
+/* Is fact (head, relation, tail) at this place of some path of a training query? */
+static bool trained_at(const hs_dataset *d, uint32_t place, const hs_fact *f)
+{
+    const hs_split *train = hs_dataset_split(d, "train_inferred");
+    for (uint64_t j = 0; j < train->n; j++) {
+        const uint32_t *t = item(train, j);
+        if (t[1 + place] != f->relation)
+            continue;
+        if (place == 0 && t[0] == f->head)
+            return true;
+        for (uint64_t a = 0; place == 1 && a < d->n_facts; a++)
+            if (d->facts[a].head == t[0] && d->facts[a].relation == t[1] && d->facts[a].tail == f->head)
+                return true;
+    }
+    return false;
+}
+
+/* Policy `any` with cover: each hop of each path of a test query is a hop of some path of a training query. */
+static void all_tails_covered(void **state)
+{
+    (void)state;
+    uint64_t tested = 0, several = 0;
+    for (uint64_t seed = 1; seed <= 20; seed++) {
+        hs_graph g = {0};
+        hs_rng rng;
+        hs_rng_init(&rng, seed, 1, 0, 0);
+        for (int i = 0; i < 150; i++) {
+            char name[3][32];
+            snprintf(name[0], sizeof name[0], "e%u", (unsigned)hs_rng_below(&rng, 40));
+            snprintf(name[1], sizeof name[1], "r%u", (unsigned)hs_rng_below(&rng, 3));
+            snprintf(name[2], sizeof name[2], "e%u", (unsigned)hs_rng_below(&rng, 40));
+            assert_ok(hs_graph_add(&g, name[0], name[1], name[2], err));
+        }
+        assert_ok(hs_graph_index(&g, err));
+        hs_data_config c;
+        graph_config(&c);
+        strcpy(c.tails, "any");
+        c.cover = true;
+        c.seed = seed;
+        hs_dataset d = {0};
+        assert_ok(hs_dataset_build(&d, &c, &g, NULL, NULL, err)); /* fails when its own audit does */
+        const hs_split *test = hs_dataset_split(&d, "test_ii");
+        for (uint64_t i = 0; test && i < test->n; i++, tested++) {
+            const uint32_t *t = item(test, i);
+            several += test->also_start && test->also_start[i + 1] > test->also_start[i];
+            for (uint64_t a = 0; a < d.n_facts; a++) {
+                if (d.facts[a].head != t[0] || d.facts[a].relation != t[1])
+                    continue;
+                assert_true(trained_at(&d, 0, &d.facts[a]));
+                for (uint64_t b = 0; b < d.n_facts; b++)
+                    if (d.facts[b].head == d.facts[a].tail && d.facts[b].relation == t[2])
+                        assert_true(trained_at(&d, 1, &d.facts[b]));
+            }
+        }
+        hs_dataset_free(&d);
+        hs_graph_free(&g);
+    }
+    assert_true(tested > 100 && several > 20);
+}
+
 static void empty_graph(void **state)
 {
     (void)state;
@@ -210,6 +270,7 @@ int main(void)
         cmocka_unit_test(from_functional_graph), cmocka_unit_test(synthetic_facts_never_tested),
         cmocka_unit_test(cover_is_enforced),     cmocka_unit_test(all_tails),
         cmocka_unit_test(empty_graph),           cmocka_unit_test(two_wiki),
+        cmocka_unit_test(all_tails_covered),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

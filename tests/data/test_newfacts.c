@@ -106,6 +106,37 @@ static void small_by_brute_force(void **state)
     hs_dataset_free(&base);
 }
 
+/* Over a base with fact-level augmentation, kept injected queries stay apart: they have OOD hops on purpose. */
+static void over_injected_queries(void **state)
+{
+    (void)state;
+    hs_dataset base, d = {0};
+    hs_data_config c = small_config(2);
+    c.ood_fraction = 0.3;
+    strcpy(c.injection, "both_full");
+    assert_ok(hs_dataset_build(memset(&base, 0, sizeof base), &c, NULL, NULL, NULL, err));
+    hs_new_facts_config how = {.seed = 3, .new_facts = 20, .keep = 300, .test_max = 0};
+    assert_ok(hs_dataset_new_facts(&base, &how, &d, err));
+    assert_true(d.audit.passed);
+    const hs_split *kept = hs_dataset_split(&d, "kept_atomic");
+    uint64_t n = kept->n;
+    static const char *const FROM[] = {"train_inferred", "train_aug_h1", "train_aug_h2"};
+    static const char *const TO[] = {"kept_inferred", "train_aug_h1", "train_aug_h2"};
+    for (size_t k = 0; k < 3; k++) {
+        const hs_split *old = hs_dataset_split(&base, FROM[k]);
+        uint64_t closure = 0;
+        for (uint64_t i = 0; i < old->n; i++)
+            closure +=
+                has_fact(kept, item(old, i)[0], item(old, i)[1]) || has_fact(kept, old->bridge[i], item(old, i)[2]);
+        assert_true(closure > 0);
+        assert_int_equal(split_n(&d, TO[k]), closure);
+        n += closure;
+    }
+    assert_in_range(n, 290, 300);
+    hs_dataset_free(&d);
+    hs_dataset_free(&base);
+}
+
 static void impossible(void **state)
 {
     (void)state;
@@ -149,7 +180,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(as_the_code), cmocka_unit_test(as_the_paper),  cmocka_unit_test(small_by_brute_force),
-        cmocka_unit_test(impossible),  cmocka_unit_test(out_of_memory),
+        cmocka_unit_test(impossible),  cmocka_unit_test(out_of_memory), cmocka_unit_test(over_injected_queries),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -223,6 +223,65 @@ static void original_form(void **state)
     hs_dataset_free(&d);
 }
 
+/* As the program of paper D writes it: the types are others, valid.json is the OOD test. */
+static void original_types_of_d(void **state)
+{
+    (void)state;
+    for (uint32_t hops = 2; hops <= 3; hops++) {
+        hs_dataset d, r = {0};
+        hs_data_config c = small_config(hops);
+        c.end_token = true;
+        strcpy(c.variant, hops == 2 ? "held_out_id" : "base");
+        build(&d, &c, NULL);
+        char dir[256], command[1600];
+        fresh_path(dir, "paper-d");
+        assert_ok(hs_dataset_write_published(&d, dir, err));
+        snprintf(command, sizeof command,
+                 "cd '%s' && rm dataset.json id_facts.json ood_facts.json test_annotated.json && "
+                 "sed -i 's/, \"type\": \"[a-z_]*\"//' train.json && "
+                 "sed -i -E 's/\"test_inferred_iid/\"test_ii/; s/\"test_inferred_ood/\"test_oo/; "
+                 "s/\"test_inferred_/\"test_/; s/\"test_([io]*)\"/\"Test-\\U\\1\"/; "
+                 "s/\"held_out_id_atomic/\"Held-out ID Triples/; s/\"id_atomic/\"%sID Triples/; "
+                 "s/\"ood_atomic/\"OOD Triples/; s/\"train_inferred/\"Train-%s/' test.json && "
+                 "grep -q 'Test-OI' test.json && ! grep -q 'type\": \"[a-z]' test.json",
+                 dir, hops == 2 ? "Retained " : "", hops == 2 ? "II" : "III");
+        assert_int_equal(system(command), 0);
+        assert_ok(hs_dataset_read_published(&r, dir, err));
+        assert_string_equal(r.audit.failure, "");
+        assert_int_equal(d.n_splits, r.n_splits);
+        for (uint32_t i = 0; i < d.n_splits; i++) {
+            const hs_split *s = hs_dataset_split(&r, d.splits[i].name);
+            assert_non_null(s);
+            assert_int_equal(s->hash, d.splits[i].hash);
+        }
+        remove_path(dir);
+        hs_dataset_free(&r);
+        hs_dataset_free(&d);
+    }
+}
+
+/* valid.json with more than two hops: the test of all ID hops, or with the quirk of all OOD hops. */
+static void valid_of_three_hops(void **state)
+{
+    (void)state;
+    for (int quirk = 0; quirk < 2; quirk++) {
+        hs_dataset d;
+        hs_data_config c = small_config(3);
+        c.ood_fraction = 0.3;
+        c.quirk_valid_is_ood = quirk != 0;
+        build(&d, &c, NULL);
+        char dir[256];
+        fresh_path(dir, "valid");
+        assert_ok(hs_dataset_write_published(&d, dir, err));
+        json_t *valid = load(dir, "valid.json");
+        assert_true(json_array_size(valid) > 0);
+        assert_int_equal(json_array_size(valid), split_n(&d, quirk ? "test_ooo" : "test_iii"));
+        json_decref(valid);
+        remove_path(dir);
+        hs_dataset_free(&d);
+    }
+}
+
 static void put(const char *dir, const char *name, const char *text)
 {
     char path[400];
@@ -380,7 +439,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(generated),     cmocka_unit_test(from_graph),   cmocka_unit_test(published_items),
-        cmocka_unit_test(original_form), cmocka_unit_test(damaged_json), cmocka_unit_test(foreign_jsonl),
+        cmocka_unit_test(original_form), cmocka_unit_test(original_types_of_d),
+        cmocka_unit_test(valid_of_three_hops), cmocka_unit_test(damaged_json), cmocka_unit_test(foreign_jsonl),
         cmocka_unit_test(npy_set),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,5 +1,5 @@
-/* Bakeoffs: the file and what is refused in it, Kaplan-Meier against values worked out elsewhere, training that goes on,
- * the table, JSON, CSV and figure. */
+/* Bakeoffs: the file and what is refused in it, Kaplan-Meier against values worked out elsewhere, training that goes
+ * on, the table, JSON, CSV and figure. */
 #include "hopscope/experiment.h"
 
 #include "check.h"
@@ -50,14 +50,18 @@ static void test_survival(void **state)
     assert_true(s.low == 1 && s.high == 8);
     /* Freireich's leukemia data, 6-MP arm (Kalbfleisch & Prentice, 1.1): median 23, log-log limits 13 and open */
     const double mp[] = {6, 6, 6, 6, 7, 9, 10, 10, 11, 13, 16, 17, 19, 20, 22, 23, 25, 32, 32, 34, 35};
-    const char *mp_events = "111" /* 6 6 6 */ "0" /* 6+ */ "1" /* 7 */ "0" /* 9+ */ "1" /* 10 */ "0" /* 10+ */ "0" /* 11+ */
-                            "1" /* 13 */ "1" /* 16 */ "0" "0" "0" /* 17+ 19+ 20+ */ "1" /* 22 */ "1" /* 23 */ "00000";
+    const char *mp_events =
+        "111" /* 6 6 6 */ "0" /* 6+ */ "1" /* 7 */ "0" /* 9+ */ "1" /* 10 */ "0" /* 10+ */ "0" /* 11+ */
+        "1" /* 13 */ "1" /* 16 */ "0"
+        "0"
+        "0" /* 17+ 19+ 20+ */ "1" /* 22 */ "1" /* 23 */ "00000";
     s = estimate(21, mp, mp_events);
     assert_true(s.events == 9 && s.median == 23 && s.low == 13 && isinf(s.high) && s.follow_up == 35);
     /* nobody got there */
     const double three[] = {6000, 6000, 5000};
     s = estimate(3, three, "000");
-    assert_true(s.events == 0 && isinf(s.median) && isinf(s.low) && isinf(s.high) && isnan(s.first) && s.follow_up == 6000);
+    assert_true(s.events == 0 && isinf(s.median) && isinf(s.low) && isinf(s.high) && isnan(s.first) &&
+                s.follow_up == 6000);
     /* one of three: S = 2/3 */
     s = estimate(3, three, "001");
     assert_true(isinf(s.median) && s.events == 1 && s.last == 5000);
@@ -211,7 +215,8 @@ static void test_whole(void **state)
         assert_string_equal(r.run[2 + i].ended_by, "budget");
         assert_string_equal(r.run[4 + i].ended_by, "not finite");
     }
-    assert_true(r.summary[0].steps.events == 2 && r.summary[1].steps.events == 0 && r.summary[1].steps.follow_up == 300);
+    assert_true(r.summary[0].steps.events == 2 && r.summary[1].steps.events == 0 &&
+                r.summary[1].steps.follow_up == 300);
     assert_true(isinf(r.summary[2].steps.median) && r.summary[2].diverged == 2 && r.summary[2].steps.follow_up == 300);
     hs_str text = {0};
     hs_bakeoff_text(&b, &r, &text);

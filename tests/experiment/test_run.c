@@ -3,6 +3,7 @@
 
 #include "check.h"
 
+#include <dirent.h>
 #include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -207,6 +208,35 @@ static void test_refused(void **state)
     assert_int_equal(run_in("phi", configure(NULL), NULL, &result), HS_ERR_DATA);
 }
 
+/* All checkpoints damaged: said, and the record of the run is left alone. */
+static void test_lost_checkpoints(void **state)
+{
+    (void)state;
+    char path[600], name[900];
+    run_well("lost", configure(NULL));
+    snprintf(path, sizeof path, "%s/lost/checkpoints", folder);
+    DIR *d = opendir(path);
+    assert_non_null(d);
+    for (struct dirent *e; (e = readdir(d));) {
+        snprintf(name, sizeof name, "%s/%s", path, e->d_name);
+        if (strstr(e->d_name, ".state."))
+            assert_int_equal(truncate(name, 100), 0);
+    }
+    closedir(d);
+    hs_experiment_result result = {0};
+    assert_int_equal(run_in("lost", configure(NULL), NULL, &result), HS_ERR_DATA);
+    assert_non_null(strstr(err.where, "lost/checkpoints"));
+    hs_record *record;
+    hs_weights_row *rows;
+    size_t n;
+    snprintf(path, sizeof path, "%s/lost/run.db", folder);
+    assert_int_equal(hs_record_open_read(&record, path, &err), HS_OK);
+    assert_int_equal(hs_record_weights_rows(record, &rows, &n, &err), HS_OK);
+    assert_true(n > 3);
+    hs_free(rows);
+    hs_record_close(record);
+}
+
 static void test_dry_run(void **state)
 {
     (void)state;
@@ -319,6 +349,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_result, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_resume_same_bits, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_lost_checkpoints, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_refused, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_dry_run, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_open, set_up, tear_down),

@@ -47,6 +47,7 @@ static void test_replay(void **state)
     assert_true(r.same && r.from == 20 && r.to == 40 && r.compared >= 2);
     hs_error none = {0};
     assert_int_equal(hs_run_verify(folder, 17, 40, 1, &r, &none), HS_ERR_IO); /* no such checkpoint */
+    assert_int_equal(hs_run_verify(folder, 40, 40, 1, &r, &none), HS_ERR_DATA); /* no step is left to replay */
     /* one recorded hash is changed: found at its step */
     char path[512];
     snprintf(path, sizeof path, "%s/run.db", folder);

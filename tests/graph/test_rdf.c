@@ -67,7 +67,7 @@ static void test_damage(void **state)
     assert_bad(temp_text(".nt", "<http://a/b> <http://a/p> <http://a/c> .\n<http://a/b> <http://a/p <http://a/c> .\n"),
                NULL, "IRI", ".nt:2:25");
     assert_bad(temp_text(".ttl", "@prefix e: <http://x.org/> .\ne:a e:b e:c .\ne:a e:b ] .\n"), NULL, "", ".ttl:3:");
-    assert_bad(temp_text(".ttl", "@prefix e: <http://x.org/> .\ne:a q:b e:c .\n"), NULL, "prefix", ".ttl:2");
+    assert_bad(temp_text(".ttl", "@prefix e: <http://x.org/> .\ne:a q:b e:c .\n"), NULL, "prefix", ".ttl:2:");
     assert_bad(temp_text(".ttl", "@prefix e: <http://x.org/> .\ne:a e:b \"c"), NULL, "", ".ttl:2:");
     assert_bad(temp_text(".nt", "<http://a/b> <http://a/p> <http://a/\xFF> .\n"), NULL, "", ".nt:1:");
     assert_bad(temp_text(".nt", "<http://a/b> <http://a/p> \"only a literal\" .\n"), NULL, "no facts", ".nt");

@@ -177,13 +177,40 @@ static void test_bad_questions(void **state)
     assert_int_equal(hs_ask(&w.model, &w.data, unknown, 3, &a, &err), HS_ERR_DATA);
     assert_string_equal(err.value, "<e_1");
     assert_non_null(strstr(err.hint, "<e_1"));
-    const char *entity_as_relation[] = {"<e_1>", "<r_99>"};
+    const char *no_relation[] = {"<e_1>", "<r_99>"}, *entity_as_relation[] = {"<e_1>", "<e_2>"},
+               *relation_as_entity[] = {"<r_1>", "<r_2>"};
+    assert_int_equal(hs_ask(&w.model, &w.data, no_relation, 2, &a, &err), HS_ERR_DATA);
+    assert_non_null(strstr(err.what, "relation"));
     assert_int_equal(hs_ask(&w.model, &w.data, entity_as_relation, 2, &a, &err), HS_ERR_DATA);
     assert_non_null(strstr(err.what, "relation"));
+    assert_int_equal(hs_ask(&w.model, &w.data, relation_as_entity, 2, &a, &err), HS_ERR_DATA);
+    assert_non_null(strstr(err.what, "entity"));
     const char *word[] = {"<e_1>", "<r_1>", "<r_1>", "<r_1>", "<r_1>", "<r_1>", "<r_1>", "<r_1>", "<r_1>"};
     assert_int_equal(hs_ask(&w.model, &w.data, word, 1, &a, &err), HS_ERR_DATA);
     assert_int_equal(hs_ask(&w.model, &w.data, word, 9, &a, &err), HS_ERR_DATA);
     assert_non_null(strstr(err.hint, "quote"));
+    free_world(&w);
+}
+
+/* TRM answers at the position after the question: the longest question is one word shorter than the model. */
+static void test_trm_has_room_for_its_answer(void **state)
+{
+    (void)state;
+    world w;
+    make_world(&w, 1);
+    hs_model_config m = w.model.config;
+    hs_model_free(&w.model);
+    m.kind = HS_MODEL_TRM;
+    m.n_positions = 4;
+    assert_ok(hs_model_create(&w.model, &m, 1, err));
+    const char *word[] = {"<e_1>", "<r_1>", "<r_1>", "<r_1>"};
+    hs_answer a;
+    assert_ok(hs_ask(&w.model, &w.data, word, 3, &a, err));
+    assert_true(a.n_best == HS_ASK_BEST && a.n_stages == 0);
+    hs_answer_free(&a);
+    hs_error bad = {0};
+    assert_int_equal(hs_ask(&w.model, &w.data, word, 4, &a, &bad), HS_ERR_DATA);
+    assert_non_null(strstr(bad.what, "2 to 3 words"));
     free_world(&w);
 }
 
@@ -221,7 +248,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_lens_at_the_top_is_the_head), cmocka_unit_test(test_bridge_score),
         cmocka_unit_test(test_ask_answers_learned_facts),   cmocka_unit_test(test_ask_two_hops_names_the_bridge),
-        cmocka_unit_test(test_bad_questions),               cmocka_unit_test(test_out_of_memory),
+        cmocka_unit_test(test_bad_questions),               cmocka_unit_test(test_trm_has_room_for_its_answer),
+        cmocka_unit_test(test_out_of_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -111,6 +111,8 @@ static void test_configuration_errors_name_the_field(void **state)
     BAD(HS_MODEL_GPT2, n_layer, 0);
     BAD(HS_MODEL_GPT2, n_layer, 1u << 30);
     BAD(HS_MODEL_GPT2, passes, 0);
+    BAD(HS_MODEL_GPT2, n_layer, 97); /* refused by the configuration, before a run directory is begun */
+    BAD(HS_MODEL_LLAMA, passes, 1000);
     BAD(HS_MODEL_GPT2, dropout, 1.0f);
     BAD(HS_MODEL_GPT2, dropout, NAN);
     BAD(HS_MODEL_GPT2, eps, -1.0f);
@@ -367,7 +369,7 @@ static void test_mismatched_files_name_the_tensor(void **state)
                  {1, "-1", "n_layer"},
                  {1, "1.5", "n_layer"},
                  {1, "4294967297", "n_layer"},
-                 {1, "1024", "blocks"},
+                 {1, "1024", "model.n_layer"},
                  {3, "99999999", "model.n_embd"},
                  {5, "0", "model.vocab"},
                  {6, "maybe", "no_ln"}};

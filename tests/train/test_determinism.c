@@ -1,4 +1,5 @@
-/* The promises about bits: any number of threads, any pattern of stops, a full disk, a divergence that is taken back. */
+/* The promises about bits: any number of threads, any pattern of stops, a full disk, a divergence that is taken back.
+ */
 #include "hopscope/tensor.h"
 #include "hopscope/train.h"
 
@@ -6,6 +7,8 @@
 
 #include <signal.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 typedef struct fixture {
@@ -28,7 +31,8 @@ static int build(void **state)
     config.relations = 6;
     config.out_degree = 4;
     config.phi = 0;
-    return hs_tensor_open(&error) == HS_OK && hs_dataset_build(&data, &config, NULL, NULL, NULL, &error) == HS_OK ? 0 : -1;
+    return hs_tensor_open(&error) == HS_OK && hs_dataset_build(&data, &config, NULL, NULL, NULL, &error) == HS_OK ? 0
+                                                                                                                  : -1;
 }
 
 static int drop(void **state)
@@ -145,7 +149,8 @@ static void test_threads(void **state)
                         fail_msg("optimizer %d, filter %d: other bits at step %d with %u threads", optimizer, filter,
                                  4 * part + 4, thread_counts[t]);
                 }
-                assert_ok(hs_evaluate(&f.model, hs_trainer_eval_param(f.trainer), &data, &data.splits[0], 0, f.pool, &eval, err));
+                assert_ok(hs_evaluate(&f.model, hs_trainer_eval_param(f.trainer), &data, &data.splits[0], 0, f.pool,
+                                      &eval, err));
                 assert_true(t == 0 || (eval.loss == first.loss && eval.accuracy == first.accuracy));
                 first = eval;
                 destroy(&f);
@@ -227,7 +232,8 @@ static hs_status train(fixture *f, listener *l, hs_signals *signals, hs_train_re
     hs_error opening = {0};
     if (hs_record_open(&record, db, &opening) != HS_OK)
         fail_msg("%s", opening.what);
-    hs_status status = hs_train(f->trainer, record, checkpoints, 0, signals, l ? &events : NULL, result ? result : &local, &error);
+    hs_status status =
+        hs_train(f->trainer, record, checkpoints, 0, signals, l ? &events : NULL, result ? result : &local, &error);
     hs_record_close(record);
     return status;
 }
@@ -249,8 +255,8 @@ static void assert_same_evals(const hs_eval_row *a, size_t n, const hs_eval_row 
     for (size_t i = 0; i < n; i++)
         if (a[i].step != b[i].step || strcmp(a[i].eval.split, b[i].eval.split) != 0 || a[i].eval.n != b[i].eval.n ||
             a[i].eval.accuracy != b[i].eval.accuracy || a[i].eval.loss != b[i].eval.loss)
-            fail_msg("evaluation %zu: step %llu %s against step %llu %s", i, (unsigned long long)a[i].step, a[i].eval.split,
-                     (unsigned long long)b[i].step, b[i].eval.split);
+            fail_msg("evaluation %zu: step %llu %s against step %llu %s", i, (unsigned long long)a[i].step,
+                     a[i].eval.split, (unsigned long long)b[i].step, b[i].eval.split);
 }
 
 /* A whole run without disturbance in a folder of its own: its hash and evaluations. */
@@ -282,7 +288,8 @@ static void test_evaluation_cut_short(void **state)
     hs_signals signals = {.stop = SIGINT};
     hs_eval eval;
     create(&f, &config, 2);
-    assert_int_equal(hs_evaluate_polled(&f.model, NULL, &data, &data.splits[0], 0, f.pool, &signals, &eval, &error), HS_STOPPED_INT);
+    assert_int_equal(hs_evaluate_polled(&f.model, NULL, &data, &data.splits[0], 0, f.pool, &signals, &eval, &error),
+                     HS_STOPPED_INT);
     steps(&f, 4); /* the next step is one of the grid: its evaluation is refused at once */
     hs_train_result result;
     signals.stop = SIGTERM;
@@ -366,6 +373,42 @@ static void test_full_disk_goes_on(void **state)
     hs_free(want);
 }
 
+/* The database itself refuses for a while (its file may not be written to): rows wait in memory. */
+static void test_rows_wait(void **state)
+{
+    (void)state;
+    signal(SIGXFSZ, SIG_IGN);
+    hs_record *record;
+    hs_eval_row *rows;
+    size_t n;
+    hs_eval eval = {.split = "test_ii", .n = 10, .accuracy = 0.5, .loss = 1};
+    assert_ok(hs_record_open(&record, db, err));
+    assert_ok(hs_record_eval(record, 1, 0, &eval, err));
+    assert_ok(hs_record_commit(record, err));
+    fill_disk(NULL, 0);
+    assert_ok(hs_record_eval(record, 2, 0, &eval, err));
+    assert_int_equal(hs_record_commit(record, &error), HS_ERR_IO);
+    assert_ok(hs_record_eval(record, 3, 0, &eval, err)); /* said once */
+    assert_int_equal(hs_record_commit(record, &error), HS_ERR_IO);
+    fill_disk(NULL, 1);
+    assert_ok(hs_record_eval(record, 4, 0, &eval, err));
+    assert_ok(hs_record_commit(record, err));
+    assert_ok(hs_record_evals(record, &rows, &n, err));
+    assert_int_equal(n, 4);
+    for (size_t i = 0; i < n; i++)
+        assert_true(rows[i].step == i + 1 && rows[i].eval.accuracy == 0.5);
+    hs_free(rows);
+    /* what is cut while it waits never comes back */
+    fill_disk(NULL, 0);
+    assert_ok(hs_record_eval(record, 5, 0, &eval, err));
+    assert_int_equal(hs_record_commit(record, &error), HS_ERR_IO);
+    fill_disk(NULL, 1);
+    assert_ok(hs_record_rewind(record, 3, err));
+    hs_record_close(record);
+    assert_int_equal(read_evals(&rows), 3);
+    hs_free(rows);
+}
+
 /* on_save_error "stop": an error that says what to do, the last good checkpoint stays, and from it the same bits. */
 static void test_full_disk_stops(void **state)
 {
@@ -400,6 +443,61 @@ static void test_full_disk_stops(void **state)
     hs_free(have);
     destroy(&f);
     hs_free(want);
+}
+
+static void lock_folder(fixture *f, int which)
+{
+    (void)f;
+    if (chmod(checkpoints, which == 0 ? 0555 : 0755) != 0)
+        _exit(20);
+}
+
+/* The folder of checkpoints may not be written to for a while. Root may write anywhere, so it is done as somebody else.
+ */
+static void test_read_only_goes_on(void **state)
+{
+    (void)state;
+    assert_int_equal(chmod(folder, 0777), 0);
+    const pid_t child = fork();
+    if (child == 0) {
+        if (geteuid() == 0 && (setgid(65534) != 0 || setuid(65534) != 0))
+            _exit(21);
+        hs_train_config config = busy(HS_OPT_MUON, HS_FILTER_NONE);
+        config.checkpoint_every = 3;
+        snprintf(config.on_save_error, sizeof config.on_save_error, "continue");
+        fixture f;
+        create(&f, &config, 1);
+        listener l = {.f = &f, .act_at = {10, 30}, .act = lock_folder};
+        if (train(&f, &l, NULL, NULL) != HS_OK)
+            _exit(22);
+        bool found = false;
+        uint64_t step = 0;
+        if (hs_checkpoint_latest(checkpoints, &step, &found, &error) != HS_OK || !found || step != 40)
+            _exit(23);
+        if (l.warnings < 5 || !strstr(l.warning, "ermission denied"))
+            _exit(24);
+        destroy(&f);
+        /* and "stop" stops, with the last good one in place */
+        snprintf(config.on_save_error, sizeof config.on_save_error, "stop");
+        config.steps = 60;
+        config.schedule = HS_SCHEDULE_CONSTANT;
+        create(&f, &config, 1);
+        if (hs_checkpoint_load(checkpoints, 40, &f.model, f.trainer, NULL, &error) != HS_OK)
+            _exit(25);
+        l = (listener){.f = &f, .act_at = {45, 0}, .act = lock_folder};
+        if (train(&f, &l, NULL, NULL) != HS_ERR_IO || !strstr(error.hint, "may write to"))
+            _exit(26);
+        lock_folder(NULL, 1);
+        if (hs_checkpoint_latest(checkpoints, &step, &found, &error) != HS_OK || step < 40)
+            _exit(27);
+        _exit(0);
+    }
+    int status;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFEXITED(status));
+    if (WEXITSTATUS(status) == 21)
+        skip();
+    assert_int_equal(WEXITSTATUS(status), 0);
 }
 
 /* ---------------------------------------------------------------- divergence */
@@ -518,7 +616,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_evaluation_cut_short, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_save_asked, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_full_disk_goes_on, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_rows_wait, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_full_disk_stops, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_read_only_goes_on, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_diverges, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_rolls_back, set_up, tear_down),
     };

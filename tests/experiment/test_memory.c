@@ -1,5 +1,5 @@
-/* The n-th allocation of a whole small run fails, for every n: out of memory is said, nothing leaks (address sanitizer),
- * and what is left of the run lets the next start reach the same bits. */
+/* The n-th allocation of a whole small run fails, for every n: out of memory is said, nothing leaks (address
+ * sanitizer), and what is left of the run lets the next start reach the same bits. */
 #include "hopscope/experiment.h"
 #include "hopscope/tensor.h"
 
@@ -14,12 +14,14 @@ static hs_config config;
 static int set_up(void **state)
 {
     (void)state;
-    static const char yaml[] = "data:\n  entities: 12\n  relations: 4\n  out_degree: 2\n  phi: 0\n  holdout: 0.1\n"
-                               "model:\n  n_embd: 8\n  n_head: 2\n  dropout: 0.1\n"
-                               "train:\n  steps: 4\n  batch: 8\n  shards: 2\n  threads: 1\n  checkpoint_every: 2\n  ema: 0.9\n"
-                               "  eval_every: 2\n  evals_per_decade: 0\n  filter: grokfast_ema\n";
+    static const char yaml[] =
+        "data:\n  entities: 12\n  relations: 4\n  out_degree: 2\n  phi: 0\n  holdout: 0.1\n"
+        "model:\n  n_embd: 8\n  n_head: 2\n  dropout: 0.1\n"
+        "train:\n  steps: 4\n  batch: 8\n  shards: 2\n  threads: 1\n  checkpoint_every: 2\n  ema: 0.9\n"
+        "  eval_every: 2\n  evals_per_decade: 0\n  filter: grokfast_ema\n";
     /* in memory where that is possible: thousands of synced writes say nothing here and wear the disk */
-    snprintf(folder, sizeof folder, "%s/hopscope_memory_XXXXXX", access("/dev/shm", W_OK) == 0 ? "/dev/shm" : TEST_BINARY_DIR);
+    snprintf(folder, sizeof folder, "%s/hopscope_memory_XXXXXX",
+             access("/dev/shm", W_OK) == 0 ? "/dev/shm" : TEST_BINARY_DIR);
     return mkdtemp(folder) && hs_config_parse(&config, "small", yaml, sizeof yaml - 1, NULL, 0, &error) == HS_OK &&
                    hs_tensor_open(&error) == HS_OK
                ? 0
@@ -87,7 +89,8 @@ static void test_every_allocation(void **state)
             fail_msg("after allocation %llu of %llu failed: %s: %s", (unsigned long long)n, (unsigned long long)total,
                      error.where, error.what);
         if (final_hash("one") != hash)
-            fail_msg("after allocation %llu of %llu failed: other bits", (unsigned long long)n, (unsigned long long)total);
+            fail_msg("after allocation %llu of %llu failed: other bits", (unsigned long long)n,
+                     (unsigned long long)total);
         remove_run("one");
     }
     assert_true(failures > total * 9 / 10);
