@@ -21,6 +21,17 @@ static uint64_t line_of(const char *text, const char *at)
     return line;
 }
 
+/* Nothing may follow the list: `p` is its "]". */
+static hs_status check_end(const char *text, const char *p, const char *end, const char *path, hs_error *err)
+{
+    p = skip_space(p + 1, end);
+    if (p == end)
+        return HS_OK;
+    hs_fail(err, HS_ERR_DATA, "something follows the JSON list");
+    hs_error_value(err, p, (size_t)(end - p));
+    return hs_error_where(err, "%s:%llu", path, (unsigned long long)line_of(text, p));
+}
+
 static hs_status each(const char *text, const char *end, const char *path, hs_json_fn fn, void *user, hs_error *err)
 {
     const char *p = skip_space(text, end);
@@ -30,7 +41,7 @@ static hs_status each(const char *text, const char *end, const char *path, hs_js
     }
     p = skip_space(p + 1, end);
     if (p < end && *p == ']')
-        return HS_OK;
+        return check_end(text, p, end, path, err);
     for (uint64_t number = 1; p < end; number++) {
         json_error_t problem;
         json_t *element = json_loadb(p, (size_t)(end - p), JSON_DISABLE_EOF_CHECK | JSON_DECODE_ANY, &problem);
@@ -50,7 +61,7 @@ static hs_status each(const char *text, const char *end, const char *path, hs_js
         }
         p = skip_space(p + problem.position, end);
         if (p < end && *p == ']')
-            return HS_OK;
+            return check_end(text, p, end, path, err);
         if (p == end || *p != ',')
             break;
         p = skip_space(p + 1, end);

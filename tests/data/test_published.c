@@ -307,6 +307,8 @@ static void damaged_json(void **state)
         {"[{\"input_text\": \"e_0\", \"target_text\": \"e_0\"}]", "element 1", "vocab.json"},
         {"[{\"input_text\": \"<e_0><r_0>\", \"target_text\": \"<e_0><r_0><e_1></a>\"}", "train.json", "too early"},
         {"[]", "", "no item"},
+        {"[]\n]", "train.json:2", "follows"},
+        {"[{\"input_text\": \"<e_0><r_0>\", \"target_text\": \"<e_0><r_0><e_1></a>\"}]{", "train.json:1", "follows"},
     };
     for (size_t i = 0; i < sizeof CASES / sizeof CASES[0]; i++) {
         char dir[256];
