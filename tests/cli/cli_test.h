@@ -1,4 +1,5 @@
-/* cli_test.h - for tests that run the program as its users do: a folder of their own, a shell line, exit code and texts. */
+/* cli_test.h - for tests that run the program as its users do: a folder of their own, a shell line, exit code and
+ * texts. */
 #ifndef HOPSCOPE_TESTS_CLI_H
 #define HOPSCOPE_TESTS_CLI_H
 

@@ -2,15 +2,18 @@
  * set is what NumPy reads, impossible settings say what is possible, damaged files leave nothing behind. */
 #include "cli/cli_test.h"
 
-static const char small[] = "data: {entities: 60, relations: 10, out_degree: 5, phi: 3, holdout: 0.1, ood_fraction: 0.2}\n"
-                            "train: {threads: 1}\n";
+static const char small[] =
+    "data: {entities: 60, relations: 10, out_degree: 5, phi: 3, holdout: 0.1, ood_fraction: 0.2}\n"
+    "train: {threads: 1}\n";
 
 /* The audit's table without its first lines: names, sizes, hashes, baselines. */
 static void assert_same_audit(const char *a, const char *b)
 {
     char line[300];
-    snprintf(line, sizeof line, "$H data audit %s | tail -n +5 | sort > a.txt && $H data audit %s | tail -n +5 | sort | "
-             "cmp a.txt - && grep -q '^test_.* test ' a.txt", a, b);
+    snprintf(line, sizeof line,
+             "$H data audit %s | tail -n +5 | sort > a.txt && $H data audit %s | tail -n +5 | sort | "
+             "cmp a.txt - && grep -q '^test_.* test ' a.txt",
+             a, b);
     assert_sh(0, line, "", "");
 }
 
@@ -54,17 +57,20 @@ static void test_make_and_audit(void **state)
     assert_sh(0, "$H data audit a", "passed: every proof holds", "");
     assert_non_null(strstr(out, "train_inferred       train        720 "));
     assert_string_equal(message, "");
-    assert_sh(0,
-              "$H data audit a --json | python3 -c 'import json, sys; a = json.load(sys.stdin); s = {x[\"name\"]: x for x "
-              "in a[\"splits\"]}; print(a[\"passed\"], a[\"training_items\"], a[\"phi_id\"], s[\"id_atomic\"][\"n\"], "
-              "s[\"test_ii\"][\"in_training\"], 0 <= s[\"test_ii\"][\"baselines\"][\"nearest\"] <= 1)'",
-              "True 1020 3 240 0 True", "");
+    assert_sh(
+        0,
+        "$H data audit a --json | python3 -c 'import json, sys; a = json.load(sys.stdin); s = {x[\"name\"]: x for x "
+        "in a[\"splits\"]}; print(a[\"passed\"], a[\"training_items\"], a[\"phi_id\"], s[\"id_atomic\"][\"n\"], "
+        "s[\"test_ii\"][\"in_training\"], 0 <= s[\"test_ii\"][\"baselines\"][\"nearest\"] <= 1)'",
+        "True 1020 3 240 0 True", "");
     assert_sh(74, "$H data audit a > /dev/full", "", "standard output");
     assert_sh(74, "$H data make small.yaml -o a", "", "there already");
     assert_sh(0, "$H data audit a", "passed", "");
     /* the same seed gives the same bytes for any number of threads, another seed others */
-    assert_sh(0, "$H data make small.yaml -o b --set train.threads=3 && cat a/*.split | cksum > a.sum && "
-                 "cat b/*.split | cksum | cmp a.sum", "", "");
+    assert_sh(0,
+              "$H data make small.yaml -o b --set train.threads=3 && cat a/*.split | cksum > a.sum && "
+              "cat b/*.split | cksum | cmp a.sum",
+              "", "");
     assert_sh(0, "$H data make small.yaml -o c --set data.seed=2 && ! cat c/*.split | cksum | cmp -s a.sum", "", "");
     /* a file size limit stands in for a full disk */
     assert_sh(74, "( trap '' XFSZ; ulimit -f 4; $H data make small.yaml -o full )", "", "hopscope: ");
@@ -97,11 +103,13 @@ static void test_variants(void **state)
         {"data.quirk_dead_vocab=true --set data.end_token=true", "train_inferred"},
         {"data.cover=true", "test_ii"},
         {"data.task=comparison --set data.attributes=3", "test_id test_ood"},
-        {"data.task=complex --set data.attributes=3 --set data.trained_fraction=0.2", "train_topleft train_cross test_hard"},
+        {"data.task=complex --set data.attributes=3 --set data.trained_fraction=0.2",
+         "train_topleft train_cross test_hard"},
     };
     for (size_t i = 0; i < sizeof CASES / sizeof CASES[0]; i++) {
         char line[600];
-        snprintf(line, sizeof line, "$H data make small.yaml -o d%zu --set %s && $H data audit d%zu", i, CASES[i].set, i);
+        snprintf(line, sizeof line, "$H data make small.yaml -o d%zu --set %s && $H data audit d%zu", i, CASES[i].set,
+                 i);
         assert_sh(0, line, "passed: every proof holds", "training items");
         snprintf(line, sizeof line, "for s in %s; do [ -s d%zu/$s.split ] || echo no $s; done", CASES[i].splits, i);
         assert_sh(0, line, "", "");
@@ -128,7 +136,8 @@ static void test_impossible(void **state)
         {65, "data.token_multiplicity=7", "data.token_multiplicity: 60 entities", "a divisor of data.entities"},
         {65, "data.hops=3 --set data.injection=both_full", "data.injection: ", "data.hops 2"},
         {65, "data.task=comparison --set graph.path=world", "data.attribute_list: ", "for example"},
-        {65, "data.task=comparison --set graph.path=world --set data.attribute_list=x", "no such relation: 'x'", "possible"},
+        {65, "data.task=comparison --set graph.path=world --set data.attribute_list=x", "no such relation: 'x'",
+         "possible"},
         {65, "data.task=comparison --set data.variant=held_out_id", "data.variant: ", ""},
         {65, "data.entities=1000000 --set data.out_degree=10 --set data.hops=4", "data.hops: ", "possible: up to "},
         {2, "data.hops=5", "data.hops: out of range: '5'", "from 2 to 4"},
@@ -149,8 +158,11 @@ static void test_forms(void **state)
 {
     (void)state;
     write_file("small.yaml", small);
-    static const char *const SETS[] = {"data.seed=4", "data.injection=both_full", "data.token_multiplicity=6",
-                                       "data.hops=3", "data.task=comparison --set data.attributes=3",
+    static const char *const SETS[] = {"data.seed=4",
+                                       "data.injection=both_full",
+                                       "data.token_multiplicity=6",
+                                       "data.hops=3",
+                                       "data.task=comparison --set data.attributes=3",
                                        "data.task=complex --set data.attributes=3 --set data.trained_fraction=0.2",
                                        "data.variant=without_id_facts --set data.end_token=true"};
     for (size_t i = 0; i < sizeof SETS / sizeof SETS[0]; i++) {
@@ -164,9 +176,10 @@ static void test_forms(void **state)
         assert_same_audit("d", "k");
         assert_same_audit("d", "j.jsonl");
     }
-    assert_sh(0, "python3 -c 'import json; t = json.load(open(\"p/train.json\")); print(sorted(t[0]), "
-                 "t[-1][\"target_text\"].startswith(t[-1][\"input_text\"]), t[-1][\"target_text\"].endswith(\"</a>\")); "
-                 "print(len(json.load(open(\"p/valid.json\"))) > 0, len(json.load(open(\"p/vocab.json\"))))'",
+    assert_sh(0,
+              "python3 -c 'import json; t = json.load(open(\"p/train.json\")); print(sorted(t[0]), "
+              "t[-1][\"target_text\"].startswith(t[-1][\"input_text\"]), t[-1][\"target_text\"].endswith(\"</a>\")); "
+              "print(len(json.load(open(\"p/valid.json\"))) > 0, len(json.load(open(\"p/vocab.json\"))))'",
               "['input_text', 'target_text', 'type'] True True\nTrue 76", "");
     assert_sh(74, "$H data export d -f published -o p", "", "there already");
     assert_sh(74, "$H data export d -f jsonl -o j.jsonl", "", "there already");
@@ -219,8 +232,9 @@ static void test_newfacts(void **state)
     assert_non_null(strstr(out, "new_atomic           train         40 "));
     assert_sh(0, "$H data newfacts d --paper --facts 40 --keep 100 -o p && $H data audit p",
               "kept_atomic          train        100 ", "");
-    assert_sh(0, "$H data make small.yaml -o i --set data.injection=both_full && $H data newfacts i --facts 40 --keep 400 "
-                 "-o j && $H data audit j",
+    assert_sh(0,
+              "$H data make small.yaml -o i --set data.injection=both_full && $H data newfacts i --facts 40 --keep 400 "
+              "-o j && $H data audit j",
               "passed", "");
     assert_sh(65, "$H data newfacts d --facts 7 -o x", "", "even number");
     assert_sh(65, "$H data newfacts d --facts 100000 -o x", "", "possible: about ");
@@ -232,8 +246,9 @@ static void test_damage(void **state)
 {
     (void)state;
     write_file("small.yaml", small);
-    assert_sh(0, "$H data make small.yaml -o d && $H data export d -f published -o p && $H data export d -f jsonl -o j.jsonl",
-              "", "");
+    assert_sh(
+        0, "$H data make small.yaml -o d && $H data export d -f published -o p && $H data export d -f jsonl -o j.jsonl",
+        "", "");
     static const struct {
         int code;
         const char *harm, *says;
@@ -278,9 +293,10 @@ static void test_damage(void **state)
 static void test_leak(void **state)
 {
     (void)state;
-    static const char clean[] = "{\"split\": \"id_atomic\", \"prompt\": [\"Munich\", \"in\"], \"answer\": [\"Germany\"]}\n"
-                                "{\"split\": \"id_atomic\", \"prompt\": [\"Germany\", \"currency\"], \"answer\": [\"euro\"]}\n"
-                                "{\"split\": \"test_ii\", \"prompt\": [\"Munich\", \"in\", \"currency\"], \"answer\": [\"euro\"]}\n";
+    static const char clean[] =
+        "{\"split\": \"id_atomic\", \"prompt\": [\"Munich\", \"in\"], \"answer\": [\"Germany\"]}\n"
+        "{\"split\": \"id_atomic\", \"prompt\": [\"Germany\", \"currency\"], \"answer\": [\"euro\"]}\n"
+        "{\"split\": \"test_ii\", \"prompt\": [\"Munich\", \"in\", \"currency\"], \"answer\": [\"euro\"]}\n";
     write_file("own.jsonl", clean);
     assert_sh(0, "$H data import own.jsonl -o own && $H data audit own", "passed: every proof holds", "");
     assert_sh(65, "sed '$ p; $ s/test_ii/train_inferred/' own.jsonl > leak.jsonl; $H data audit leak.jsonl",
@@ -301,8 +317,9 @@ static void test_several_tails(void **state)
                            "data: {tails: any}\n"
                            "model: {n_layer: 1, n_embd: 16, n_head: 2}\n"
                            "train: {steps: 20, batch: 32, threads: 1}\n");
-    assert_sh(0, "for i in $(seq 300); do printf 'e%d\\tr%d\\te%d\\n' $((i * 7 % 40)) $((i % 3)) $((i * i % 37)); done > "
-                 "any.tsv && $H data make any.yaml -o d && $H data audit d",
+    assert_sh(0,
+              "for i in $(seq 300); do printf 'e%d\\tr%d\\te%d\\n' $((i * 7 % 40)) $((i % 3)) $((i * i % 37)); done > "
+              "any.tsv && $H data make any.yaml -o d && $H data audit d",
               "passed", "");
     assert_non_null(strstr(out, "test_ii"));
     assert_sh(0, "$H data export d -f published -o p && $H data import p -o q", "", "");
@@ -311,11 +328,47 @@ static void test_several_tails(void **state)
     assert_sh(0, "$H data audit run/dataset --json | python3 -m json.tool", "\"passed\": true", "");
     if (!getenv("HOPSCOPE_DATA"))
         return;
-    static const char *const GRAPHS[] = {"small/nations.tsv", "small/umls.tsv", "small/kinship.tsv", "codex-s/triples.tsv"};
+    static const char *const GRAPHS[] = {"small/nations.tsv", "small/umls.tsv", "small/kinship.tsv",
+                                         "codex-s/triples.tsv"};
     for (size_t i = 0; i < sizeof GRAPHS / sizeof GRAPHS[0]; i++) {
         char line[300];
-        snprintf(line, sizeof line, "$H data make any.yaml --set graph.path=$HOPSCOPE_DATA/%s -o real%zu", GRAPHS[i], i);
+        snprintf(line, sizeof line, "$H data make any.yaml --set graph.path=$HOPSCOPE_DATA/%s -o real%zu", GRAPHS[i],
+                 i);
         assert_sh(0, line, "", "training items");
+    }
+}
+
+/* The papers' datasets (experiments/papers): every file is sound, and those that promise numbers have them. */
+static void test_papers(void **state)
+{
+    (void)state;
+    assert_sh(0,
+              "n=0; for f in '" TEST_SOURCE_DIR "'/experiments/papers/*.yaml; do $H config $f > /dev/null || exit 1; "
+              "n=$((n + 1)); done; [ $n -ge 17 ] && echo sound",
+              "sound", "");
+    static const struct {
+        const char *name, *code; /* a Python expression over n, the sizes of the splits, and a, the audit */
+    } CASES[] = {
+        {"worthwhile-both-full",
+         "abs(n[\"train_aug_h1\"] / 22697 - 1) < 0.03 and abs(n[\"train_aug_h2\"] / 21492 - 1) < "
+         "0.03 and n[\"train_inferred\"] == 684000 and 1850 < n[\"test_oo\"] < 2150"},
+        {"worthwhile-both-half",
+         "abs(n[\"train_aug_h1\"] / 5724 - 1) < 0.03 and abs(n[\"train_aug_h2\"] / 5778 - 1) < 0.03"},
+        {"implicit-reasoning-3hop",
+         "n[\"train_inferred\"] == 120000 and a[\"phi\"] == 12 and all(n[\"test_\" + x + y + z] "
+         "== 1000 for x in \"io\" for y in \"io\" for z in \"io\")"},
+        {"implicit-reasoning-held-out-id", "n[\"id_atomic\"] == 36100 and n[\"held_out_id_atomic\"] == 1900 and "
+                                           "n[\"train_inferred\"] == 273600"},
+    };
+    for (size_t i = 0; i < sizeof CASES / sizeof CASES[0]; i++) {
+        char line[1400];
+        snprintf(line, sizeof line,
+                 "$H data make '" TEST_SOURCE_DIR
+                 "/experiments/papers/%s.yaml' -o p%zu && $H data audit p%zu --json | python3 "
+                 "-c 'import json, sys; a = json.load(sys.stdin); n = {s[\"name\"]: s[\"n\"] for s in a[\"splits\"]}; "
+                 "print(a[\"passed\"] and (%s), n)'",
+                 CASES[i].name, i, i, CASES[i].code);
+        assert_sh(0, line, "True {", "");
     }
 }
 
@@ -332,6 +385,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_damage, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_leak, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_several_tails, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_papers, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

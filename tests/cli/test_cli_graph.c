@@ -60,7 +60,8 @@ static void test_stats(void **state)
               "facts given more than once");
     assert_sh(0, "tr '\\t' , < cities.tsv > cities.csv; $H graph stats cities.csv",
               "two-hop facts                                  4\n", "");
-    assert_sh(0, "cp cities.tsv cities; $H graph stats cities", "two-hop facts                                  4\n", "");
+    assert_sh(0, "cp cities.tsv cities; $H graph stats cities", "two-hop facts                                  4\n",
+              "");
     assert_sh(0, "cp cities.tsv x.csv; $H graph stats x.csv --format tsv",
               "two-hop facts                                  4\n", "");
     assert_sh(0, "$H graph stats world --threshold 1000", "0 of 11 relations reach 1000", "");
@@ -88,7 +89,8 @@ static void test_rdf(void **state)
     assert_sh(0, "$H graph convert cities.nt -o nt.tsv && cat nt.tsv", "Munich\tin\tGermany\nGermany\tcurrency\teuro\n",
               "literals skipped");
     assert_sh(0, "$H graph convert cities.nt --literals -o all.tsv && cat all.tsv", "Germany\tname\tDeutschland\n", "");
-    write_file("cities.ttl", "@prefix x: <http://x.org/> .\nx:Munich x:in x:Germany .\nx:Germany x:currency x:euro .\n");
+    write_file("cities.ttl",
+               "@prefix x: <http://x.org/> .\nx:Munich x:in x:Germany .\nx:Germany x:currency x:euro .\n");
     assert_sh(0, "$H graph convert cities.ttl -o ttl.tsv && cmp nt.tsv ttl.tsv", "", "");
     write_file("bad.ttl", "@prefix x: <http://x.org/> .\nx:Munich x:in \"Germany .\n");
     assert_sh(65, "$H graph stats bad.ttl", "", "bad.ttl:2:24: ");
@@ -103,24 +105,26 @@ static void test_augment(void **state)
 {
     (void)state;
     /* 60 people with a father or a mother; every third has a place of birth */
-    assert_sh(0,
-              "for i in $(seq 60); do printf 'p%d\\t%s\\tp%d\\n' $i $([ $((i % 2)) = 0 ] && echo father || echo mother) "
-              "$((i * 7 % 60 + 1)); [ $((i % 3)) != 0 ] || printf 'p%d\\tborn\\tc%d\\n' $i $((i % 5)); done > part.tsv",
-              "", "");
+    assert_sh(
+        0,
+        "for i in $(seq 60); do printf 'p%d\\t%s\\tp%d\\n' $i $([ $((i % 2)) = 0 ] && echo father || echo mother) "
+        "$((i * 7 % 60 + 1)); [ $((i % 3)) != 0 ] || printf 'p%d\\tborn\\tc%d\\n' $i $((i % 5)); done > part.tsv",
+        "", "");
     assert_sh(0, "$H graph augment part.tsv --phi 1.8 -o big.tsv", "phi after", "");
     assert_sh(0, "$H graph augment part.tsv --phi 1.8 -o again.tsv > /dev/null && cmp big.tsv again.tsv", "", "");
-    assert_sh(0, "$H graph augment part.tsv --phi 1.8 --seed 5 -o other.tsv > /dev/null && ! cmp -s big.tsv other.tsv", "",
-              "");
+    assert_sh(0, "$H graph augment part.tsv --phi 1.8 --seed 5 -o other.tsv > /dev/null && ! cmp -s big.tsv other.tsv",
+              "", "");
     /* every real fact is there, every other one is marked */
     assert_sh(0, "grep -v '\tsynthetic$' big.tsv | sort > real; sort part.tsv | cmp - real", "", "");
     assert_sh(0,
               "$H graph stats big.tsv --json | python3 -c 'import json, sys; s = json.load(sys.stdin); "
               "print(s[\"phi\"] >= 1.8, min(r[\"phi\"] for r in s[\"relation\"]) >= 1.8, s[\"synthetic\"] > 0)'",
               "True True True", "");
-    assert_sh(0,
-              "$H graph augment part.tsv --phi 1.2 --overall --reuse --acyclic --json -o c.tsv | python3 -c 'import json, "
-              "sys; a = json.load(sys.stdin); print(a[\"out\"], a[\"phi_after\"] >= 1.2, a[\"added_entities\"])'",
-              "c.tsv True 0", "");
+    assert_sh(
+        0,
+        "$H graph augment part.tsv --phi 1.2 --overall --reuse --acyclic --json -o c.tsv | python3 -c 'import json, "
+        "sys; a = json.load(sys.stdin); print(a[\"out\"], a[\"phi_after\"] >= 1.2, a[\"added_entities\"])'",
+        "c.tsv True 0", "");
     assert_sh(0, "$H graph augment part.tsv --comparison 30 --relations born --json -o m.tsv | python3 -m json.tool",
               "\"added_facts\"", "");
     assert_sh(0, "cut -f 2,3 m.tsv | grep '^born' | sort | uniq -c | awk '$1 < 30'", "", "");
@@ -143,7 +147,8 @@ static void test_convert(void **state)
     assert_sh(0, "$H graph convert cities.tsv -o i.tsv --inverses && grep -P '^euro\tcurrency\\^-1\tGermany$' i.tsv",
               "euro", "");
     write_file("degree.tsv", "a\tr\tb\nb\tr\tc\nc\tr\ta\nc\tr\td\n");
-    assert_sh(0, "$H graph convert degree.tsv -o d.tsv --min-degree 2 --json | python3 -m json.tool", "\"facts\": 3", "");
+    assert_sh(0, "$H graph convert degree.tsv -o d.tsv --min-degree 2 --json | python3 -m json.tool", "\"facts\": 3",
+              "");
     assert_sh(0, "$H graph convert world -o n.tsv --informative 20 --max-majority 0.2", "facts written", "");
     assert_sh(0, "$H graph convert world -o whole.tsv && wc -l < whole.tsv", "7049\n", "");
     assert_sh(65, "$H graph convert world -o x.tsv --min-degree 100000", "", "no facts are left");
@@ -173,7 +178,8 @@ static void test_damage(void **state)
         {"list.json", "[", "list.json:1"},
         {"cut.json", "[{\"_id\": \"x\", \"evidences\": [[\"a\", \"r\", \"b\"]", "cut.json:1, record 1: "},
         {"none.json", "[{\"_id\": \"x\"}]", "none.json:1, record 1, field evidences: "},
-        {"two.jsonl", "{\"_id\": \"x\", \"evidences\": [[\"a\", \"r\", \"b\"]]}\n{\"_id\": \"y\", \"evidences\": [[1]]}\n",
+        {"two.jsonl",
+         "{\"_id\": \"x\", \"evidences\": [[\"a\", \"r\", \"b\"]]}\n{\"_id\": \"y\", \"evidences\": [[1]]}\n",
          "two.jsonl:2, record 2, field evidences[0]"},
         {"cut.tsv.zst", "\x28\xb5\x2f\xfd\x24\x0c", "cut.tsv.zst: "},
     };
@@ -203,11 +209,13 @@ static void test_2wiki(void **state)
               "s = json.load(sys.stdin); print(s[\"facts\"], s[\"entities\"], s[\"relations\"], s[\"two_hop\"], "
               "s[\"two_hop_all\"], s[\"functional_facts\"], s[\"functional_two_hop\"])'",
               "1278 1929 25 509 511 1266 503", "");
-    assert_sh(0, "$H graph stats $HOPSCOPE_DATA/2wiki/dev_sample503.json", "relations", "bridges joined by evidences_id");
+    assert_sh(0, "$H graph stats $HOPSCOPE_DATA/2wiki/dev_sample503.json", "relations",
+              "bridges joined by evidences_id");
     assert_sh(65, "head -c 100000 $HOPSCOPE_DATA/2wiki/dev_sample503.json > cut.json; $H graph stats cut.json", "",
               "the file ends inside a record");
-    assert_sh(0, "$H graph stats $HOPSCOPE_DATA/2wiki/dev505.stripped.jsonl --types compositional --json | python3 -c "
-                 "'import json, sys; r = json.load(sys.stdin)[\"read\"]; print(r[\"records\"] - r[\"records_skipped\"])'",
+    assert_sh(0,
+              "$H graph stats $HOPSCOPE_DATA/2wiki/dev505.stripped.jsonl --types compositional --json | python3 -c "
+              "'import json, sys; r = json.load(sys.stdin)[\"read\"]; print(r[\"records\"] - r[\"records_skipped\"])'",
               "206", "");
 }
 
