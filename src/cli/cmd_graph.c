@@ -76,7 +76,7 @@ static hs_status read_graph(const arguments *a, hs_graph *g, hs_read_report *rep
     if (a->format != NULL && !hs_graph_format_find(a->format, &options.format)) {
         hs_fail(err, HS_ERR_USAGE, "there is no such format");
         hs_error_value(err, a->format, strlen(a->format));
-        hs_error_hint(err, "tsv, csv, 2wiki, nt, turtle, world or auto");
+        hs_error_hint(err, "tsv, csv, 2wiki, ntriples, turtle, world or auto");
         return HS_ERR_USAGE;
     }
     return hs_graph_read(g, a->file, &options, report, err);
@@ -378,7 +378,7 @@ static int run_convert(const arguments *a)
 /* ---------------------------------------------------------------- arguments */
 
 #define READING_OPTIONS                                                                                                \
-    {"format", 0, POPT_ARG_STRING, &a.format, 0, "tsv, csv, 2wiki, nt, turtle or world (by name or content)", "NAME"}, \
+    {"format", 0, POPT_ARG_STRING, &a.format, 0, "tsv, csv, 2wiki, ntriples, turtle or world (by name or content)", "NAME"}, \
         {"raw", 0, POPT_ARG_NONE, &a.raw, 0, "2Wiki: take the evidences as they stand, repair nothing", NULL},         \
         {"types", 0, POPT_ARG_STRING, &a.types, 0, "2Wiki: only records of these types, comma-separated", "LIST"},     \
         {"skip-derived", 0, POPT_ARG_NONE, &a.skip_derived, 0, "2Wiki: skip records marked as derived", NULL},         \

@@ -76,12 +76,8 @@ enum { N_TYPES = sizeof TYPES / sizeof TYPES[0] };
 
 /* Types of paper D (spec D.1), only read: "Test-IO" is test_io, "Train-III" train_inferred. */
 static const char *const TYPES_D[][2] = {
-    {"id_atomic", "ID Triples"},
-    {"id_atomic", "Retained ID Triples"},
-    {"held_out_id_atomic", "Held-out ID Triples"},
-    {"ood_atomic", "OOD Triples"},
-    {"train_inferred", "Train-II"},
-    {"train_inferred", "Train-III"},
+    {"id_atomic", "ID Triples"},   {"id_atomic", "Retained ID Triples"}, {"held_out_id_atomic", "Held-out ID Triples"},
+    {"ood_atomic", "OOD Triples"}, {"train_inferred", "Train-II"},       {"train_inferred", "Train-III"},
 };
 enum { N_TYPES_D = sizeof TYPES_D / sizeof TYPES_D[0] };
 

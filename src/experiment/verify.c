@@ -5,20 +5,39 @@
 
 #include <string.h>
 
-static hs_status recorded_hashes(const hs_run *run, hs_weights_row **rows, size_t *n, hs_error *err)
+/* What run.db says: the hashes, and the steps at which a rollback began another attempt. Freed by the caller. */
+typedef struct history {
+    hs_weights_row *hash;
+    hs_metric_row *attempt;
+    size_t n_hashes, n_attempts;
+} history;
+
+static hs_status read_history(const hs_run *run, history *h, hs_error *err)
 {
     char path[4096];
     hs_record *record = NULL;
     HS_TRY(hs_path_join(path, sizeof path, run->dir, "run.db", err));
     HS_TRY(hs_record_open_read(&record, path, err));
-    hs_status status = hs_record_weights_rows(record, rows, n, err);
+    hs_status status = hs_record_weights_rows(record, &h->hash, &h->n_hashes, err);
+    if (status == HS_OK)
+        status = hs_record_metrics(record, "attempt", &h->attempt, &h->n_attempts, err);
     hs_record_close(record);
     return status;
 }
 
-static hs_status replay(hs_run *run, hs_trainer *trainer, const hs_weights_row *rows, size_t n, uint64_t steps,
-                        hs_verify_result *out, hs_error *err)
+/* The attempt under which the run took its next step from here. */
+static void follow_attempts(const history *h, hs_trainer *trainer)
 {
+    for (size_t i = 0; i < h->n_attempts; i++)
+        if (h->attempt[i].step == hs_trainer_step_count(trainer))
+            hs_trainer_set_attempt(trainer, (uint32_t)h->attempt[i].value);
+}
+
+static hs_status replay(hs_run *run, hs_trainer *trainer, const history *h, uint64_t steps, hs_verify_result *out,
+                        hs_error *err)
+{
+    const hs_weights_row *rows = h->hash;
+    const size_t n = h->n_hashes;
     out->from = hs_trainer_step_count(trainer);
     out->same = true;
     for (size_t i = 0; i < n && out->same; i++) {
@@ -26,6 +45,7 @@ static hs_status replay(hs_run *run, hs_trainer *trainer, const hs_weights_row *
             continue;
         while (hs_trainer_step_count(trainer) < rows[i].step) {
             hs_step_stats stats;
+            follow_attempts(h, trainer);
             HS_TRY(hs_trainer_step(trainer, &stats, err));
         }
         out->to = rows[i].step;
@@ -45,12 +65,10 @@ static hs_status replay(hs_run *run, hs_trainer *trainer, const hs_weights_row *
 static hs_status verify_opened(hs_run *run, uint64_t from, uint64_t steps, uint32_t threads, hs_verify_result *out,
                                hs_error *err)
 {
-    hs_weights_row *rows = NULL;
-    size_t n = 0;
+    history h = {0};
     hs_trainer *trainer = NULL;
-    HS_TRY(recorded_hashes(run, &rows, &n, err));
     hs_pool *pool = hs_pool_create(threads);
-    hs_status status = pool ? HS_OK : hs_fail_memory(err, 0);
+    hs_status status = pool ? read_history(run, &h, err) : hs_fail_memory(err, 0);
     if (status == HS_OK && from == 0) { /* the weights as they were drawn */
         hs_model_free(&run->model);
         memset(&run->model, 0, sizeof run->model);
@@ -66,10 +84,11 @@ static hs_status verify_opened(hs_run *run, uint64_t from, uint64_t steps, uint3
             status = hs_checkpoint_load(path, from, &run->model, trainer, &seconds, err);
     }
     if (status == HS_OK)
-        status = replay(run, trainer, rows, n, steps, out, err);
+        status = replay(run, trainer, &h, steps, out, err);
     hs_trainer_free(trainer);
     hs_pool_free(pool);
-    hs_free(rows);
+    hs_free(h.hash);
+    hs_free(h.attempt);
     return status;
 }
 

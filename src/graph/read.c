@@ -7,8 +7,9 @@
 #include <string.h>
 
 static const char *const format_names[] = {
-    [HS_GRAPH_AUTO] = "auto",   [HS_GRAPH_TSV] = "tsv",       [HS_GRAPH_CSV] = "csv",     [HS_GRAPH_2WIKI] = "2wiki",
-    [HS_GRAPH_NTRIPLES] = "nt", [HS_GRAPH_TURTLE] = "turtle", [HS_GRAPH_WORLD] = "world",
+    [HS_GRAPH_AUTO] = "auto",   [HS_GRAPH_TSV] = "tsv",           [HS_GRAPH_CSV] = "csv",
+    [HS_GRAPH_2WIKI] = "2wiki", [HS_GRAPH_NTRIPLES] = "ntriples", [HS_GRAPH_TURTLE] = "turtle",
+    [HS_GRAPH_WORLD] = "world",
 };
 enum { N_FORMATS = sizeof format_names / sizeof *format_names };
 
@@ -19,6 +20,8 @@ const char *hs_graph_format_name(hs_graph_format format)
 
 bool hs_graph_format_find(const char *name, hs_graph_format *format)
 {
+    if (strcmp(name, "nt") == 0) /* the file's ending */
+        name = format_names[HS_GRAPH_NTRIPLES];
     for (unsigned i = 0; i < N_FORMATS; i++) {
         if (strcmp(name, format_names[i]) == 0) {
             *format = (hs_graph_format)i;

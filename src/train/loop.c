@@ -31,6 +31,7 @@ typedef struct loop {
     uint32_t n;    /* splits */
     hs_eval *eval; /* (n) the last evaluation */
     bool evaluated;
+    uint64_t evaluated_step; /* of `eval` */
     uint32_t good; /* evaluations in a row that meet the stop rule */
     double last_save, last_progress;
     uint64_t last_saved_step, progress_step;
@@ -145,6 +146,7 @@ static hs_status evaluate_all(loop *l, const hs_step_stats *stats, hs_error *err
     if (status != HS_OK && status != HS_STOPPED_INT && status != HS_STOPPED_TERM)
         return status;
     l->evaluated = status == HS_OK;
+    l->evaluated_step = hs_trainer_step_count(l->trainer);
     hs_status recorded = l->record ? record_evaluation(l, stats, &local) : HS_OK;
     if (recorded != HS_OK)
         HS_TRY(disk_failed(l, "evaluation not recorded yet", recorded, &local, err));
@@ -230,10 +232,12 @@ static hs_status rollback(loop *l, const hs_error *cause, bool *done, hs_error *
     const double cpu = cpu_now(l);
     HS_TRY(hs_checkpoint_load(l->dir, step, hs_trainer_model(l->trainer), l->trainer, &seconds, err));
     hs_trainer_set_attempt(l->trainer, attempt);
+    HS_TRY(hs_checkpoint_save(l->dir, hs_trainer_model(l->trainer), l->trainer, seconds, err)); /* with the new attempt */
     l->last_saved_step = step;
     if (l->record) {
         HS_TRY(hs_record_rewind(l->record, step, err));
         HS_TRY(hs_record_event(l->record, step, "rollback", cause->what, err));
+        HS_TRY(hs_record_metric(l->record, step, "attempt", attempt, err));
     }
     HS_TRY(recount(l, &evaluated, err));
     l->cpu_before = cpu;
@@ -340,11 +344,14 @@ static hs_status run(loop *l, hs_train_result *result, hs_error *err)
     if (rule_is_met(l))
         result->reason = HS_STOP_RULE;
     done |= start >= l->config->steps || rule_is_met(l);
+    /* A run that its seconds ended is not trained one step more each time it is started. */
+    done |= l->config->max_seconds > 0 && start > 0 && seconds_now(l) >= l->config->max_seconds;
     while (!done)
         HS_TRY(step_once(l, result, &done, err));
     HS_TRY(save(l, err));
     const uint64_t end = hs_trainer_step_count(l->trainer);
-    if (!l->evaluated && !(evaluated && end == start) && result->reason != HS_STOP_SIGNAL) {
+    const bool has_end = (l->evaluated && l->evaluated_step == end) || (evaluated && end == start);
+    if (!has_end && result->reason != HS_STOP_SIGNAL) {
         const hs_status status = evaluate_all(l, NULL, err);
         if (status == HS_STOPPED_INT || status == HS_STOPPED_TERM)
             result->reason = HS_STOP_SIGNAL;

@@ -164,11 +164,6 @@ static void muon_piece(const step_task *s, const piece *p, float *scratch)
         k->scale(cols, keep, w);
         k->axpy(cols, step, u + (size_t)r * cols, w);
     }
-    if (s->ema)
-        for (uint32_t r = 0; r < rows; r++) {
-            k->scale(cols, s->ema_decay, s->ema + first + r * ld);
-            k->axpy(cols, 1.0f - s->ema_decay, s->model->param + first + r * ld, s->ema + first + r * ld);
-        }
 }
 
 static void element_piece(const step_task *s, const piece *p)
@@ -198,10 +193,6 @@ static void element_piece(const step_task *s, const piece *p)
         }
     }
     memset(g, 0, p->n * sizeof *g);
-    if (s->ema) {
-        k->scale(p->n, s->ema_decay, s->ema + p->offset);
-        k->axpy(p->n, 1.0f - s->ema_decay, w, s->ema + p->offset);
-    }
 }
 
 static void step_piece(void *ctx, uint32_t task, uint32_t worker)
@@ -231,6 +222,17 @@ static void clip_rows(void *ctx, uint32_t task, uint32_t worker)
     }
 }
 
+/* ema = decay * ema + (1 - decay) * w, after everything that moves a weight: one run of PIECE floats. */
+static void average_piece(void *ctx, uint32_t task, uint32_t worker)
+{
+    const step_task *s = ctx;
+    const size_t first = (size_t)task * PIECE, left = s->model->n_params - first;
+    const size_t n = left < PIECE ? left : PIECE;
+    (void)worker;
+    hs_kernels_get()->scale(n, s->ema_decay, s->ema + first);
+    hs_kernels_get()->axpy(n, 1.0f - s->ema_decay, s->model->param + first, s->ema + first);
+}
+
 void hs_optimizer_step(hs_optimizer *opt, hs_pool *pool, hs_model *model, const hs_train_config *config, double factor,
                        uint64_t t, float gscale, float *g, float *m, float *v, float *ema)
 {
@@ -253,6 +255,8 @@ void hs_optimizer_step(hs_optimizer *opt, hs_pool *pool, hs_model *model, const 
     hs_pool_run(pool, (uint32_t)opt->n_pieces, step_piece, &s);
     if (config->row_clip > 0)
         hs_pool_run(pool, model->n_tensors, clip_rows, &s);
+    if (ema)
+        hs_pool_run(pool, (uint32_t)((model->n_params + PIECE - 1) / PIECE), average_piece, &s);
 }
 
 /* ---------------------------------------------------------------- OrthoGrad */

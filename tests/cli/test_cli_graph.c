@@ -88,6 +88,10 @@ static void test_rdf(void **state)
         skip();
     assert_sh(0, "$H graph convert cities.nt -o nt.tsv && cat nt.tsv", "Munich\tin\tGermany\nGermany\tcurrency\teuro\n",
               "literals skipped");
+    assert_sh(0,
+              "for f in nt ntriples; do $H graph convert - --format $f -o f.tsv < cities.nt && cmp nt.tsv f.tsv || "
+              "exit 1; done",
+              "", "");
     assert_sh(0, "$H graph convert cities.nt --literals -o all.tsv && cat all.tsv", "Germany\tname\tDeutschland\n", "");
     write_file("cities.ttl",
                "@prefix x: <http://x.org/> .\nx:Munich x:in x:Germany .\nx:Germany x:currency x:euro .\n");

@@ -8,21 +8,6 @@
 
 static char folder[256];
 
-static int set_up(void **state)
-{
-    (void)state;
-    snprintf(folder, sizeof folder, "%s/verify_XXXXXX", TEST_BINARY_DIR);
-    return mkdtemp(folder) ? 0 : -1;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    char command[700];
-    snprintf(command, sizeof command, "rm -rf '%s'", folder);
-    return system(command);
-}
-
 static void train(void)
 {
     static const char text[] = "data:\n  entities: 20\n  relations: 5\n  out_degree: 3\n  phi: 0\n  holdout: 0.1\n"
@@ -36,10 +21,38 @@ static void train(void)
     hs_experiment_result_free(&result);
 }
 
+static int set_up(void **state)
+{
+    (void)state;
+    snprintf(folder, sizeof folder, "%s/verify_XXXXXX", TEST_BINARY_DIR);
+    if (!mkdtemp(folder))
+        return -1;
+    train();
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    char command[700];
+    snprintf(command, sizeof command, "rm -rf '%s'", folder);
+    return system(command);
+}
+
+static void change_record(const char *dir, const char *statement)
+{
+    char path[512];
+    snprintf(path, sizeof path, "%s/run.db", dir);
+    sqlite3 *db;
+    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(db, statement, NULL, NULL, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_changes(db), 1);
+    sqlite3_close(db);
+}
+
 static void test_replay(void **state)
 {
     (void)state;
-    train();
     hs_verify_result r;
     assert_ok(hs_run_verify(folder, 0, 40, 1, &r, err));
     assert_true(r.same && r.from == 0 && r.to == 40 && r.compared > 10);
@@ -49,16 +62,24 @@ static void test_replay(void **state)
     assert_int_equal(hs_run_verify(folder, 17, 40, 1, &r, &none), HS_ERR_IO); /* no such checkpoint */
     assert_int_equal(hs_run_verify(folder, 40, 40, 1, &r, &none), HS_ERR_DATA); /* no step is left to replay */
     /* one recorded hash is changed: found at its step */
-    char path[512];
-    snprintf(path, sizeof path, "%s/run.db", folder);
-    sqlite3 *db;
-    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
-    assert_int_equal(sqlite3_exec(db, "UPDATE weights SET hash = '0000000000000001' WHERE step = 10", NULL, NULL, NULL),
-                     SQLITE_OK);
-    assert_int_equal(sqlite3_changes(db), 1);
-    sqlite3_close(db);
+    change_record(folder, "UPDATE weights SET hash = '0000000000000001' WHERE step = 10");
     assert_ok(hs_run_verify(folder, 0, 40, 1, &r, err));
     assert_true(!r.same && r.to == 10 && r.recorded == 1 && r.replayed != 1);
+}
+
+/* A recorded rollback changes the order of batches from its step on, and only from there. */
+static void test_replay_follows_attempts(void **state)
+{
+    (void)state;
+    hs_verify_result r;
+    assert_ok(hs_run_verify(folder, 0, 40, 1, &r, err));
+    assert_true(r.same);
+    change_record(folder, "INSERT INTO metric VALUES (20, 'attempt', 2)");
+    assert_ok(hs_run_verify(folder, 0, 20, 1, &r, err));
+    assert_true(r.same && r.to == 20);
+    assert_ok(hs_run_verify(folder, 0, 40, 1, &r, err));
+    assert_true(!r.same && r.to > 20);
+    change_record(folder, "DELETE FROM metric WHERE name = 'attempt'");
 }
 
 static void test_bench(void **state)
@@ -80,6 +101,7 @@ static void test_bench(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_replay), cmocka_unit_test(test_bench)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_replay_follows_attempts), cmocka_unit_test(test_replay),
+                                       cmocka_unit_test(test_bench)};
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
