@@ -21,6 +21,7 @@
     X(bakeoff, "compare optimizers and other settings by their time to grok") \
     X(verify, "replay a stretch of a run and compare the weights")                                                     \
     X(graph, "statistics, augmentation and conversion of a knowledge graph")                                           \
+    X(fetch, "where to get the knowledge graphs that are not embedded")    \
     X(data, "build, inspect, audit and convert datasets")                                                              \
     X(config, "list every setting, or show the resolved settings of a file")                                           \
     X(export, "write a run's model or dataset in other forms")                                                         \

@@ -140,8 +140,11 @@ int hs_cmd_ask(int argc, const char **argv)
     if (!hs_args_parse(&args, &usage, argc, argv, options, 1, 16, &code))
         return code;
     if (args.n == 2 || count < 1 || (json && args.n == 1)) {
+        code = hs_cli_usage_error("ask", count < 1 ? "--count is at least 1"
+                                                   : "a question is a head and one or more relations%s",
+                                  json ? "; --json needs one" : "");
         hs_args_free(&args);
-        return hs_cli_usage_error("ask", "a question is a head and one or more relations; --json needs one");
+        return code;
     }
     hs_run *run = hs_calloc(1, sizeof *run);
     hs_error err = {0};

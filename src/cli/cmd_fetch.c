@@ -1,0 +1,64 @@
+/* cmd_fetch.c - hopscope fetch: where the graphs that are not embedded come from. It downloads nothing: licences are
+ * the user's to accept. */
+#include "cli/cli.h"
+
+#include <string.h>
+
+static const hs_usage usage = {
+    "fetch", "[NAME]",
+    "Tells where to get a knowledge graph that hopscope reads, under which licence, and how to use it. Downloads nothing.",
+    "  hopscope fetch\n"
+    "  hopscope fetch 2wiki"};
+
+typedef struct source {
+    const char *name, *what, *where, *licence, *use;
+} source;
+
+static const source SOURCES[] = {
+    {"world", "countries, their parts, currencies, languages ...; embedded, nothing to get", "in this program",
+     "LGPL-2.1+ and Unicode (data/world/LICENSE.md)", "graph: {path: world}"},
+    {"2wiki", "2WikiMultiHopQA, 192,606 questions with their evidence facts (Ho et al. 2020)",
+     "data_ids_april7.zip, linked from github.com/Alab-NII/2wikimultihop; or xanhho/2WikiMultihopQA on Hugging Face",
+     "Apache-2.0; the contexts are Wikipedia text, CC BY-SA", "graph: {path: dev.json, format: 2wiki, functional: true}"},
+    {"codex", "CoDEx, Wikidata facts in three sizes (Safavi and Koutra 2020)", "github.com/tsafavi/codex, data/triples",
+     "MIT; the facts CC0", "graph: {path: codex-s.tsv, functional: true}"},
+    {"fb13", "FB13, people: parents, spouse, place of birth ... (Socher et al. 2013)",
+     "with the code of \"Reasoning With Neural Tensor Networks\" and in many collections of link-prediction data",
+     "Freebase, CC BY 2.5", "graph: {path: fb13.tsv, functional: true}"},
+    {"wn18rr", "WN18RR, WordNet relations (Dettmers et al. 2018)", "github.com/TimDettmers/ConvE, WN18RR.tar.gz",
+     "WordNet licence", "graph: {path: wn18rr.tsv}"},
+};
+
+static void add(hs_str *out, const source *s)
+{
+    hs_str_addf(out, "%s\n  what     %s\n  where    %s\n  licence  %s\n  use      %s\n", s->name, s->what, s->where, s->licence,
+                s->use);
+}
+
+int hs_cmd_fetch(int argc, const char **argv)
+{
+    enum { N = sizeof SOURCES / sizeof *SOURCES };
+    const struct poptOption options[] = {POPT_TABLEEND};
+    hs_args args;
+    int code;
+    if (!hs_args_parse(&args, &usage, argc, argv, options, 0, 1, &code))
+        return code;
+    const char *names[N], *wanted = args.n ? args.arg[0] : NULL;
+    hs_str out = {0};
+    for (size_t i = 0; i < N; i++) {
+        names[i] = SOURCES[i].name;
+        if (!wanted || strcmp(wanted, SOURCES[i].name) == 0)
+            add(&out, &SOURCES[i]);
+    }
+    if (out.len == 0 && wanted) {
+        const char *near = hs_nearest(wanted, names, N);
+        code = hs_cli_usage_error("fetch", near ? "no such graph: %s; did you mean %s?" : "no such graph: %s%s", wanted,
+                                  near ? near : "");
+    } else {
+        if (!wanted)
+            hs_str_addf(&out, "\nAny file of head<TAB>relation<TAB>tail lines, CSV, N-Triples or Turtle will do as well.\n");
+        code = hs_cli_print(&out);
+    }
+    hs_args_free(&args);
+    return code;
+}
