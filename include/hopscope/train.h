@@ -90,8 +90,6 @@ uint64_t hs_trainer_step_count(const hs_trainer *trainer); /* steps done */
 hs_status hs_trainer_step(hs_trainer *trainer, hs_step_stats *stats, hs_error *err);
 /* HS_ERR_FAILED, with tensor and step, when a weight is not finite. */
 hs_status hs_trainer_check_weights(const hs_trainer *trainer, hs_error *err);
-/* Gradient of one step's batch without the update; laid out like model->param. For tests. */
-const float *hs_trainer_gradient(hs_trainer *trainer);
 /* Memory held, bytes; FLOP of one step (formula of model.h). */
 size_t hs_trainer_memory(const hs_trainer *trainer);
 double hs_trainer_step_flop(const hs_trainer *trainer);

@@ -312,10 +312,14 @@ hs_status hs_figure_draw(const hs_figure *figure, const char *path, bool keep_sc
     if (keep_script)
         HS_TRY(keep(figure, form, path, err));
     /* Drawn in the folder of temporary files: gnuplot says little about a folder it cannot write to, we say it all. */
-    char drawn[] = "/tmp/hopscope-figure-XXXXXX";
+    char drawn[PATH_SIZE];
+    const char *temporary = getenv("TMPDIR");
+    HS_TRY(hs_path_join(drawn, sizeof drawn, temporary && temporary[0] ? temporary : "/tmp", "hopscope-figure-XXXXXX", err));
     const int fd = mkstemp(drawn);
-    if (fd < 0)
-        return hs_fail(err, HS_ERR_IO, "cannot make a temporary file in /tmp: %s", strerror(errno));
+    if (fd < 0) {
+        hs_fail(err, HS_ERR_IO, "cannot make a temporary file: %s", strerror(errno));
+        return hs_error_where(err, "%s", drawn);
+    }
     close(fd);
     hs_str script = {0};
     add_script(&script, figure, form, drawn, NULL);

@@ -290,21 +290,21 @@ static uint32_t sequence_of(const hs_attention *a, uint32_t row, uint32_t from)
     return from;
 }
 
-/* y (n) = sum_j w[j] * x_j, x_j = x + j * ld. */
-static inline void weighted_rows(size_t n, uint32_t rows, const float *w, const float *x, size_t ld, float *restrict y)
+/* y (n) = sum_j w[j] * factor[j] * x_j, x_j = x + j * ld; factor NULL = 1. */
+static inline void weighted_rows(size_t n, uint32_t rows, const float *w, const float *factor, const float *x, size_t ld,
+                                 float *restrict y)
 {
-    size_t i = 0;
-    for (; i + W <= n; i += W) {
+    for (size_t i = 0; i < n; i += W) {
+        const size_t left = n - i;
         vf sum = {0};
-        for (uint32_t j = 0; j < rows; j++)
-            sum += splat(w[j]) * load(x + j * ld + i);
-        store(y + i, sum);
-    }
-    if (i < n) {
-        vf sum = {0};
-        for (uint32_t j = 0; j < rows; j++)
-            sum += splat(w[j]) * load_part(x + j * ld + i, n - i, 0);
-        store_part(y + i, n - i, sum);
+        for (uint32_t j = 0; j < rows; j++) {
+            const float *xj = x + j * ld + i;
+            sum += splat(factor ? w[j] * factor[j] : w[j]) * (left >= W ? load(xj) : load_part(xj, left, 0));
+        }
+        if (left >= W)
+            store(y + i, sum);
+        else
+            store_part(y + i, left, sum);
     }
 }
 
@@ -330,20 +330,9 @@ static void attention_row(const hs_attention *a, uint32_t r, uint32_t first, uin
             sum += prob[j];
         const float inverse = 1.0f / sum;
         const float *drop = a->drop ? a->drop + (r * (size_t)a->H + h) * a->T : NULL;
-        float weight[W]; /* rows longer than this go in runs, the later ones added */
         for (uint32_t j = 0; j < keys; j++)
             prob[j] *= inverse;
-        for (uint32_t from = 0; from < keys; from += W) {
-            const uint32_t n = keys - from < W ? keys - from : W;
-            for (uint32_t j = 0; j < n; j++)
-                weight[j] = drop ? prob[from + j] * drop[from + j] : prob[from + j];
-            if (from == 0)
-                weighted_rows(dh, n, weight, v, a->ldk, out + h * dh);
-            else
-                for (uint32_t j = 0; j < n; j++)
-                    for (size_t i = 0; i < dh; i++)
-                        out[h * dh + i] += weight[j] * v[(from + j) * a->ldk + i];
-        }
+        weighted_rows(dh, keys, prob, drop, v, a->ldk, out + h * dh);
     }
 }
 

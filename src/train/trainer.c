@@ -37,7 +37,7 @@ struct hs_trainer {
     double *chunk_squares;  /* (n_chunks) */
     float *m, *v, *filter, *ema; /* (n_params) */
     float weight;           /* of each scored row in this step */
-    bool dirty;             /* grad[0] holds a gradient that was looked at, not used */
+    bool dirty;             /* grad[0] holds the gradient of a step that was refused */
     hs_optimizer *opt;
     hs_state_array state[4];
     size_t n_state;
@@ -360,13 +360,6 @@ hs_status hs_trainer_step(hs_trainer *t, hs_step_stats *stats, hs_error *err)
     t->dirty = false;
     t->step++;
     return HS_OK;
-}
-
-const float *hs_trainer_gradient(hs_trainer *t)
-{
-    hs_step_stats stats;
-    compute_gradient(t, &stats);
-    return t->grad[0];
 }
 
 /* ---------------------------------------------------------------- what others ask of a trainer */

@@ -332,9 +332,22 @@ static void test_out_of_memory(void **state)
     assert_true(failures > 1 && failures < 900);
 }
 
+/* The choices of model.preset are those the model layer knows. */
+static void test_preset_names(void **state)
+{
+    (void)state;
+    const hs_config_key *key = hs_config_key_find("model.preset");
+    size_t n = 0;
+    for (const char *name; (name = hs_model_preset_name(n)) != NULL; n++)
+        assert_string_equal(key->names[n + 1], name); /* the first choice is "" */
+    assert_null(key->names[n + 1]);
+    assert_true(n >= 12);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_preset_names),
         cmocka_unit_test(test_forms),         cmocka_unit_test(test_task_chooses_defaults),
         cmocka_unit_test(test_set_wins),      cmocka_unit_test(test_errors),
         cmocka_unit_test(test_set_errors),    cmocka_unit_test(test_round_trip),
