@@ -99,17 +99,21 @@ static hs_status compare_config(session *s, bool *started, hs_error *err)
 
 /* ---------------------------------------------------------------- dataset, model, cost */
 
-/* Nothing is written before the dataset stands: a phi out of reach leaves the folder free for the next try. */
-static hs_status settle(session *s, hs_error *err)
+/* The dataset: the one of a started run, or a new one that is not written yet. */
+static hs_status settle(session *s, bool *started, hs_error *err)
 {
-    bool started = false;
+    *started = false;
     if (!s->options->dry_run)
-        HS_TRY(compare_config(s, &started, err));
-    if (started)
+        HS_TRY(compare_config(s, started, err));
+    if (*started)
         return hs_dataset_read(&s->data, s->dataset, err);
-    HS_TRY(hs_experiment_dataset(s->config, s->pool, &s->data, s->events, err));
-    if (s->options->dry_run)
-        return HS_OK;
+    return hs_experiment_dataset(s->config, s->pool, &s->data, s->events, err);
+}
+
+/* Nothing is written before dataset and model stand: a phi out of reach or a damaged model.init leaves the folder free for
+ * the next try. */
+static hs_status write_start(session *s, hs_error *err)
+{
     HS_TRY(write_config(s, err));
     return hs_dataset_write(&s->data, s->dataset, err);
 }
@@ -327,10 +331,13 @@ static hs_status run(session *s, hs_experiment_result *result, hs_error *err)
     s->pool = hs_pool_create(s->config->train.threads);
     if (!s->pool)
         return hs_fail(err, HS_ERR_MEMORY, "worker threads cannot be started");
-    HS_TRY(settle(s, err));
+    bool started;
+    HS_TRY(settle(s, &started, err));
     HS_TRY(make_splits(s->config, &s->data, result, err));
     check_stop_split(s);
     HS_TRY(make_model(s, err));
+    if (!started && !s->options->dry_run)
+        HS_TRY(write_start(s, err));
     HS_TRY(measure_cost(s, &result->cost, err));
     if (s->options->dry_run)
         return HS_OK;

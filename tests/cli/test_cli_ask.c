@@ -27,6 +27,11 @@ static void test_ask(void **state)
     assert_sh(0, "$H ask run '<e_1>' '<r_1>' '<r_2>' --json | python3 -c 'import json,sys; d=json.load(sys.stdin); "
                  "assert len(d[\"answers\"])==5; print(\"json ok\")'",
               "json ok", "");
+    /* weights to start from: a cut file leaves the folder free for the next try */
+    assert_sh(65, "head -c 300 run/checkpoints/step-00000120.safetensors > cut.safetensors; "
+                  "$H run small.yaml --set model.init=cut.safetensors -o on", "", "cut.safetensors");
+    assert_sh(0, "$H run small.yaml --set train.steps=3 --set model.init=run/checkpoints/step-00000120.safetensors -o on",
+              "3 steps", "");
     assert_sh(0, "$H eval run", "test_ii", "");
     assert_sh(0, "$H verify run --threads 3", "same bits", "");
     assert_sh(2, "$H verify run --steps 0", "", "at least 1");
