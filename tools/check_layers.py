@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """A layer includes only layers before it; the command line includes only the public headers and its own.
 
-Checks every #include "..." of src/LAYER and include/hopscope/LAYER.h (docs/design.md, section 2).
+Checks every #include "..." of src/LAYER, sub-folders too, and include/hopscope/LAYER.h (docs/design.md, section 2).
 usage: tools/check_layers.py [ROOT]
 """
 
@@ -9,7 +9,7 @@ import pathlib
 import re
 import sys
 
-LAYERS = ["core", "graph", "data", "tensor", "model", "train", "interp", "report", "experiment"]
+LAYERS = ["core", "graph", "data", "tensor", "model", "train", "interp", "experiment", "report"]
 INCLUDE = re.compile(r'^\s*#\s*include\s*"([^"]+)"')
 
 
@@ -21,9 +21,9 @@ def includes(path):
 
 
 def layer_of(target):
-    """The layer an include belongs to, or None if it is neither hopscope/LAYER.h nor LAYER/file."""
+    """The layer an include belongs to, or None if it is neither hopscope/LAYER.h nor LAYER/.../file."""
     parts = target.split("/")
-    if len(parts) != 2:
+    if len(parts) < 2 or (parts[0] == "hopscope" and len(parts) != 2):
         return None
     name = parts[1].removesuffix(".h") if parts[0] == "hopscope" else parts[0]
     return name if name in LAYERS + ["cli"] else None
@@ -36,7 +36,7 @@ def problem(layer, target):
         ours = target.startswith("hopscope/") or target.startswith("cli/") or target == "commands.h"
         return None if ours else "the command line includes only hopscope/*.h and cli/*.h"
     if found is None:
-        return "write it as hopscope/LAYER.h or LAYER/FILE.h"
+        return "write it as hopscope/LAYER.h or LAYER/.../FILE.h"
     if found == "cli" or LAYERS.index(found) > LAYERS.index(layer):
         return f"{layer} must not know {found}"
     return None
@@ -46,7 +46,7 @@ def main():
     root = pathlib.Path(sys.argv[1] if len(sys.argv) > 1 else ".")
     files = []
     for layer in LAYERS + ["cli"]:
-        files += [(layer, path) for path in sorted((root / "src" / layer).glob("*.[ch]"))]
+        files += [(layer, path) for path in sorted((root / "src" / layer).rglob("*.[ch]"))]
     for layer in LAYERS:
         header = root / "include" / "hopscope" / f"{layer}.h"
         if header.exists():

@@ -290,9 +290,6 @@ void hs_bakeoff_result_free(hs_bakeoff_result *result);
 void hs_bakeoff_text(const hs_bakeoff *bakeoff, const hs_bakeoff_result *result, hs_str *out);
 void hs_bakeoff_json(const hs_bakeoff *bakeoff, const hs_bakeoff_result *result, const char *dir, hs_str *out);
 void hs_bakeoff_csv(const hs_bakeoff *bakeoff, const hs_bakeoff_result *result, hs_str *out); /* a line a run */
-/* Accuracy against steps and against CPU seconds, and the times to grok; as hs_figure_draw (report.h). */
-hs_status hs_bakeoff_figure(const hs_bakeoff *bakeoff, const hs_bakeoff_result *result, const char *dir, const char *path,
-                            bool keep_script, hs_error *err);
 
 /* ---------------------------------------------------------------- speed */
 

@@ -1,6 +1,6 @@
 /* cmd_bakeoff.c - hopscope bakeoff: one experiment under several settings and seeds, compared by the time to grok. */
 #include "cli/cli.h"
-#include "hopscope/experiment.h"
+#include "hopscope/report.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -2,7 +2,7 @@
 #include "cli/cli.h"
 
 #include "hopscope/experiment.h"
-#include "hopscope/report.h"
+#include "hopscope/model.h"
 
 #include <inttypes.h>
 #include <stdlib.h>

@@ -1,7 +1,7 @@
 /* cmd_import.c - hopscope import: a Hugging Face folder as a model file. */
 #include "cli/cli.h"
 
-#include "hopscope/report.h"
+#include "hopscope/model.h"
 
 #include <stdlib.h>
 

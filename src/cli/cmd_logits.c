@@ -2,7 +2,6 @@
 #include "cli/cli.h"
 
 #include "hopscope/model.h"
-#include "hopscope/report.h"
 #include "hopscope/tensor.h"
 
 #include <errno.h>

@@ -1,6 +1,6 @@
 /* Comparison and complex reasoning: counts of spec C.2 and C.3, labels, splits, balance, the hard test by brute force.
  */
-#include "data/compare.h"
+#include "data/comparison/label.h"
 #include "data_test.h"
 
 static void build(hs_dataset *d, const hs_data_config *c, const hs_graph *g)

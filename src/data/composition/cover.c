@@ -1,0 +1,90 @@
+/* cover.c - every hop of a held-out II query is used, in the same place, by some training query.
+ * Where (head, relation) has several tails, a query's hops are the facts of all its paths.
+ * Held-out queries are looked at in the order of their random keys. One whose hops are used already stays; another goes
+ * back to training when all queries are wanted (phi = 0), where it covers its own hops for the following ones, and is
+ * dropped when phi fixes the number of training queries. Use only grows, so what stays is covered at the end. */
+#include "data/composition/composition.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct held_out {
+    uint32_t key;
+    uint32_t edge[HS_MAX_HOPS];
+    uint64_t at;
+} held_out;
+
+static int by_key(const void *a, const void *b)
+{
+    const held_out *x = a, *y = b;
+    if (x->key != y->key)
+        return x->key < y->key ? -1 : 1;
+    return x->at < y->at ? -1 : x->at > y->at;
+}
+
+/* Are all facts of the query with this path, from hop `place` on, used in their places? With `mark` they become it. */
+static bool is_used(const hs_kg *kg, const uint32_t *edge, uint32_t hops, uint32_t place, uint32_t entity,
+                    uint8_t *used, bool mark)
+{
+    uint32_t i = edge[place], last = kg->start[entity + 1], relation = kg->facts[i].relation;
+    bool all = true;
+    if (kg->multi) /* the facts of the entity with the relation, which other paths come to too */
+        for (i = kg->start[entity]; i < last && kg->facts[i].relation < relation;)
+            i++;
+    for (; i < last && kg->facts[i].relation == relation && (all || mark); i++) {
+        if (mark)
+            used[i] |= (uint8_t)(1u << place);
+        all &= used[i] >> place & 1;
+        if (place + 1 < hops)
+            all &= is_used(kg, edge, hops, place + 1, kg->facts[i].tail, used, mark);
+    }
+    return all;
+}
+
+/* Marks the facts that training uses at each hop place, and lists the held-out queries. */
+static void scan(hs_composition *c, uint8_t *used, held_out *list, uint64_t *n)
+{
+    hs_walk *walk = &c->walk[0];
+    for (uint32_t h = 0; h < c->kg.n_entities; h++) {
+        hs_walk_head(walk, &c->kg, c->hops, h);
+        for (uint32_t i = 0; i < walk->n; i++) {
+            uint64_t at = c->first[h] + i;
+            if (c->cat[at] == HS_CAT_TRAIN) {
+                is_used(&c->kg, walk->query[i].edge, c->hops, 0, h, used, true);
+            } else if (c->cat[at] == HS_CAT_TEST) {
+                list[*n].key = c->key[at];
+                list[*n].at = at;
+                memcpy(list[*n].edge, walk->query[i].edge, sizeof list[*n].edge);
+                ++*n;
+            }
+        }
+    }
+}
+
+hs_status hs_composition_cover(hs_composition *c, hs_error *err)
+{
+    uint64_t n = 0, total = 0;
+    for (uint64_t i = 0; i < c->first[c->kg.n_entities]; i++)
+        total += c->cat[i] == HS_CAT_TEST;
+    held_out *list = hs_alloc((size_t)(total ? total : 1) * sizeof *list);
+    uint8_t *used = hs_calloc(c->kg.n_facts, 1);
+    if (!list || !used) {
+        hs_free(list);
+        hs_free(used);
+        return hs_fail_memory(err, (size_t)total * sizeof *list);
+    }
+    scan(c, used, list, &n);
+    qsort(list, (size_t)n, sizeof *list, by_key);
+    for (uint64_t i = 0; i < n; i++) {
+        uint32_t head = c->kg.facts[list[i].edge[0]].head;
+        if (is_used(&c->kg, list[i].edge, c->hops, 0, head, used, false))
+            continue;
+        bool back = c->config->phi == 0 || c->config->quirk_float_phi;
+        c->cat[list[i].at] = back ? HS_CAT_TRAIN : HS_CAT_NONE;
+        if (back)
+            is_used(&c->kg, list[i].edge, c->hops, 0, head, used, true);
+    }
+    hs_free(list);
+    hs_free(used);
+    return HS_OK;
+}

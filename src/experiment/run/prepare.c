@@ -1,0 +1,204 @@
+/* prepare.c - from configuration to graph and dataset. Every count that reading repaired or dropped is said. */
+#include "experiment/internal.h"
+#include "hopscope/tensor.h"
+
+#include <string.h>
+
+/* A list as an array of strings that live in `arena`; NULL and 0 for "". */
+static hs_status split_list(const char *list, hs_arena *arena, const char *const **out, size_t *n, hs_error *err)
+{
+    char element[2048];
+    *out = NULL;
+    *n = 0;
+    while (hs_list_get(list, *n, element, sizeof element))
+        ++*n;
+    if (*n == 0)
+        return HS_OK;
+    const char **names = hs_arena_alloc(arena, *n * sizeof *names);
+    if (!names)
+        return hs_fail_memory(err, *n * sizeof *names);
+    for (size_t i = 0; i < *n; i++) {
+        hs_list_get(list, i, element, sizeof element);
+        const char *trimmed = element + strspn(element, " ");
+        size_t len = strlen(trimmed);
+        while (len > 0 && trimmed[len - 1] == ' ')
+            len--;
+        names[i] = hs_arena_strdup(arena, trimmed, len);
+        if (!names[i])
+            return hs_fail_memory(err, len);
+    }
+    *out = names;
+    return HS_OK;
+}
+
+static void tell_report(const hs_read_report *r, const hs_events *events)
+{
+    const struct {
+        uint64_t n;
+        const char *text;
+    } counts[] = {
+        {r->records_skipped, "records skipped"},
+        {r->duplicates, "facts given more than once"},
+        {r->aliases_by_id, "aliases resolved by entity id"},
+        {r->aliases_by_title, "aliases resolved by supporting-fact title"},
+        {r->dates_normalized, "dates brought to one form"},
+        {r->dates_unknown, "dates not understood, kept as they are"},
+        {r->nationalities_normalized, "nationalities brought to country names"},
+        {r->names_trimmed, "names trimmed"},
+        {r->literals_skipped, "literals skipped"},
+    };
+    for (size_t i = 0; i < sizeof counts / sizeof *counts; i++) {
+        char count[32];
+        if (counts[i].n)
+            hs_event_send(events, HS_EVENT_INFO, "graph", "%s %s", hs_format_count(counts[i].n, count), counts[i].text);
+    }
+}
+
+static void tell_graph(const hs_graph *g, const char *what, const hs_events *events)
+{
+    char facts[32], entities[32];
+    hs_event_send(events, HS_EVENT_INFO, "graph", "%s: %s facts, %s entities, %u relations", what,
+                  hs_format_count(g->n_facts, facts), hs_format_count(g->entities.n, entities), g->relations.n);
+}
+
+static hs_status read_graph(const hs_graph_config *c, hs_graph *out, const hs_events *events, hs_error *err)
+{
+    hs_read_options options = {
+        .raw = c->raw, .skip_derived = c->skip_derived, .literals = c->literals, .events = events};
+    options.types = c->types[0] ? c->types : NULL;
+    if (!hs_graph_format_find(c->format, &options.format)) {
+        hs_fail(err, HS_ERR_USAGE, "no such graph format");
+        return hs_error_value(err, c->format, strlen(c->format));
+    }
+    if (strcmp(c->path, "world") == 0)
+        options.format = HS_GRAPH_WORLD;
+    hs_read_report report = {0};
+    HS_TRY(hs_graph_read(out, c->path, &options, &report, err));
+    tell_report(&report, events);
+    return HS_OK;
+}
+
+/* Replace *g by what the filter keeps. */
+static hs_status select_facts(const hs_graph_config *c, hs_arena *arena, hs_graph *g, const hs_events *events,
+                              hs_error *err)
+{
+    hs_graph_filter filter = {.functional = c->functional,
+                              .inverses = c->inverses,
+                              .min_degree = c->min_degree,
+                              .sample_bridges = c->sample_bridges,
+                              .informative_min_facts = c->informative_min_facts,
+                              .informative_max_majority = c->informative_max_majority,
+                              .seed = c->seed};
+    HS_TRY(split_list(c->relations, arena, &filter.relations, &filter.n_relations, err));
+    if (!filter.functional && !filter.inverses && !filter.min_degree && !filter.sample_bridges &&
+        !filter.informative_min_facts && !filter.relations)
+        return HS_OK;
+    hs_graph kept = {0};
+    HS_TRY(hs_graph_select(g, &filter, &kept, err));
+    hs_graph_free(g);
+    *g = kept;
+    tell_graph(g, "selected", events);
+    return HS_OK;
+}
+
+static void take_augmented(hs_graph *g, hs_graph *raised, const hs_augment_report *r, const hs_events *events)
+{
+    hs_graph_free(g);
+    *g = *raised;
+    char facts[32];
+    hs_event_send(events, HS_EVENT_INFO, "augment", "phi %.2f to %.2f with %s synthetic facts", r->phi_before,
+                  r->phi_after, hs_format_count(r->added_facts, facts));
+}
+
+static hs_status augment_comparison(const hs_augment_config *c, hs_arena *arena, hs_graph *g, const hs_events *events,
+                                    hs_error *err)
+{
+    if (c->per_value == 0)
+        return HS_OK;
+    hs_augment_comparison_options options = {.per_value = c->per_value, .max_facts = c->max_facts};
+    HS_TRY(split_list(c->relations, arena, &options.relations, &options.n_relations, err));
+    hs_graph raised = {0};
+    hs_augment_report r = {0};
+    HS_TRY(hs_graph_augment_comparison(g, &options, &raised, &r, err));
+    take_augmented(g, &raised, &r, events);
+    return HS_OK;
+}
+
+static hs_status augment(const hs_augment_config *c, hs_arena *arena, hs_graph *g, const hs_events *events,
+                         hs_error *err)
+{
+    if (!(c->phi > 0))
+        return HS_OK;
+    hs_augment_options options = {.phi = c->phi,
+                                  .per_relation = c->per_relation,
+                                  .acyclic = c->acyclic,
+                                  .new_entities = c->new_entities,
+                                  .max_facts = c->max_facts,
+                                  .seed = c->seed,
+                                  .events = events};
+    HS_TRY(split_list(c->relations, arena, &options.relations, &options.n_relations, err));
+    hs_graph raised = {0};
+    hs_augment_report r = {0};
+    HS_TRY(hs_graph_augment(g, &options, &raised, &r, err));
+    take_augmented(g, &raised, &r, events);
+    return HS_OK;
+}
+
+hs_status hs_experiment_graph(const hs_config *config, hs_graph *out, const hs_events *events, hs_error *err)
+{
+    if (!config->graph.path[0]) {
+        hs_fail(err, HS_ERR_USAGE, "this experiment names no graph");
+        hs_error_where(err, "graph.path");
+        return hs_error_hint(err, "--set graph.path=FILE, or world for the embedded graph");
+    }
+    hs_arena *arena = hs_arena_create(4096);
+    if (!arena)
+        return hs_fail_memory(err, 4096);
+    hs_status status = read_graph(&config->graph, out, events, err);
+    if (status == HS_OK)
+        status = select_facts(&config->graph, arena, out, events, err);
+    if (status == HS_OK)
+        status = augment(&config->augment, arena, out, events, err);
+    if (status == HS_OK)
+        status = augment_comparison(&config->augment, arena, out, events, err);
+    hs_arena_free(arena);
+    if (status != HS_OK) {
+        hs_graph_free(out);
+        *out = (hs_graph){0};
+    }
+    return status;
+}
+
+hs_status hs_experiment_dataset(const hs_config *config, hs_pool *pool, hs_dataset *out, const hs_events *events,
+                                hs_error *err)
+{
+    if (config->data_path[0])
+        return hs_dataset_read_any(out, config->data_path, err);
+    hs_graph graph = {0};
+    const bool given = config->graph.path[0] != 0;
+    if (given)
+        HS_TRY(hs_experiment_graph(config, &graph, events, err));
+    hs_status status = hs_dataset_build(out, &config->data, given ? &graph : NULL, pool, events, err);
+    hs_graph_free(&graph);
+    return status;
+}
+
+void hs_experiment_model_config(const hs_config *config, const hs_dataset *data, hs_model_config *out)
+{
+    *out = config->model;
+    out->vocab = data->vocab.n;
+    /* A decoder is fed all tokens but the last; TRM predicts every token in its place. */
+    out->n_positions =
+        config->model.kind == HS_MODEL_TRM || data->max_width < 2 ? data->max_width : data->max_width - 1;
+}
+
+hs_status hs_experiment_initial_model(const hs_config *config, const hs_dataset *data, hs_model *out, hs_error *err)
+{
+    if (config->model_init[0]) {
+        HS_TRY(hs_tensor_open(err));
+        return hs_model_load(out, config->model_init, err);
+    }
+    hs_model_config model;
+    hs_experiment_model_config(config, data, &model);
+    return hs_model_create(out, &model, config->train.seed, err);
+}

@@ -1,0 +1,494 @@
+/* trm.c - the Tiny Recursive Model as published (spec B.5): the table of tensors, scratch memory, the forward pass,
+ * taps.
+ *
+ *     X = sqrt(D) * [prefix vector, zeros, embeddings]
+ *     repeat H times: { repeat L times: z_L = Level(z_L, z_H + X) };  z_H = Level(z_H, z_L)
+ *     logits = lm_head z_H at the token positions
+ *
+ * Level adds its two arguments and runs the blocks; a block mixes positions (a SwiGLU over the position axis, or causal
+ * attention), then channels (a SwiGLU), each followed by an RMS norm of the sum. Only the last H cycle is kept for the
+ * backward pass; what came before it is a constant. Invariant: hs_trm_layout is the only place that knows scratch
+ * memory. */
+#include "model/trm/trm.h"
+
+#include "model/decoder.h"
+#include "model/llama/rope.h"
+
+#include <assert.h>
+#include <math.h>
+#include <string.h>
+
+/* ---------------------------------------------------------------- the table of tensors */
+
+/* SwiGLU's inner width: 4n * 2/3, rounded up. */
+static uint32_t inner(uint32_t n, uint32_t round_up)
+{
+    const uint64_t wide = ((uint64_t)8 * n + 1) / 3; /* 8n/3 to the nearest */
+    return (uint32_t)((wide + round_up - 1) / round_up * round_up);
+}
+
+uint32_t hs_trm_token_inner(const hs_model_config *config)
+{
+    return inner(config->prefix + config->n_positions, config->round_up);
+}
+
+uint32_t hs_trm_channel_inner(const hs_model_config *config)
+{
+    return config->n_inner ? config->n_inner : inner(config->n_embd, config->round_up);
+}
+
+static hs_status add(hs_model *model, const char *name, uint32_t rows, uint32_t columns, hs_tensor_init init,
+                     double std, hs_tensor_group group, uint32_t splits, hs_error *err)
+{
+    const uint32_t shape[2] = {rows, columns}, vector[1] = {columns};
+    hs_tensor *t;
+    HS_TRY(hs_model_add_tensor(model, name, rows ? 2 : 1, rows ? shape : vector, init, std, group, &t, err));
+    t->splits = splits;
+    t->decay = group != HS_GROUP_BUFFER; /* as published: on every weight */
+    return HS_OK;
+}
+
+/* A matrix of the SwiGLU and attention kind: (out,in), LeCun initialization. */
+static hs_status add_matrix(hs_model *model, uint32_t block, const char *name, uint32_t out, uint32_t in,
+                            uint32_t splits, hs_error *err)
+{
+    char full[64];
+    snprintf(full, sizeof full, "blocks.%u.%s.weight", block, name);
+    return add(model, full, out, in, HS_INIT_TRUNC_NORMAL, 1.0 / sqrt(in), HS_GROUP_MATRIX, splits, err);
+}
+
+enum { BLOCK_TENSORS = 4 };
+
+static hs_status describe(hs_model *model, hs_error *err)
+{
+    const hs_model_config *c = &model->config;
+    const uint32_t D = c->n_embd, V = c->vocab + 1, S = c->prefix + c->n_positions;
+    const uint32_t Ft = hs_trm_token_inner(c), Fc = hs_trm_channel_inner(c);
+    const double std = 1.0 / sqrt(D);
+    HS_TRY(add(model, "embed.weight", V, D, HS_INIT_TRUNC_NORMAL, std, HS_GROUP_EMBEDDING, 1, err));
+    HS_TRY(add(model, "z_H_init", 0, D, HS_INIT_TRUNC_NORMAL, 1, HS_GROUP_BUFFER, 1, err));
+    HS_TRY(add(model, "z_L_init", 0, D, HS_INIT_TRUNC_NORMAL, 1, HS_GROUP_BUFFER, 1, err));
+    HS_TRY(add(model, "lm_head.weight", V, D, HS_INIT_TRUNC_NORMAL, std, HS_GROUP_EMBEDDING, 1, err));
+    for (uint32_t l = 0; l < c->n_layer; l++) {
+        if (c->mix_attention) {
+            HS_TRY(add_matrix(model, l, "mix.qkv", 3 * D, D, 3, err));
+            HS_TRY(add_matrix(model, l, "mix.out", D, D, 1, err));
+        } else {
+            HS_TRY(add_matrix(model, l, "mix.gate_up", 2 * Ft, S, 2, err));
+            HS_TRY(add_matrix(model, l, "mix.down", S, Ft, 1, err));
+        }
+        HS_TRY(add_matrix(model, l, "mlp.gate_up", 2 * Fc, D, 2, err));
+        HS_TRY(add_matrix(model, l, "mlp.down", D, Fc, 1, err));
+    }
+    if (c->prefix > 0)
+        HS_TRY(add(model, "prefix", 0, D, HS_INIT_ZERO, 0, HS_GROUP_PREFIX, 1, err));
+    if (c->halt_head) {
+        HS_TRY(add(model, "q_head.weight", 2, D, HS_INIT_ZERO, 0, HS_GROUP_EMBEDDING, 1, err));
+        HS_TRY(add(model, "q_head.bias", 0, 2, HS_INIT_VALUE, -5, HS_GROUP_VECTOR, 1, err));
+    }
+    model->n_stages = c->h_cycles * (c->l_cycles + 1);
+    return HS_OK;
+}
+
+enum { EMBED, Z_H_INIT, Z_L_INIT, LM_HEAD, FIRST_BLOCK }; /* places in the table */
+
+void hs_trm_block_offsets(const hs_model *model, uint32_t block, trm_block *out)
+{
+    const hs_tensor *t = model->tensor + FIRST_BLOCK + (size_t)block * BLOCK_TENSORS;
+    *out = (trm_block){t[0].offset, t[1].offset, t[2].offset, t[3].offset};
+}
+
+/* ---------------------------------------------------------------- scratch memory */
+
+/* Chunks of an MLP are cut so that gate, up and their product stay in the second-level cache. */
+enum { CHUNK_FLOATS = 512 * 1024 };
+
+static size_t chunk(size_t wide, size_t all, size_t step)
+{
+    size_t n = CHUNK_FLOATS / (3 * wide) / step * step;
+    if (n < step)
+        n = step;
+    return n < all ? n : all;
+}
+
+static size_t app_floats(const trm_pass *a)
+{
+    const hs_model_config *c = &a->model->config;
+    hs_carver carver = {0};
+    hs_carve(&carver, a->R * a->D); /* in: its own for the first block of a level */
+    if (c->mix_attention) {
+        hs_carve(&carver, a->R * 3 * a->D);
+        hs_carve(&carver, a->R * c->n_head * a->S);
+        hs_carve(&carver, a->R * a->D);
+    } else {
+        hs_carve(&carver, 2 * a->Ft * a->B * a->D);
+    }
+    hs_carve(&carver, a->R * a->D);
+    hs_carve(&carver, c->mix_attention ? a->R : a->B * a->D);
+    hs_carve(&carver, a->R * 2 * a->Fc);
+    hs_carve(&carver, a->R * a->D);
+    hs_carve(&carver, a->R);
+    return carver.used;
+}
+
+trm_app hs_trm_app_at(const trm_pass *a, size_t slot)
+{
+    const hs_model_config *c = &a->model->config;
+    trm_app t = {0};
+    hs_carver carver = {.base = a->apps + slot * a->app_floats};
+    t.in = hs_carve(&carver, a->R * a->D);
+    if (c->mix_attention) {
+        t.gate = hs_carve(&carver, a->R * 3 * a->D);
+        t.prob = hs_carve(&carver, a->R * c->n_head * a->S);
+        t.ctx = hs_carve(&carver, a->R * a->D);
+    } else {
+        t.gate = hs_carve(&carver, 2 * a->Ft * a->B * a->D);
+    }
+    t.mid = hs_carve(&carver, a->R * a->D);
+    t.mid_r = hs_carve(&carver, c->mix_attention ? a->R : a->B * a->D);
+    t.up = hs_carve(&carver, a->R * 2 * a->Fc);
+    t.out = hs_carve(&carver, a->R * a->D);
+    t.out_r = hs_carve(&carver, a->R);
+    if (slot % c->n_layer != 0) { /* reads what the block before it left */
+        trm_app before = hs_trm_app_at(a, slot - slot % c->n_layer);
+        t.in = before.out + (slot % c->n_layer - 1) * a->app_floats;
+    }
+    return t;
+}
+
+size_t hs_trm_layout(trm_pass *a, const hs_model *model, uint32_t B, bool backward, float *base)
+{
+    const hs_model_config *c = &model->config;
+    *a = (trm_pass){.model = model, .B = B, .T = c->n_positions, .S = c->prefix + c->n_positions, .D = c->n_embd};
+    a->R = a->S * a->B;
+    a->Ft = hs_trm_token_inner(c);
+    a->Fc = hs_trm_channel_inner(c);
+    a->J = chunk(a->Ft, a->B * a->D, 64);
+    a->Q = chunk(a->Fc, a->R, 16);
+    a->slots = (size_t)c->n_layer * (backward ? c->l_cycles + 1 : 1);
+    a->app_floats = app_floats(a);
+    hs_carver carver = {.base = base};
+    const size_t states = a->R * a->D, most = a->B * a->T;
+    const size_t act = a->Ft * a->J > a->Q * a->Fc ? a->Ft * a->J : a->Q * a->Fc;
+    a->x = hs_carve(&carver, states);
+    a->inject = hs_carve(&carver, states);
+    a->z_h = hs_carve(&carver, states);
+    a->z_l = hs_carve(&carver, states);
+    a->act = hs_carve(&carver, act);
+    a->apps = hs_carve(&carver, a->slots * a->app_floats);
+    a->row = (uint32_t *)hs_carve(&carver, most);
+    a->rows = hs_carve(&carver, most * a->D);
+    if (c->mix_attention) {
+        const size_t half = a->D / c->n_head / 2;
+        a->cos = hs_carve(&carver, a->S * half);
+        a->sin = hs_carve(&carver, a->S * half);
+        a->start = (uint32_t *)hs_carve(&carver, a->B + 1);
+    }
+    if (backward) {
+        const size_t whole = c->mix_attention ? states : 0; /* attention's gradients are not cut into chunks */
+        a->d = hs_carve(&carver, states);
+        a->d_x = hs_carve(&carver, states);
+        a->d_act = hs_carve(&carver, act > whole ? act : whole);
+        a->d_up = hs_carve(&carver, 2 * act > 3 * whole ? 2 * act : 3 * whole);
+        a->logits = hs_carve(&carver, most * (c->vocab + 1));
+        a->d_rows = hs_carve(&carver, most * a->D);
+        a->weight = hs_carve(&carver, most);
+        a->target = (uint32_t *)hs_carve(&carver, most);
+        a->scored = (uint32_t *)hs_carve(&carver, most);
+        a->also_start = (uint64_t *)hs_carve(&carver, 2 * (most + 1));
+    }
+    return carver.used;
+}
+
+static size_t work_size(const hs_model *model, uint32_t B, uint32_t N, uint32_t P, bool backward)
+{
+    trm_pass a;
+    (void)N;
+    (void)P; /* at most B*T */
+    return hs_trm_layout(&a, model, B, backward, NULL);
+}
+
+size_t hs_trm_row(const trm_pass *a, size_t position, size_t sequence)
+{
+    return a->model->config.mix_attention ? sequence * a->S + position : position * a->B + sequence;
+}
+
+void hs_trm_start(trm_pass *a, const hs_model *model, const hs_batch *batch, bool backward, float *work)
+{
+    hs_trm_layout(a, model, batch->B, backward, work);
+    a->batch = batch;
+    a->k = hs_kernels_get();
+    if (model->config.mix_attention) {
+        hs_rope_table(a->S, a->D / model->config.n_head, model->config.rope_theta, a->cos, a->sin);
+        for (size_t b = 0; b <= a->B; b++)
+            a->start[b] = (uint32_t)(b * a->S);
+    }
+}
+
+/* ---------------------------------------------------------------- embeddings */
+
+/* Row of the tables of the token at position p of sequence b; 0 is padding. Rows after the first scored one are
+ * answers. */
+size_t hs_trm_table_row(const hs_batch *batch, size_t b, size_t p, uint32_t visible)
+{
+    if (p >= visible)
+        return 0;
+    const uint32_t token = batch->token[batch->start[b] + p];
+    return token == UINT32_MAX ? 0 : (size_t)token + 1;
+}
+
+/* Rows of sequence b that are input. *next is the first scored row not before it, and moves on. */
+uint32_t hs_trm_visible_rows(const hs_batch *batch, size_t b, uint32_t *next)
+{
+    const uint32_t first = batch->start[b], end = batch->start[b + 1];
+    while (*next < batch->P && batch->score_row[*next] < first)
+        ++*next;
+    return *next < batch->P && batch->score_row[*next] < end ? batch->score_row[*next] + 1 - first : end - first;
+}
+
+static void embed(trm_pass *a)
+{
+    const hs_model *model = a->model;
+    const float scale = sqrtf((float)a->D);
+    const float *table = model->param + model->tensor[EMBED].offset;
+    const hs_tensor *prefix = model->config.prefix ? hs_model_tensor(model, "prefix") : NULL;
+    uint32_t next = 0;
+    for (size_t b = 0; b < a->B; b++) {
+        const uint32_t visible = hs_trm_visible_rows(a->batch, b, &next);
+        for (size_t s = 0; s < a->S; s++) {
+            float *x = a->x + hs_trm_row(a, s, b) * a->D;
+            const float *from = NULL;
+            if (s == 0 && prefix)
+                from = model->param + prefix->offset;
+            else if (s >= model->config.prefix)
+                from = table + hs_trm_table_row(a->batch, b, s - model->config.prefix, visible) * a->D;
+            for (size_t i = 0; i < a->D; i++)
+                x[i] = from ? scale * from[i] : 0.0f;
+        }
+    }
+}
+
+/* ---------------------------------------------------------------- a block */
+
+hs_attention hs_trm_attention(const trm_pass *a, const trm_app *app)
+{
+    const uint32_t H = a->model->config.n_head;
+    return (hs_attention){.B = (uint32_t)a->B,
+                          .start = a->start,
+                          .R = (uint32_t)a->R,
+                          .H = H,
+                          .dh = (uint32_t)(a->D / H),
+                          .T = (uint32_t)a->S,
+                          .q = app->gate,
+                          .k = app->gate + a->D,
+                          .v = app->gate + 2 * a->D,
+                          .ldq = 3 * a->D,
+                          .ldk = 3 * a->D,
+                          .prob = app->prob};
+}
+
+static void mix_attention(const trm_pass *a, const trm_block *w, const trm_app *app)
+{
+    const float *param = a->model->param;
+    const size_t R = a->R, D = a->D, H = a->model->config.n_head, half = D / H / 2;
+    hs_gemm(false, true, R, 3 * D, D, 1, app->in, D, param + w->mix_up, D, 0, app->gate, 3 * D);
+    for (size_t r = 0; r < R; r++) {
+        const size_t s = r % a->S;
+        hs_rope_row(H, 2 * half, a->cos + s * half, a->sin + s * half, 1, app->gate + r * 3 * D);
+        hs_rope_row(H, 2 * half, a->cos + s * half, a->sin + s * half, 1, app->gate + r * 3 * D + D);
+    }
+    const hs_attention at = hs_trm_attention(a, app);
+    a->k->attention(&at, app->ctx, D);
+    memcpy(app->mid, app->in, R * D * sizeof(float));
+    hs_gemm(false, true, R, D, D, 1, app->ctx, D, param + w->mix_down, D, 1, app->mid, D);
+    hs_trm_norm_rows(R, D, a->model->config.eps, app->mid, app->mid_r);
+}
+
+/* gate (2Ft,J) = W_up (2Ft,S) in (S,J); mid (S,J) = in + W_down (S,Ft) swiglu(gate), a chunk of J columns at a time. */
+static void mix_tokens(const trm_pass *a, const trm_block *w, const trm_app *app)
+{
+    const float *param = a->model->param;
+    const size_t S = a->S, M = a->B * a->D, Ft = a->Ft;
+    memcpy(app->mid, app->in, S * M * sizeof(float));
+    for (size_t m = 0; m < M; m += a->J) {
+        const size_t n = M - m < a->J ? M - m : a->J;
+        float *gate = app->gate + 2 * Ft * m;
+        hs_gemm(false, false, 2 * Ft, n, S, 1, param + w->mix_up, S, app->in + m, M, 0, gate, n);
+        a->k->swiglu(1, Ft * n, gate, a->act);
+        hs_gemm(false, false, S, n, Ft, 1, param + w->mix_down, Ft, a->act, n, 1, app->mid + m, M);
+    }
+    hs_trm_norm_columns(S, M, a->model->config.eps, app->mid, app->mid_r);
+}
+
+static void block_forward(const trm_pass *a, uint32_t l, const trm_app *app)
+{
+    trm_block w;
+    hs_trm_block_offsets(a->model, l, &w);
+    const float *param = a->model->param;
+    const size_t R = a->R, D = a->D, Fc = a->Fc;
+    if (a->model->config.mix_attention)
+        mix_attention(a, &w, app);
+    else
+        mix_tokens(a, &w, app);
+    memcpy(app->out, app->mid, R * D * sizeof(float));
+    for (size_t r = 0; r < R; r += a->Q) {
+        const size_t n = R - r < a->Q ? R - r : a->Q;
+        float *up = app->up + r * 2 * Fc;
+        hs_gemm(false, true, n, 2 * Fc, D, 1, app->mid + r * D, D, param + w.up, D, 0, up, 2 * Fc);
+        a->k->swiglu(n, Fc, up, a->act);
+        hs_gemm(false, true, n, D, Fc, 1, a->act, Fc, param + w.down, Fc, 1, app->out + r * D, D);
+    }
+    hs_trm_norm_rows(R, D, a->model->config.eps, app->out, app->out_r);
+}
+
+/* ---------------------------------------------------------------- the cycles */
+
+static void broadcast(const trm_pass *a, size_t tensor, float *z)
+{
+    const float *from = a->model->param + a->model->tensor[tensor].offset;
+    for (size_t r = 0; r < a->R; r++)
+        memcpy(z + r * a->D, from, a->D * sizeof *z);
+}
+
+/* Read or write the rows of the batch in a stage. */
+static void tap(const trm_pass *a, const trm_taps *taps, uint32_t stage, float *z)
+{
+    if (!taps || (!taps->states && (!taps->patch || taps->at != stage)))
+        return;
+    const hs_batch *batch = a->batch;
+    for (size_t b = 0; b < a->B; b++)
+        for (uint32_t n = batch->start[b]; n < batch->start[b + 1]; n++) {
+            float *row = z + hs_trm_row(a, a->model->config.prefix + n - batch->start[b], b) * a->D;
+            if (taps->patch && taps->at == stage)
+                memcpy(row, taps->patch + n * a->D, a->D * sizeof *row);
+            if (taps->states)
+                memcpy(taps->states + ((size_t)stage * batch->N + n) * a->D, row, a->D * sizeof *row);
+        }
+}
+
+/* One level into slots [slot, slot + n_layer); returns the last block's output. */
+static float *level(const trm_pass *a, size_t slot, const float *z, const float *injected)
+{
+    const uint32_t L = a->model->config.n_layer;
+    trm_app app = hs_trm_app_at(a, slot);
+    hs_trm_sum(a->R * a->D, z, injected, app.in);
+    for (uint32_t l = 0; l < L; l++) {
+        app = hs_trm_app_at(a, slot + l);
+        block_forward(a, l, &app);
+    }
+    return app.out;
+}
+
+void hs_trm_forward(trm_pass *a, const trm_taps *taps)
+{
+    const hs_model_config *c = &a->model->config;
+    const size_t bytes = a->R * a->D * sizeof(float);
+    uint32_t stage = 0;
+    embed(a);
+    tap(a, taps, stage++, a->x);
+    broadcast(a, Z_H_INIT, a->z_h);
+    broadcast(a, Z_L_INIT, a->z_l);
+    a->h = a->z_h;
+    a->l = a->z_l;
+    for (uint32_t cycle = 0; cycle < c->h_cycles; cycle++) {
+        const bool keep = a->slots > c->n_layer && cycle + 1 == c->h_cycles;
+        hs_trm_sum(a->R * a->D, a->h, a->x, a->inject);
+        for (uint32_t i = 0; i <= c->l_cycles; i++) {
+            const bool high = i == c->l_cycles;
+            float *out = level(a, keep ? (size_t)i * c->n_layer : 0, high ? a->h : a->l, high ? a->l : a->inject);
+            tap(a, taps, stage++, out);
+            if (!keep) {
+                memcpy(high ? a->z_h : a->z_l, out, bytes);
+                out = high ? a->z_h : a->z_l;
+            }
+            if (high)
+                a->h = out;
+            else
+                a->l = out;
+        }
+    }
+}
+
+/* ---------------------------------------------------------------- head, taps, patches */
+
+void hs_trm_head(const hs_model *model, size_t n, const float *x, float *logits, size_t ld)
+{
+    const size_t D = model->config.n_embd, V = model->config.vocab;
+    const float *table = model->param + model->tensor[LM_HEAD].offset;
+    hs_gemm(false, true, n, V, D, 1, x, D, table + D, D, 0, logits, ld);
+}
+
+/* Logits of the scored rows: at the position after each. */
+static void predict(trm_pass *a, float *logits)
+{
+    const hs_batch *batch = a->batch;
+    uint32_t b = 0;
+    for (uint32_t p = 0; p < batch->P; p++) {
+        while (batch->score_row[p] >= batch->start[b + 1])
+            b++;
+        const size_t position = batch->score_row[p] - batch->start[b] + 1;
+        assert(position < a->T);
+        a->row[p] = (uint32_t)hs_trm_row(a, a->model->config.prefix + position, b);
+    }
+    hs_gather_rows(batch->P, a->D, a->row, a->h, a->D, a->rows);
+    hs_trm_head(a->model, batch->P, a->rows, logits, a->model->config.vocab);
+}
+
+static void logits_forward(const hs_model *model, const hs_batch *batch, float *work, float *logits)
+{
+    trm_pass a;
+    hs_trm_start(&a, model, batch, false, work);
+    hs_trm_forward(&a, NULL);
+    predict(&a, logits);
+}
+
+static void states_forward(const hs_model *model, const hs_batch *batch, float *work, float *states)
+{
+    trm_pass a;
+    hs_trm_start(&a, model, batch, false, work);
+    const trm_taps taps = {.states = states};
+    hs_trm_forward(&a, &taps);
+}
+
+static void logits_from(const hs_model *model, const hs_batch *batch, uint32_t from, const float *x, float *work,
+                        float *logits)
+{
+    trm_pass a;
+    hs_trm_start(&a, model, batch, false, work);
+    const trm_taps taps = {.patch = x, .at = from};
+    hs_trm_forward(&a, &taps);
+    predict(&a, logits);
+}
+
+static void lens(const hs_model *model, uint32_t n, const float *x, float *work, float *logits)
+{
+    (void)work; /* no norm before the head (spec B.6) */
+    hs_trm_head(model, n, x, logits, model->config.vocab);
+}
+
+/* ---------------------------------------------------------------- cost */
+
+/* All H cycles forward, the last one backward too, which costs twice its forward pass. T and P do not matter: a
+ * sequence always has n_positions, all of which are scored. */
+static double step_flop(const hs_model *model, uint32_t B, uint32_t T, uint32_t P)
+{
+    (void)T;
+    (void)P;
+    const hs_model_config *c = &model->config;
+    const double D = c->n_embd, S = c->prefix + c->n_positions, rows = B * S;
+    const double channel = rows * 6 * D * hs_trm_channel_inner(c);
+    const double mix =
+        c->mix_attention ? rows * (8 * D * D + 4 * D * (S + 1) / 2) : rows * 6 * D * hs_trm_token_inner(c);
+    const double cycle = (c->l_cycles + 1.0) * c->n_layer * (mix + channel);
+    return cycle * (c->h_cycles + 2) + 3 * 2.0 * B * c->n_positions * D * (c->vocab + 1.0);
+}
+
+const hs_model_ops hs_trm_ops = {.name = "trm",
+                                 .describe = describe,
+                                 .work_size = work_size,
+                                 .backward = hs_trm_backward,
+                                 .logits = logits_forward,
+                                 .states = states_forward,
+                                 .logits_from = logits_from,
+                                 .lens = lens,
+                                 .step_flop = step_flop};
