@@ -1,4 +1,4 @@
-/* lanes.h - sixteen float lanes: what kernels.c is written in.
+/* lanes.h - sixteen float lanes: what the kernels are written in.
  *
  * GCC and Clang map the vector type to one 512-bit register, two of 256 or four of 128; the arithmetic is the same. */
 #ifndef HOPSCOPE_TENSOR_LANES_H
@@ -72,6 +72,28 @@ static inline float fold_max(vf v)
         for (int i = 0; i < half; i++)
             x[i] = x[i] > x[i + half] ? x[i] : x[i + half];
     return x[0];
+}
+
+static inline float row_sum(size_t D, const float *x)
+{
+    vf sum = {0};
+    size_t i = 0;
+    for (; i + W <= D; i += W)
+        sum += load(x + i);
+    if (i < D)
+        sum += load_part(x + i, D - i, 0);
+    return fold_sum(sum);
+}
+
+static inline float row_dot(size_t D, const float *x, const float *y)
+{
+    vf sum = {0};
+    size_t i = 0;
+    for (; i + W <= D; i += W)
+        sum += load(x + i) * load(y + i);
+    if (i < D)
+        sum += load_part(x + i, D - i, 0) * load_part(y + i, D - i, 0);
+    return fold_sum(sum);
 }
 
 /* exp, about 1 unit in the last place on [-87, 88]; below that 0-ish, above it inf-ish. Argument reduction and polynomial

@@ -1,4 +1,4 @@
-/* reference.h - the kernels in plain double loops, as the papers write them: what kernels.c is compared with. */
+/* reference.h - the kernels in plain double loops, as the papers write them: what the kernels are compared with. */
 #ifndef HOPSCOPE_TESTS_TENSOR_REFERENCE_H
 #define HOPSCOPE_TESTS_TENSOR_REFERENCE_H
 
