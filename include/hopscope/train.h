@@ -15,13 +15,21 @@
 extern "C" {
 #endif
 
+/* The update rules, one line each: constant, then the name that is the value of train.optimizer and of the rule's file in
+ * src/train/optimizer/. The enum, the names and the configuration's choices come from here. */
+#define HS_OPTIMIZER_MAP(X)     \
+    X(ADAMW, adamw)             \
+    X(MUON, muon)               \
+    X(ADAM_ATAN2, adam_atan2)   \
+    X(SIGNSGD, signsgd)         \
+    X(LION, lion)
+
 typedef enum hs_optimizer_kind {
-    HS_OPT_ADAMW,
-    HS_OPT_MUON,       /* matrices by Muon, the rest by AdamW */
-    HS_OPT_ADAM_ATAN2,
-    HS_OPT_SIGNSGD,
-    HS_OPT_LION
+#define HS_X(constant, name) HS_OPT_##constant,
+    HS_OPTIMIZER_MAP(HS_X)
+#undef HS_X
 } hs_optimizer_kind;
+extern const char *const hs_optimizer_names[]; /* in the enum's order, NULL at the end */
 typedef enum hs_filter_kind { HS_FILTER_NONE, HS_FILTER_GROKFAST_EMA, HS_FILTER_ORTHOGRAD } hs_filter_kind;
 typedef enum hs_schedule_kind { HS_SCHEDULE_CONSTANT, HS_SCHEDULE_LINEAR, HS_SCHEDULE_COSINE } hs_schedule_kind;
 

@@ -38,18 +38,31 @@ bool hs_on_log_grid(uint64_t step, double per_decade);
 
 /* ---------------------------------------------------------------- optimizers */
 
-/* One step of the configured optimizer over all tensors, in parallel. `g` is the summed gradient (n_params), gscale the
- * factor of clipping, t the 1-based step. m, v: state (n_params); scratch: hs_optimizer_scratch floats a worker. */
+enum { HS_STATE_ARRAYS = 2 }; /* most that an update rule may have */
+
+/* An update rule (optimizer/optimizer.h) of the table. */
+typedef struct hs_optimizer_rule hs_optimizer_rule;
+const hs_optimizer_rule *hs_optimizer_rule_of(hs_optimizer_kind kind);
+
+/* The configured rule over all tensors, in parallel. */
 typedef struct hs_optimizer hs_optimizer;
 hs_status hs_optimizer_create(hs_optimizer **out, const hs_model *model, const hs_train_config *config, uint32_t workers,
                               hs_error *err);
 void hs_optimizer_free(hs_optimizer *opt);
-/* Reads and then zeroes g. ema NULL = off. */
+/* Name of the rule's i-th state array, or NULL. */
+const char *hs_optimizer_state_name(hs_optimizer_kind kind, int i);
+/* One step: `g` is the summed gradient (n_params), read and then zeroed; gscale the factor of clipping, t the 1-based step;
+ * state[i] (n_params), NULL where the rule names none; ema (n_params) or NULL: off. */
 void hs_optimizer_step(hs_optimizer *opt, hs_pool *pool, hs_model *model, const hs_train_config *config, double factor,
-                       uint64_t t, float gscale, float *g, float *m, float *v, float *ema);
+                       uint64_t t, float gscale, float *g, float *const state[HS_STATE_ARRAYS], float *ema);
+size_t hs_optimizer_memory(const hs_optimizer *opt);
+
+/* ---------------------------------------------------------------- gradient filters */
+
+/* Grokfast-EMA (Lee et al., arXiv 2405.20233, Algorithm 1): mu = alpha mu + (1 - alpha) g, g += lambda mu; (n) each. */
+void hs_grokfast_ema(size_t n, float alpha, float lambda, float *restrict mu, float *restrict g);
 /* OrthoGrad: remove from each tensor's gradient its part along the weights, keep the norm (arXiv 2501.04697, eq. 9). */
 void hs_orthograd(hs_pool *pool, const hs_model *model, float *g);
-size_t hs_optimizer_memory(const hs_optimizer *opt);
 
 /* x (rows, cols) := 5 Newton-Schulz steps towards the nearest semi-orthogonal matrix (Jordan et al., Muon). scratch:
  * 2*min^2 + rows*cols floats. */

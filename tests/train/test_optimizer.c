@@ -1,7 +1,7 @@
 /* Optimizers against float64 references, AdamW against twelve steps of PyTorch (tests/golden), Muon's orthogonalization. */
 #include "../check.h"
 
-#include "train/internal.h"
+#include "train/optimizer/optimizer.h"
 
 /* ---------------------------------------------------------------- golden AdamW */
 
@@ -49,7 +49,8 @@ static void golden_steps(const char *name, const double (*loss_and_norm)[2])
             fail_msg("%s step %u: loss %.9f, norm %.9f; PyTorch has %.9f, %.9f", name, step, r.loss, norm,
                      loss_and_norm[step][0], loss_and_norm[step][1]);
         const float gscale = norm > c.clip ? (float)(c.clip / (norm + 1e-6)) : 1.0f;
-        hs_optimizer_step(opt, NULL, &m, &c, hs_schedule_factor(&c, step), step + 1, gscale, g, m1, m2, NULL);
+        hs_optimizer_step(opt, NULL, &m, &c, hs_schedule_factor(&c, step), step + 1, gscale, g,
+                          (float *const[]){m1, m2}, NULL);
     }
     for (uint32_t i = 0; i < m.n_tensors; i++) {
         char key[128];
@@ -160,6 +161,32 @@ static void test_rules(void **state)
         }
 }
 
+/* At step 1 the corrected moments are g and g^2 themselves, whatever the betas and however they round to float32: AdamW moves
+ * every weight by lr, Adam-atan2 by lr pi/4. */
+static void test_first_step_has_no_bias(void **state)
+{
+    (void)state;
+    static const double betas[][2] = {{0.9, 0.999}, {0.95, 0.9999}, {0.9, 0.99999}};
+    for (size_t k = 0; k < 2; k++)
+        for (size_t b = 0; b < 3; b++) {
+            hs_train_config c;
+            hs_train_config_default(&c);
+            c.beta1 = betas[b][0];
+            c.beta2 = betas[b][1];
+            c.eps = 0;
+            float w[COUNT] = {0}, m[COUNT] = {0}, v[COUNT] = {0}, g[COUNT];
+            for (int i = 0; i < COUNT; i++)
+                g[i] = (i % 2 ? -1.0f : 1.0f) * (0.01f + (float)i);
+            const hs_update u = {.config = &c, .rate = 1, .t = 1, .gscale = 1, .n = COUNT, .g = g, .state = {m, v}, .w = w};
+            hs_optimizer_rule_of(k == 0 ? HS_OPT_ADAMW : HS_OPT_ADAM_ATAN2)->update(&u);
+            for (int i = 0; i < COUNT; i++) {
+                const double want = (k == 0 ? 1 : atan(1)) * (i % 2 ? 1 : -1);
+                if (fabs((double)w[i] / want - 1) > 5e-7)
+                    fail_msg("optimizer %zu, betas %zu: moved %.9g, not %.9g", k, b, (double)w[i], want);
+            }
+        }
+}
+
 /* Five steps bring all but the smallest singular values into about [0.68, 1.2] (the published coefficients do not converge
  * to 1): X X^T is near the identity on the shorter side. */
 static void test_newton_schulz(void **state)
@@ -246,6 +273,7 @@ int main(void)
     }
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_adamw_follows_pytorch), cmocka_unit_test(test_rules),     cmocka_unit_test(test_newton_schulz),
+        cmocka_unit_test(test_first_step_has_no_bias),
         cmocka_unit_test(test_orthograd),             cmocka_unit_test(test_schedules),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -21,7 +21,6 @@ static const char *const preset_names[] = {"",           "gpt2-tiny",    "gpt2-l
                                            "shared-laptop", "shared-paper", "llama-tiny",   "llama-laptop", "llama-paper",
                                            "trm-tiny",      "trm-laptop",   "trm-paper",    NULL};
 static const char *const loss_names[] = {"cross_entropy", "stablemax", NULL};
-static const char *const optimizer_names[] = {"adamw", "muon", "adam_atan2", "signsgd", "lion", NULL};
 static const char *const filter_names[] = {"none", "grokfast_ema", "orthograd", NULL};
 static const char *const schedule_names[] = {"constant", "linear", "cosine", NULL};
 static const char *const on_nan_names[] = {"stop", "rollback", NULL};
@@ -155,7 +154,7 @@ static const hs_config_key keys[] = {
     NUMBER(train.micro, 0, MAX32, "sequences of a micro-batch; 0: chosen from the width"),
     NUMBER_R(train.threads, 0, 1024, "0: one per core; changes no bit of the result"),
     CHOICE(train.loss, loss_names, "loss"),
-    CHOICE(train.optimizer, optimizer_names, "muon: matrices by Muon, the rest by AdamW"),
+    CHOICE(train.optimizer, hs_optimizer_names, "muon: matrices by Muon, the rest by AdamW"),
     NUMBER(train.lr, 0, 1000, "learning rate"),
     NUMBER(train.beta1, 0, 1, "decay of the first moment"),
     NUMBER(train.beta2, 0, 1, "decay of the second moment"),

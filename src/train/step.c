@@ -35,28 +35,13 @@ struct hs_trainer {
     shard_result *result;   /* (shards) */
     size_t n_chunks;
     double *chunk_squares;  /* (n_chunks) */
-    float *m, *v, *filter, *ema; /* (n_params) */
+    float *optimizer_state[HS_STATE_ARRAYS], *filter, *ema; /* (n_params) */
     float weight;           /* of each scored row in this step */
     bool dirty;             /* grad[0] holds the gradient of a step that was refused */
     hs_optimizer *opt;
-    hs_state_array state[4];
+    hs_state_array state[HS_STATE_ARRAYS + 2];
     size_t n_state;
 };
-
-/* ---------------------------------------------------------------- schedule */
-
-double hs_schedule_factor(const hs_train_config *c, uint64_t step)
-{
-    if (step < c->warmup)
-        return (double)(step + 1) / (double)c->warmup;
-    if (c->schedule == HS_SCHEDULE_CONSTANT || c->steps <= c->warmup + 1)
-        return 1.0;
-    double done = (double)(step - c->warmup) / (double)(c->steps - c->warmup - 1);
-    done = done > 1 ? 1 : done;
-    const double shape =
-        c->schedule == HS_SCHEDULE_LINEAR ? 1.0 - done : 0.5 * (1.0 + cos(3.14159265358979323846 * done));
-    return c->lr_min + (1.0 - c->lr_min) * shape;
-}
 
 /* ---------------------------------------------------------------- set-up */
 
@@ -105,6 +90,18 @@ static hs_status check_fit(const hs_model *model, const hs_dataset *data, hs_err
     return HS_OK;
 }
 
+/* A zeroed array (n_params) that checkpoints keep; name NULL: not needed. */
+static hs_status add_state(hs_trainer *t, const char *name, float **array, hs_error *err)
+{
+    if (!name)
+        return HS_OK;
+    *array = hs_calloc(t->model->n_params, sizeof **array);
+    if (!*array)
+        return hs_fail_memory(err, t->model->n_params * sizeof **array);
+    t->state[t->n_state++] = (hs_state_array){name, *array};
+    return HS_OK;
+}
+
 static hs_status allocate(hs_trainer *t, hs_error *err)
 {
     const hs_train_config *c = &t->config;
@@ -127,21 +124,10 @@ static hs_status allocate(hs_trainer *t, hs_error *err)
     for (uint32_t s = 0; s < c->shards; s++)
         if (!(t->grad[s] = hs_calloc(n, sizeof **t->grad)))
             return hs_fail_memory(err, n * sizeof **t->grad);
-    struct {
-        const char *name;
-        float **array;
-        bool on;
-    } states[] = {{"exp_avg", &t->m, c->optimizer != HS_OPT_SIGNSGD},
-                  {"exp_avg_sq", &t->v, c->optimizer != HS_OPT_SIGNSGD && c->optimizer != HS_OPT_LION},
-                  {"filter", &t->filter, c->filter == HS_FILTER_GROKFAST_EMA},
-                  {"ema", &t->ema, c->ema > 0}};
-    for (size_t i = 0; i < sizeof states / sizeof *states; i++) {
-        if (!states[i].on)
-            continue;
-        if (!(*states[i].array = hs_calloc(n, sizeof(float))))
-            return hs_fail_memory(err, n * sizeof(float));
-        t->state[t->n_state++] = (hs_state_array){states[i].name, *states[i].array};
-    }
+    for (int i = 0; i < HS_STATE_ARRAYS; i++)
+        HS_TRY(add_state(t, hs_optimizer_state_name(c->optimizer, i), &t->optimizer_state[i], err));
+    HS_TRY(add_state(t, c->filter == HS_FILTER_GROKFAST_EMA ? "filter" : NULL, &t->filter, err));
+    HS_TRY(add_state(t, c->ema > 0 ? "ema" : NULL, &t->ema, err));
     if (t->ema)
         memcpy(t->ema, t->model->param, n * sizeof *t->ema);
     return hs_optimizer_create(&t->opt, t->model, c, t->workers, err);
@@ -196,8 +182,8 @@ void hs_trainer_free(hs_trainer *t)
     hs_free(t->grad);
     hs_free(t->result);
     hs_free(t->chunk_squares);
-    hs_free(t->m);
-    hs_free(t->v);
+    for (int i = 0; i < HS_STATE_ARRAYS; i++)
+        hs_free(t->optimizer_state[i]);
     hs_free(t->filter);
     hs_free(t->ema);
     hs_optimizer_free(t->opt);
@@ -272,14 +258,9 @@ static void reduce_chunk(void *ctx, uint32_t chunk, uint32_t worker)
             k->axpy(n, 1.0f, t->grad[s + stride] + first, t->grad[s] + first);
             memset(t->grad[s + stride] + first, 0, n * sizeof **t->grad);
         }
-    if (t->filter) { /* Grokfast-EMA (Lee et al., arXiv 2405.20233): mu = a mu + (1-a) g, g += lambda mu, mu_0 = g_0 */
-        float *mu = t->filter + first, *g = t->grad[0] + first;
-        const float a = t->step == 0 ? 0.0f : (float)t->config.filter_alpha, lambda = (float)t->config.filter_lambda;
-        for (size_t i = 0; i < n; i++) {
-            mu[i] = a * mu[i] + (1.0f - a) * g[i];
-            g[i] += lambda * mu[i];
-        }
-    }
+    if (t->filter) /* mu_0 = g_0 */
+        hs_grokfast_ema(n, t->step == 0 ? 0.0f : (float)t->config.filter_alpha, (float)t->config.filter_lambda,
+                        t->filter + first, t->grad[0] + first);
     t->chunk_squares[chunk] = k->sum_squares(n, t->grad[0] + first);
 }
 
@@ -356,7 +337,8 @@ hs_status hs_trainer_step(hs_trainer *t, hs_step_stats *stats, hs_error *err)
     stats->lr = t->config.lr * factor;
     const bool clipped = t->config.clip > 0 && stats->grad_norm > t->config.clip;
     const float gscale = clipped ? (float)(t->config.clip / (stats->grad_norm + 1e-6)) : 1.0f;
-    hs_optimizer_step(t->opt, t->pool, t->model, &t->config, factor, t->step + 1, gscale, t->grad[0], t->m, t->v, t->ema);
+    hs_optimizer_step(t->opt, t->pool, t->model, &t->config, factor, t->step + 1, gscale, t->grad[0],
+                      t->optimizer_state, t->ema);
     t->dirty = false;
     t->step++;
     return HS_OK;

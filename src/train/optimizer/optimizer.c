@@ -1,0 +1,205 @@
+/* optimizer.c - one parallel pass over all tensors: the update rule, row clipping, EMA, clearing of the gradient.
+ *
+ * Work is cut into pieces of fixed size, so that the result does not depend on who takes which. Matrices that a rule
+ * wants whole are one piece a block; everything else is cut into runs of PIECE elements. The rules stand in files of
+ * their own beside this one. Tested in tests/train/test_optimizer.c against float64 references. */
+#include "train/optimizer/optimizer.h"
+
+#include <math.h>
+#include <string.h>
+
+enum { PIECE = 16384 };
+
+typedef struct piece {
+    const hs_tensor *tensor;
+    size_t offset, n;         /* element-wise piece: param[offset .. offset+n) */
+    bool whole;               /* a block of a matrix, for the rule's `block` ... */
+    uint32_t block;           /* ... which of tensor->splits */
+} piece;
+
+struct hs_optimizer {
+    const hs_optimizer_rule *rule;
+    size_t n_pieces;
+    piece *piece;
+    size_t scratch_size; /* floats a worker */
+    float *scratch;      /* (workers, scratch_size) */
+    uint32_t workers;
+};
+
+static bool in_blocks(const hs_optimizer_rule *rule, const hs_tensor *t)
+{
+    return rule->block && t->group == HS_GROUP_MATRIX && t->ndim == 2;
+}
+
+static void block_shape(const hs_tensor *t, uint32_t *rows, uint32_t *cols)
+{
+    *rows = t->split_columns ? t->shape[0] : t->shape[0] / t->splits;
+    *cols = t->split_columns ? t->shape[1] / t->splits : t->shape[1];
+}
+
+hs_status hs_optimizer_create(hs_optimizer **out, const hs_model *model, const hs_train_config *config, uint32_t workers,
+                              hs_error *err)
+{
+    *out = NULL;
+    hs_optimizer *opt = hs_calloc(1, sizeof *opt);
+    if (!opt)
+        return hs_fail_memory(err, sizeof *opt);
+    opt->rule = hs_optimizer_rule_of(config->optimizer);
+    size_t n = 0;
+    for (uint32_t i = 0; i < model->n_tensors; i++) {
+        const hs_tensor *t = &model->tensor[i];
+        n += in_blocks(opt->rule, t) ? t->splits : (t->size + PIECE - 1) / PIECE;
+        if (in_blocks(opt->rule, t)) {
+            uint32_t rows, cols;
+            block_shape(t, &rows, &cols);
+            const size_t need = opt->rule->block_scratch(rows, cols);
+            opt->scratch_size = need > opt->scratch_size ? need : opt->scratch_size;
+        }
+    }
+    opt->workers = workers;
+    opt->piece = hs_calloc(n, sizeof *opt->piece);
+    opt->scratch = opt->scratch_size ? hs_alloc(opt->scratch_size * workers * sizeof *opt->scratch) : NULL;
+    if (!opt->piece || (opt->scratch_size && !opt->scratch)) {
+        const size_t size = n * sizeof *opt->piece + opt->scratch_size * workers * sizeof(float);
+        hs_optimizer_free(opt);
+        return hs_fail_memory(err, size);
+    }
+    /* The heavy pieces first: the last worker to finish then waits for a light one. */
+    for (int heavy = 1; heavy >= 0; heavy--)
+        for (uint32_t i = 0; i < model->n_tensors; i++) {
+            const hs_tensor *t = &model->tensor[i];
+            if (t->group == HS_GROUP_BUFFER || in_blocks(opt->rule, t) != (heavy == 1))
+                continue;
+            if (heavy)
+                for (uint32_t b = 0; b < t->splits; b++)
+                    opt->piece[opt->n_pieces++] = (piece){.tensor = t, .block = b, .whole = true};
+            else
+                for (size_t o = 0; o < t->size; o += PIECE)
+                    opt->piece[opt->n_pieces++] = (piece){
+                        .tensor = t, .offset = t->offset + o, .n = t->size - o < PIECE ? t->size - o : PIECE};
+        }
+    *out = opt;
+    return HS_OK;
+}
+
+void hs_optimizer_free(hs_optimizer *opt)
+{
+    if (!opt)
+        return;
+    hs_free(opt->piece);
+    hs_free(opt->scratch);
+    hs_free(opt);
+}
+
+size_t hs_optimizer_memory(const hs_optimizer *opt)
+{
+    return opt->scratch_size * opt->workers * sizeof(float) + opt->n_pieces * sizeof(piece);
+}
+
+/* ---------------------------------------------------------------- the step */
+
+typedef struct step_task {
+    hs_optimizer *opt;
+    hs_model *model;
+    const hs_train_config *config;
+    float rate, prefix_rate;
+    uint64_t t;
+    float gscale, ema_decay;
+    float *g, *state[HS_STATE_ARRAYS], *ema;
+} step_task;
+
+static hs_update update_of(const step_task *s, const piece *p, size_t offset)
+{
+    const bool prefix = p->tensor->group == HS_GROUP_PREFIX;
+    hs_update u = {.config = s->config,
+                   .rate = prefix ? s->prefix_rate : s->rate,
+                   .decay = p->tensor->decay ? (float)s->config->weight_decay : 0.0f,
+                   .t = s->t,
+                   .gscale = s->gscale,
+                   .n = p->n,
+                   .g = s->g + offset,
+                   .w = s->model->param + offset};
+    for (int i = 0; i < HS_STATE_ARRAYS; i++)
+        u.state[i] = s->state[i] ? s->state[i] + offset : NULL;
+    return u;
+}
+
+static void block_piece(const step_task *s, const piece *p, float *scratch)
+{
+    const hs_tensor *t = p->tensor;
+    hs_block_update b = {.ld = t->shape[1], .scratch = scratch};
+    block_shape(t, &b.rows, &b.cols);
+    const size_t first = t->offset + (t->split_columns ? (size_t)p->block * b.cols : (size_t)p->block * b.rows * b.ld);
+    b.u = update_of(s, p, first);
+    b.g = s->g + first;
+    s->opt->rule->block(&b);
+}
+
+/* TRM's prefix has a rule and a rate of its own, whatever the optimizer. */
+static void element_piece(const step_task *s, const piece *p)
+{
+    const hs_optimizer_rule *rule = p->tensor->group == HS_GROUP_PREFIX ? &hs_rule_signsgd : s->opt->rule;
+    const hs_update u = update_of(s, p, p->offset);
+    rule->update(&u);
+    memset(s->g + p->offset, 0, p->n * sizeof *s->g);
+}
+
+static void step_piece(void *ctx, uint32_t task, uint32_t worker)
+{
+    const step_task *s = ctx;
+    const piece *p = &s->opt->piece[task];
+    if (p->whole)
+        block_piece(s, p, s->opt->scratch + worker * s->opt->scratch_size);
+    else
+        element_piece(s, p);
+}
+
+/* Rows of matrices and embeddings to at most `row_clip` (cliptogrok; bounds the norm without decay). */
+static void clip_rows(void *ctx, uint32_t task, uint32_t worker)
+{
+    const step_task *s = ctx;
+    const hs_tensor *t = &s->model->tensor[task];
+    (void)worker;
+    if (t->ndim != 2 || t->group == HS_GROUP_BUFFER)
+        return;
+    const hs_kernels *k = hs_kernels_get();
+    for (uint32_t r = 0; r < t->shape[0]; r++) {
+        float *row = s->model->param + t->offset + (size_t)r * t->shape[1];
+        const double norm = sqrt(k->sum_squares(t->shape[1], row));
+        if (norm > s->config->row_clip)
+            k->scale(t->shape[1], (float)(s->config->row_clip / norm), row);
+    }
+}
+
+/* ema = decay * ema + (1 - decay) * w, after everything that moves a weight: one run of PIECE floats. */
+static void average_piece(void *ctx, uint32_t task, uint32_t worker)
+{
+    const step_task *s = ctx;
+    const size_t first = (size_t)task * PIECE, left = s->model->n_params - first;
+    const size_t n = left < PIECE ? left : PIECE;
+    (void)worker;
+    hs_kernels_get()->scale(n, s->ema_decay, s->ema + first);
+    hs_kernels_get()->axpy(n, 1.0f - s->ema_decay, s->model->param + first, s->ema + first);
+}
+
+void hs_optimizer_step(hs_optimizer *opt, hs_pool *pool, hs_model *model, const hs_train_config *config, double factor,
+                       uint64_t t, float gscale, float *g, float *const state[HS_STATE_ARRAYS], float *ema)
+{
+    step_task s = {.opt = opt,
+                   .model = model,
+                   .config = config,
+                   .rate = (float)(config->lr * factor),
+                   .prefix_rate = (float)(config->prefix_lr * factor),
+                   .t = t,
+                   .gscale = gscale,
+                   .ema_decay = (float)config->ema,
+                   .g = g,
+                   .ema = ema};
+    for (int i = 0; i < HS_STATE_ARRAYS; i++)
+        s.state[i] = state[i];
+    hs_pool_run(pool, (uint32_t)opt->n_pieces, step_piece, &s);
+    if (config->row_clip > 0)
+        hs_pool_run(pool, model->n_tensors, clip_rows, &s);
+    if (ema)
+        hs_pool_run(pool, (uint32_t)((model->n_params + PIECE - 1) / PIECE), average_piece, &s);
+}
