@@ -27,6 +27,7 @@ extern "C" {
 #define HS_STATUS_MAP(X)                                                        \
     X(HS_OK, 0, "done")                                                         \
     X(HS_ERR_FAILED, 1, "failed")                                               \
+    X(HS_ERR_DIVERGED, 1, "training diverged")                                  \
     X(HS_ERR_USAGE, 2, "wrong usage")                                           \
     X(HS_ERR_MEMORY, 1, "out of memory")                                        \
     X(HS_ERR_DATA, 65, "bad data")                                              \
@@ -63,6 +64,9 @@ hs_status hs_error_value(hs_error *err, const char *value, size_t len);
 hs_status hs_error_hint(hs_error *err, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* One or two lines for people: "where: what: 'value'\n  hint". Writes at most `size` bytes, always terminated. */
 void hs_error_format(const hs_error *err, char *out, size_t size);
+
+/* HS_ERR_IO from errno: "PATH: cannot ACTION: No space left on device", with a hint where one helps. */
+hs_status hs_fail_errno(hs_error *err, const char *path, const char *action);
 
 /* Forward a failure to the caller. */
 #define HS_TRY(expr)                                 \
@@ -156,6 +160,23 @@ void hs_str_add(hs_str *str, const char *s, size_t len);
 void hs_str_addf(hs_str *str, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void hs_str_add_json(hs_str *str, const char *s, size_t len); /* quoted and escaped JSON string */
 void hs_str_free(hs_str *str);
+
+/* Lists as one text, as settings and options hold them: elements separated by commas, a comma within an element written
+ * "\,". "" is the list of nothing; "a,,b" has an empty element in the middle. Spaces around an element are no part of it,
+ * except for hs_list_get, which gives it as it was written. */
+typedef struct hs_list {
+    const char **item; /* (n), unescaped, terminated */
+    size_t n;
+} hs_list;
+/* All elements of `text` (NULL counts as ""); free with hs_list_free. HS_ERR_MEMORY. */
+hs_status hs_list_parse(hs_list *out, const char *text, hs_error *err);
+void hs_list_free(hs_list *list);
+/* Is `element` in the list `text` (NULL counts as "")? */
+bool hs_list_has(const char *text, const char *element);
+/* The i-th element into `out`, unescaped; false after the last or if it does not fit. */
+bool hs_list_get(const char *text, size_t i, char *out, size_t size);
+/* Append an element to a list, escaped. */
+void hs_list_add(hs_str *text, const char *element, size_t len);
 
 /* Offset of the first byte that is not valid UTF-8, or SIZE_MAX. */
 size_t hs_utf8_invalid(const char *s, size_t len);

@@ -121,9 +121,6 @@ typedef enum hs_describe_format {
 } hs_describe_format;
 void hs_config_describe(hs_describe_format format, hs_str *out);
 
-/* The i-th element of a list into `out` (unescaped); false after the last or if it does not fit. */
-bool hs_list_get(const char *list, size_t i, char *out, size_t size);
-
 /* ---------------------------------------------------------------- run directory */
 
 /* Take the run directory (made if absent) for this process; HS_ERR_IO if another process has it (names its pid), or if

@@ -94,9 +94,9 @@ hs_status hs_trainer_create(hs_trainer **out, hs_model *model, const hs_dataset 
                             hs_pool *pool, hs_error *err);
 void hs_trainer_free(hs_trainer *trainer);
 uint64_t hs_trainer_step_count(const hs_trainer *trainer); /* steps done */
-/* One step. HS_ERR_FAILED names the tensor and the step when loss or gradient is not finite (weights untouched). */
+/* One step. HS_ERR_DIVERGED names the tensor and the step when loss or gradient is not finite (weights untouched). */
 hs_status hs_trainer_step(hs_trainer *trainer, hs_step_stats *stats, hs_error *err);
-/* HS_ERR_FAILED, with tensor and step, when a weight is not finite. */
+/* HS_ERR_DIVERGED, with tensor and step, when a weight is not finite. */
 hs_status hs_trainer_check_weights(const hs_trainer *trainer, hs_error *err);
 /* Memory held, bytes; FLOP of one step (formula of model.h). */
 size_t hs_trainer_memory(const hs_trainer *trainer);

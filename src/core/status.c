@@ -3,6 +3,7 @@
  * Invariant: a filled hs_error holds terminated UTF-8 text without control characters, cut at a character boundary. */
 #include "hopscope/core.h"
 
+#include <errno.h>
 #include <string.h>
 
 int hs_status_exit_code(hs_status status)
@@ -116,6 +117,18 @@ hs_status hs_error_value(hs_error *err, const char *value, size_t len)
     err->value[out] = 0;
     tidy(err->value);
     return failed_status(err);
+}
+
+hs_status hs_fail_errno(hs_error *err, const char *path, const char *action)
+{
+    int code = errno;
+    hs_fail(err, HS_ERR_IO, "cannot %s: %s", action, strerror(code));
+    hs_error_where(err, "%s", path);
+    if (code == ENOSPC)
+        hs_error_hint(err, "free some space and run the same command again");
+    else if (code == EACCES || code == EROFS)
+        hs_error_hint(err, "choose a folder you may write to");
+    return HS_ERR_IO;
 }
 
 void hs_error_format(const hs_error *err, char *out, size_t size)

@@ -1,10 +1,7 @@
-/* text.c - growable text, UTF-8, the nearest word, counts for people, hashing. */
+/* text.c - growable text, the nearest word, counts for people. */
 #include "hopscope/core.h"
 
 #include <string.h>
-
-#define XXH_INLINE_ALL
-#include <xxhash.h>
 
 /* Room for `need` bytes; not hs_grow, whose void ** makes gcc 12 see a dangling pointer once all this is inlined. */
 static bool str_reserve(hs_str *str, size_t need)
@@ -61,61 +58,10 @@ void hs_str_addf(hs_str *str, const char *fmt, ...)
     va_end(again);
 }
 
-void hs_str_add_json(hs_str *str, const char *s, size_t len)
-{
-    hs_str_add(str, "\"", 1);
-    if (len == 0)
-        s = "";
-    size_t plain = 0; /* start of the run not yet copied */
-    for (size_t i = 0; i < len; i++) {
-        unsigned char c = (unsigned char)s[i];
-        if (c >= 0x20 && c != '"' && c != '\\')
-            continue;
-        hs_str_add(str, s + plain, i - plain);
-        plain = i + 1;
-        if (c == '"' || c == '\\')
-            hs_str_addf(str, "\\%c", c);
-        else
-            hs_str_addf(str, "\\u%04x", c);
-    }
-    hs_str_add(str, s + plain, len - plain);
-    hs_str_add(str, "\"", 1);
-}
-
 void hs_str_free(hs_str *str)
 {
     hs_free(str->s);
     *str = (hs_str){0};
-}
-
-/* Length of the valid UTF-8 character at s, or 0 (RFC 3629: no surrogates, no overlong forms, up to U+10FFFF). */
-static size_t utf8_char(const unsigned char *s, size_t left)
-{
-    unsigned char c = s[0];
-    if (c < 0x80)
-        return 1;
-    size_t need = c >= 0xc2 && c <= 0xdf ? 2 : c >= 0xe0 && c <= 0xef ? 3 : c >= 0xf0 && c <= 0xf4 ? 4 : 0;
-    if (need == 0 || left < need)
-        return 0;
-    for (size_t i = 1; i < need; i++)
-        if ((s[i] & 0xc0) != 0x80)
-            return 0;
-    if ((c == 0xe0 && s[1] < 0xa0) || (c == 0xed && s[1] > 0x9f) || (c == 0xf0 && s[1] < 0x90) ||
-        (c == 0xf4 && s[1] > 0x8f))
-        return 0;
-    return need;
-}
-
-size_t hs_utf8_invalid(const char *s, size_t len)
-{
-    const unsigned char *p = (const unsigned char *)s;
-    for (size_t i = 0; i < len;) {
-        size_t n = utf8_char(p + i, len - i);
-        if (n == 0)
-            return i;
-        i += n;
-    }
-    return SIZE_MAX;
 }
 
 /* Edit distance with adjacent transpositions (optimal string alignment), words cut at 63 bytes. */
@@ -170,9 +116,4 @@ char *hs_format_count(uint64_t n, char out[32])
     }
     out[o] = 0;
     return out;
-}
-
-uint64_t hs_hash(const void *data, size_t len, uint64_t seed)
-{
-    return XXH3_64bits_withSeed(data, len, seed);
 }

@@ -312,7 +312,7 @@ static hs_status step_once(loop *l, hs_train_result *result, bool *done, hs_erro
     hs_status status = hs_trainer_step(l->trainer, &stats, &local);
     if (status == HS_OK)
         status = after_step(l, &stats, result, done, &local);
-    bool diverged = status == HS_ERR_FAILED, back = false;
+    bool diverged = status == HS_ERR_DIVERGED, back = false;
     if (diverged && strcmp(l->config->on_nan, "rollback") == 0) {
         *done = false;
         result->reason = HS_STOP_BUDGET;

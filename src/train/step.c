@@ -310,7 +310,7 @@ static hs_status fail_not_finite(const hs_trainer *t, const hs_step_stats *stats
             break;
         }
     }
-    hs_fail(err, HS_ERR_FAILED, "training diverged at step %llu: not finite in %s (loss %g)",
+    hs_fail(err, HS_ERR_DIVERGED, "training diverged at step %llu: not finite in %s (loss %g)",
             (unsigned long long)t->step + 1, name, stats->loss);
     return hs_error_hint(err, "lower train.lr, or set train.clip to 1, or train.on_nan to rollback");
 }
@@ -321,7 +321,7 @@ hs_status hs_trainer_check_weights(const hs_trainer *t, hs_error *err)
         const hs_tensor *tensor = &t->model->tensor[i];
         if (isfinite(hs_kernels_get()->sum_squares(tensor->size, t->model->param + tensor->offset)))
             continue;
-        hs_fail(err, HS_ERR_FAILED, "training diverged at step %llu: weights not finite in %s", (unsigned long long)t->step,
+        hs_fail(err, HS_ERR_DIVERGED, "training diverged at step %llu: weights not finite in %s", (unsigned long long)t->step,
                 tensor->name);
         return hs_error_hint(err, "lower train.lr, or set train.clip to 1, or train.on_nan to rollback");
     }

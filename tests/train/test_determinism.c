@@ -544,7 +544,7 @@ static void test_diverges(void **state)
     assert_ok(hs_checkpoint_save(checkpoints, &f.model, f.trainer, 0, err));
     hs_train_result result;
     listener l = {.f = &f};
-    assert_int_equal(train(&f, &l, NULL, &result), HS_ERR_FAILED);
+    assert_int_equal(train(&f, &l, NULL, &result), HS_ERR_DIVERGED);
     assert_int_equal(result.reason, HS_STOP_NAN);
     assert_true(result.steps <= 5); /* within one evaluation */
     assert_non_null(strstr(error.what, "diverged at step"));
@@ -558,7 +558,7 @@ static void test_diverges(void **state)
     create(&f, &config, 2);
     assert_ok(hs_checkpoint_save(checkpoints, &f.model, f.trainer, 0, err));
     l = (listener){.f = &f};
-    assert_int_equal(train(&f, &l, NULL, &result), HS_ERR_FAILED);
+    assert_int_equal(train(&f, &l, NULL, &result), HS_ERR_DIVERGED);
     assert_int_equal(result.reason, HS_STOP_NAN);
     assert_int_equal(l.warnings, 5);
     assert_non_null(strstr(l.warning, "attempt 6"));
@@ -602,7 +602,7 @@ static void test_rolls_back(void **state)
     set_up(NULL);
     create(&f, &config, 2);
     l = (listener){.f = &f, .act_at = {20, 0}, .act = poison};
-    assert_int_equal(train(&f, &l, NULL, &result), HS_ERR_FAILED);
+    assert_int_equal(train(&f, &l, NULL, &result), HS_ERR_DIVERGED);
     assert_non_null(strstr(error.what, f.model.tensor[3].name));
     assert_latest_finite(15);
     destroy(&f);

@@ -481,32 +481,6 @@ const hs_config_key *hs_config_diff(const hs_config *a, const hs_config *b, bool
     return NULL;
 }
 
-bool hs_list_get(const char *list, size_t i, char *out, size_t size)
-{
-    size_t n = 0, at = 0;
-    if (!*list)
-        return false;
-    for (const char *s = list;; s++) {
-        if (*s == ',' || *s == 0) {
-            if (at == i) {
-                out[n] = 0;
-                return true;
-            }
-            if (*s == 0)
-                return false;
-            at++;
-            continue;
-        }
-        if (s[0] == '\\' && s[1] == ',')
-            s++;
-        if (at == i) {
-            if (n + 1 >= size)
-                return false;
-            out[n++] = *s;
-        }
-    }
-}
-
 /* ---------------------------------------------------------------- what keys demand of each other */
 
 static hs_status check_graph(const hs_config *config, hs_error *err)

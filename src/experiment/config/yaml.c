@@ -119,14 +119,7 @@ static hs_status add_sequence(reader *r, const char *key, size_t line)
         } else if (event.type != YAML_SCALAR_EVENT || event.data.scalar.length == 0) {
             status = fail_at(r, event.start_mark.line + 1, key, NULL, "a list holds non-empty texts only");
         } else {
-            const char *v = (const char *)event.data.scalar.value;
-            if (list.len)
-                hs_str_add(&list, ",", 1);
-            for (size_t i = 0; i < event.data.scalar.length; i++) {
-                if (v[i] == ',')
-                    hs_str_add(&list, "\\", 1);
-                hs_str_add(&list, v + i, 1);
-            }
+            hs_list_add(&list, (const char *)event.data.scalar.value, event.data.scalar.length);
         }
         yaml_event_delete(&event);
     }

@@ -4,33 +4,6 @@
 
 #include <string.h>
 
-/* A list as an array of strings that live in `arena`; NULL and 0 for "". */
-static hs_status split_list(const char *list, hs_arena *arena, const char *const **out, size_t *n, hs_error *err)
-{
-    char element[2048];
-    *out = NULL;
-    *n = 0;
-    while (hs_list_get(list, *n, element, sizeof element))
-        ++*n;
-    if (*n == 0)
-        return HS_OK;
-    const char **names = hs_arena_alloc(arena, *n * sizeof *names);
-    if (!names)
-        return hs_fail_memory(err, *n * sizeof *names);
-    for (size_t i = 0; i < *n; i++) {
-        hs_list_get(list, i, element, sizeof element);
-        const char *trimmed = element + strspn(element, " ");
-        size_t len = strlen(trimmed);
-        while (len > 0 && trimmed[len - 1] == ' ')
-            len--;
-        names[i] = hs_arena_strdup(arena, trimmed, len);
-        if (!names[i])
-            return hs_fail_memory(err, len);
-    }
-    *out = names;
-    return HS_OK;
-}
-
 static void tell_report(const hs_read_report *r, const hs_events *events)
 {
     const struct {
@@ -79,7 +52,7 @@ static hs_status read_graph(const hs_graph_config *c, hs_graph *out, const hs_ev
 }
 
 /* Replace *g by what the filter keeps. */
-static hs_status select_facts(const hs_graph_config *c, hs_arena *arena, hs_graph *g, const hs_events *events,
+static hs_status select_facts(const hs_graph_config *c, const hs_list *relations, hs_graph *g, const hs_events *events,
                               hs_error *err)
 {
     hs_graph_filter filter = {.functional = c->functional,
@@ -89,7 +62,8 @@ static hs_status select_facts(const hs_graph_config *c, hs_arena *arena, hs_grap
                               .informative_min_facts = c->informative_min_facts,
                               .informative_max_majority = c->informative_max_majority,
                               .seed = c->seed};
-    HS_TRY(split_list(c->relations, arena, &filter.relations, &filter.n_relations, err));
+    filter.relations = relations->item;
+    filter.n_relations = relations->n;
     if (!filter.functional && !filter.inverses && !filter.min_degree && !filter.sample_bridges &&
         !filter.informative_min_facts && !filter.relations)
         return HS_OK;
@@ -110,13 +84,14 @@ static void take_augmented(hs_graph *g, hs_graph *raised, const hs_augment_repor
                   r->phi_after, hs_format_count(r->added_facts, facts));
 }
 
-static hs_status augment_comparison(const hs_augment_config *c, hs_arena *arena, hs_graph *g, const hs_events *events,
+static hs_status augment_comparison(const hs_augment_config *c, const hs_list *relations, hs_graph *g, const hs_events *events,
                                     hs_error *err)
 {
     if (c->per_value == 0)
         return HS_OK;
     hs_augment_comparison_options options = {.per_value = c->per_value, .max_facts = c->max_facts};
-    HS_TRY(split_list(c->relations, arena, &options.relations, &options.n_relations, err));
+    options.relations = relations->item;
+    options.n_relations = relations->n;
     hs_graph raised = {0};
     hs_augment_report r = {0};
     HS_TRY(hs_graph_augment_comparison(g, &options, &raised, &r, err));
@@ -124,7 +99,7 @@ static hs_status augment_comparison(const hs_augment_config *c, hs_arena *arena,
     return HS_OK;
 }
 
-static hs_status augment(const hs_augment_config *c, hs_arena *arena, hs_graph *g, const hs_events *events,
+static hs_status augment(const hs_augment_config *c, const hs_list *relations, hs_graph *g, const hs_events *events,
                          hs_error *err)
 {
     if (!(c->phi > 0))
@@ -136,7 +111,8 @@ static hs_status augment(const hs_augment_config *c, hs_arena *arena, hs_graph *
                                   .max_facts = c->max_facts,
                                   .seed = c->seed,
                                   .events = events};
-    HS_TRY(split_list(c->relations, arena, &options.relations, &options.n_relations, err));
+    options.relations = relations->item;
+    options.n_relations = relations->n;
     hs_graph raised = {0};
     hs_augment_report r = {0};
     HS_TRY(hs_graph_augment(g, &options, &raised, &r, err));
@@ -151,17 +127,20 @@ hs_status hs_experiment_graph(const hs_config *config, hs_graph *out, const hs_e
         hs_error_where(err, "graph.path");
         return hs_error_hint(err, "--set graph.path=FILE, or world for the embedded graph");
     }
-    hs_arena *arena = hs_arena_create(4096);
-    if (!arena)
-        return hs_fail_memory(err, 4096);
-    hs_status status = read_graph(&config->graph, out, events, err);
+    hs_list kept = {0}, raised = {0};
+    hs_status status = hs_list_parse(&kept, config->graph.relations, err);
     if (status == HS_OK)
-        status = select_facts(&config->graph, arena, out, events, err);
+        status = hs_list_parse(&raised, config->augment.relations, err);
     if (status == HS_OK)
-        status = augment(&config->augment, arena, out, events, err);
+        status = read_graph(&config->graph, out, events, err);
     if (status == HS_OK)
-        status = augment_comparison(&config->augment, arena, out, events, err);
-    hs_arena_free(arena);
+        status = select_facts(&config->graph, &kept, out, events, err);
+    if (status == HS_OK)
+        status = augment(&config->augment, &raised, out, events, err);
+    if (status == HS_OK)
+        status = augment_comparison(&config->augment, &raised, out, events, err);
+    hs_list_free(&kept);
+    hs_list_free(&raised);
     if (status != HS_OK) {
         hs_graph_free(out);
         *out = (hs_graph){0};
