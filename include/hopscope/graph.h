@@ -35,6 +35,8 @@ void hs_names_free(hs_names *names);
 typedef struct hs_fact {
     uint32_t head, relation, tail;
 } hs_fact;
+/* Two hs_fact, for qsort and merges: by head, then relation, then tail. Negative, 0 or positive. */
+int hs_fact_compare(const void *a, const void *b);
 
 enum { HS_FACT_SYNTHETIC = 1 }; /* flags: made by augmentation, not known to be true */
 

@@ -60,19 +60,20 @@ static void counting_pass(const hs_fact *from, const uint8_t *from_flags, hs_fac
     }
 }
 
-static bool fact_less(const hs_fact *a, const hs_fact *b)
+int hs_fact_compare(const void *a, const void *b)
 {
-    if (a->head != b->head)
-        return a->head < b->head;
-    if (a->relation != b->relation)
-        return a->relation < b->relation;
-    return a->tail < b->tail;
+    const hs_fact *x = a, *y = b;
+    if (x->head != y->head)
+        return x->head < y->head ? -1 : 1;
+    if (x->relation != y->relation)
+        return x->relation < y->relation ? -1 : 1;
+    return x->tail < y->tail ? -1 : x->tail > y->tail;
 }
 
 static bool is_sorted(const hs_graph *g)
 {
     for (uint64_t i = 1; i < g->n_facts; i++)
-        if (!fact_less(&g->facts[i - 1], &g->facts[i]))
+        if (hs_fact_compare(&g->facts[i - 1], &g->facts[i]) >= 0)
             return false;
     return true;
 }
@@ -109,7 +110,7 @@ static void drop_duplicates(hs_graph *g)
 {
     uint64_t kept = 0;
     for (uint64_t i = 0; i < g->n_facts; i++) {
-        if (kept > 0 && !fact_less(&g->facts[kept - 1], &g->facts[i])) {
+        if (kept > 0 && hs_fact_compare(&g->facts[kept - 1], &g->facts[i]) >= 0) {
             g->flags[kept - 1] &= g->flags[i];
             g->n_duplicates++;
             continue;

@@ -151,11 +151,24 @@ static void test_memory(void **state)
     every_allocation_fails(build);
 }
 
+/* Head, then relation, then tail; a total order on every pair of a small cube. */
+static void test_compare(void **state)
+{
+    (void)state;
+    for (uint32_t i = 0; i < 27; i++) {
+        for (uint32_t j = 0; j < 27; j++) {
+            hs_fact a = {i / 9, i / 3 % 3, i % 3}, b = {j / 9, j / 3 % 3, j % 3};
+            int order = hs_fact_compare(&a, &b);
+            assert_int_equal(order < 0 ? -1 : order > 0, i < j ? -1 : i > j);
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_index),    cmocka_unit_test(test_duplicates), cmocka_unit_test(test_lookup),
-        cmocka_unit_test(test_two_hops), cmocka_unit_test(test_memory),
+        cmocka_unit_test(test_two_hops), cmocka_unit_test(test_memory),     cmocka_unit_test(test_compare),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

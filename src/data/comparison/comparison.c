@@ -101,11 +101,6 @@ static bool takes_part(const from_graph *f, uint64_t i)
     return last == first + 1;
 }
 
-static bool fact_above(const hs_fact *a, const hs_fact *b)
-{
-    return a->head != b->head ? a->head > b->head : a->relation > b->relation;
-}
-
 static hs_status copy_facts(const from_graph *f, hs_dataset *out, uint64_t n, hs_error *err)
 {
     out->facts = hs_alloc((size_t)(n + 1) * sizeof *out->facts);
@@ -118,7 +113,7 @@ static hs_status copy_facts(const from_graph *f, hs_dataset *out, uint64_t n, hs
         const hs_fact *fact = &f->g->facts[i];
         hs_fact mine = {f->token[fact->head], out->n_entities + f->attribute_of[fact->relation], f->token[fact->tail]};
         uint64_t at = out->n_facts++; /* attributes may come in another order than relations: insert within the head */
-        for (; at > 0 && fact_above(&out->facts[at - 1], &mine); at--) {
+        for (; at > 0 && hs_fact_compare(&out->facts[at - 1], &mine) > 0; at--) {
             out->facts[at] = out->facts[at - 1];
             out->fact_flags[at] = out->fact_flags[at - 1];
         }

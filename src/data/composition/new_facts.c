@@ -273,14 +273,6 @@ static hs_status make_new(work *w, hs_error *err)
 
 /* ---------------------------------------------------------------- the new dataset */
 
-static int by_fact(const void *x, const void *y)
-{
-    const hs_fact *a = x, *b = y;
-    if (a->head != b->head)
-        return a->head < b->head ? -1 : 1;
-    return a->relation < b->relation ? -1 : a->relation > b->relation;
-}
-
 /* Old and new facts together; `state` says which are kept and new. New facts are never a hop of training: OOD. */
 static hs_status merge_facts(work *w, uint8_t **state, hs_error *err)
 {
@@ -291,9 +283,10 @@ static hs_status merge_facts(work *w, uint8_t **state, hs_error *err)
     *state = hs_calloc(n, 1);
     if (!d->facts || !d->fact_flags || !*state)
         return hs_fail_memory(err, n * sizeof *d->facts);
-    qsort(w->fresh, w->config->new_facts, sizeof *w->fresh, by_fact);
+    qsort(w->fresh, w->config->new_facts, sizeof *w->fresh, hs_fact_compare);
     for (uint64_t k = 0; k < n; k++) {
-        bool old = j == w->config->new_facts || (i < w->base->n_facts && by_fact(&w->base->facts[i], &w->fresh[j]) < 0);
+        bool old = j == w->config->new_facts ||
+                   (i < w->base->n_facts && hs_fact_compare(&w->base->facts[i], &w->fresh[j]) < 0);
         d->facts[k] = old ? w->base->facts[i] : w->fresh[j];
         d->fact_flags[k] = old ? w->base->fact_flags[i] : HS_FACT_OOD;
         (*state)[k] = old ? (w->fact_kept[i] ? KEPT : 0) : NEW;

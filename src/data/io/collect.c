@@ -193,19 +193,9 @@ static hs_status facts_from_items(hs_assembly *a, hs_error *err)
 }
 
 typedef struct flagged {
-    hs_fact fact;
+    hs_fact fact; /* first, so that hs_fact_compare sorts these too */
     uint32_t flags;
 } flagged;
-
-static int by_fact(const void *x, const void *y)
-{
-    const hs_fact *a = &((const flagged *)x)->fact, *b = &((const flagged *)y)->fact;
-    if (a->head != b->head)
-        return a->head < b->head ? -1 : 1;
-    if (a->relation != b->relation)
-        return a->relation < b->relation ? -1 : 1;
-    return a->tail < b->tail ? -1 : a->tail > b->tail;
-}
 
 static hs_status sort_facts(hs_dataset *d, hs_error *err)
 {
@@ -214,10 +204,10 @@ static hs_status sort_facts(hs_dataset *d, hs_error *err)
         return hs_fail_memory(err, (size_t)d->n_facts * sizeof *list);
     for (uint64_t i = 0; i < d->n_facts; i++)
         list[i] = (flagged){d->facts[i], d->fact_flags[i]};
-    qsort(list, (size_t)d->n_facts, sizeof *list, by_fact);
+    qsort(list, (size_t)d->n_facts, sizeof *list, hs_fact_compare);
     uint64_t n = 0;
     for (uint64_t i = 0; i < d->n_facts; i++) {
-        if (n > 0 && by_fact(&list[i], &list[n - 1]) == 0) {
+        if (n > 0 && hs_fact_compare(&list[i], &list[n - 1]) == 0) {
             list[n - 1].flags |= list[i].flags;
             continue;
         }

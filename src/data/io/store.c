@@ -36,13 +36,6 @@ static hs_status bad_facts(hs_error *err, const char *what)
     return hs_fail(err, HS_ERR_DATA, "not a whole file of facts: %s", what);
 }
 
-static bool fact_below(const hs_fact *a, const hs_fact *b)
-{
-    if (a->head != b->head)
-        return a->head < b->head;
-    return a->relation != b->relation ? a->relation < b->relation : a->tail < b->tail;
-}
-
 static hs_status check_facts(const hs_dataset *data, hs_error *err)
 {
     uint32_t ids =
@@ -51,7 +44,7 @@ static hs_status check_facts(const hs_dataset *data, hs_error *err)
         const hs_fact *f = &data->facts[i];
         if (f->head >= ids || f->tail >= ids || f->relation >= data->vocab.n)
             return bad_facts(err, "an entity or relation is not in the vocabulary");
-        if (i > 0 && !fact_below(f - 1, f))
+        if (i > 0 && hs_fact_compare(f - 1, f) >= 0)
             return bad_facts(err, "the facts are not sorted and distinct");
         if (data->fact_flags[i] & ~(HS_FACT_SYNTHETIC | HS_FACT_OOD))
             return bad_facts(err, "a mark is unknown");
