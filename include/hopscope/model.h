@@ -24,7 +24,27 @@
 extern "C" {
 #endif
 
-typedef enum hs_model_kind { HS_MODEL_GPT2, HS_MODEL_LLAMA, HS_MODEL_TRM } hs_model_kind;
+/* The families: constant, and name (the key's word, model_type in files, and hs_NAME_ops in src/model/NAME). A new one is
+ * its folder and one line here (docs/design.md, "Adding a model"). */
+#define HS_MODELS(X) X(GPT2, gpt2) X(LLAMA, llama) X(TRM, trm)
+
+#define HS_MODEL_CONSTANT(constant, name) HS_MODEL_##constant,
+typedef enum hs_model_kind { HS_MODELS(HS_MODEL_CONSTANT) HS_MODEL_KINDS } hs_model_kind;
+#undef HS_MODEL_CONSTANT
+
+typedef enum hs_loss_kind { HS_LOSS_CROSS_ENTROPY, HS_LOSS_STABLEMAX } hs_loss_kind;
+
+/* What a family does differently, for those who do not care which one it is. */
+typedef struct hs_model_traits {
+    const char *name;  /* "gpt2" */
+    const char *title; /* "GPT-2" */
+    /* Fills in answers in place instead of predicting the next token: it answers row p at position p + 1, which must
+     * exist; positions after the first scored row are hidden from it, so only that row of a prompt can be asked; every
+     * sequence costs all its positions; hs_batch.full is read. */
+    bool in_place;
+    hs_loss_kind loss; /* the published one */
+} hs_model_traits;
+const hs_model_traits *hs_model_kind_traits(hs_model_kind kind); /* NULL if there is no such kind */
 
 typedef struct hs_model_config {
     hs_model_kind kind;
@@ -61,6 +81,12 @@ hs_status hs_model_config_check(const hs_model_config *config, hs_error *err);
  * published size); docs/models.md has their cost. Keeps config->vocab and n_positions. HS_ERR_USAGE names the nearest. */
 hs_status hs_model_preset(hs_model_config *config, const char *name, hs_error *err);
 const char *hs_model_preset_name(size_t i); /* the i-th, NULL after the last */
+/* "", then all of them, then NULL: the choices of a setting that may be empty. */
+extern const char *const hs_model_preset_choices[];
+
+/* Positions that a model of this kind needs for items of `width` tokens, question and answer together: a decoder is fed
+ * all but the last. */
+uint32_t hs_model_positions_for(hs_model_kind kind, uint32_t width);
 
 /* ---------------------------------------------------------------- the table of tensors */
 
@@ -111,6 +137,12 @@ hs_status hs_model_create(hs_model *out, const hs_model_config *config, uint64_t
 void hs_model_free(hs_model *model);
 const hs_tensor *hs_model_tensor(const hs_model *model, const char *name); /* NULL if absent */
 
+const hs_model_traits *hs_model_traits_of(const hs_model *model);
+/* Tokens of the longest prompt that leaves room for an answer. */
+uint32_t hs_model_longest_prompt(const hs_model *model);
+/* Rows that a sequence of T tokens costs a pass. */
+uint32_t hs_model_sequence_rows(const hs_model *model, uint32_t T);
+
 /* ---------------------------------------------------------------- batches */
 
 #define HS_NO_TARGET UINT32_MAX /* in hs_batch.full: not scored */
@@ -124,14 +156,12 @@ typedef struct hs_batch {
     const float *weight;       /* (P) weight of each row's loss in the total; NULL for prediction */
     const uint64_t *also_start; /* (P+1) or NULL: further right answers of row p, also[also_start[p]..] */
     const uint32_t *also;
-    /* TRM, which predicts every position in place: the whole item without shift */
-    const uint32_t *full;       /* (B, seq) target tokens or HS_NO_TARGET; NULL otherwise */
+    /* A model that answers in place predicts every position: the whole item without shift */
+    const uint32_t *full;       /* (B, n_positions) target tokens or HS_NO_TARGET; NULL otherwise */
     /* dropout: masks are named by (seed, step, sequence); off when dropout is 0 or `seed` is 0 */
     uint64_t dropout_seed, step;
     uint32_t first_sequence;
 } hs_batch;
-
-typedef enum hs_loss_kind { HS_LOSS_CROSS_ENTROPY, HS_LOSS_STABLEMAX } hs_loss_kind;
 
 typedef struct hs_loss_result {
     double loss;      /* weighted sum */

@@ -30,7 +30,7 @@ int hs_cmd_import(int argc, const char **argv)
             if (status == HS_OK) {
                 char count[32];
                 fprintf(stderr, "%s: %s, %u blocks, width %u, %s weights -> %s\n", args.arg[0],
-                        model.config.kind == HS_MODEL_GPT2 ? "GPT-2" : "Llama", model.config.n_layer,
+                        hs_model_traits_of(&model)->title, model.config.n_layer,
                         model.config.n_embd, hs_format_count(model.n_weights, count), output);
             } else {
                 code = hs_cli_fail(&err);

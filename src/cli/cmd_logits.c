@@ -45,7 +45,7 @@ static hs_status read_line(ids *in, const char *line, const hs_model *m, const c
         in->token[in->N++] = (uint32_t)id;
         p = end;
     }
-    const size_t most = m->config.n_positions - (m->config.kind == HS_MODEL_TRM ? 1 : 0);
+    const size_t most = hs_model_longest_prompt(m);
     if (in->N == first || in->N - first > most) {
         hs_fail(err, HS_ERR_DATA, "%zu tokens where 1 to %zu fit the model", in->N - first, most);
         return hs_error_where(err, "%s:%llu", path, (unsigned long long)number);
@@ -81,7 +81,7 @@ static hs_status read_ids(ids *in, const char *path, const hs_model *m, hs_error
 static hs_status compute(const hs_model *m, const ids *in, float *logits, hs_error *err)
 {
     enum { STEP = 64 };
-    const bool last = m->config.kind == HS_MODEL_TRM;
+    const bool last = hs_model_traits_of(m)->in_place;
     uint32_t most = 0;
     for (size_t b = 0; b < in->B; b += STEP) {
         const uint32_t n = in->start[b + STEP < in->B ? b + STEP : in->B] - in->start[b];
@@ -117,7 +117,7 @@ static hs_status compute(const hs_model *m, const ids *in, float *logits, hs_err
 
 static hs_status write_logits(const hs_model *m, const ids *in, const char *output, hs_error *err)
 {
-    const uint64_t rows = m->config.kind == HS_MODEL_TRM ? in->B : in->N, V = m->config.vocab;
+    const uint64_t rows = hs_model_traits_of(m)->in_place ? in->B : in->N, V = m->config.vocab;
     float *logits = hs_calloc((size_t)rows * V, sizeof *logits);
     if (!logits)
         return hs_fail_memory(err, (size_t)(rows * V) * sizeof *logits);

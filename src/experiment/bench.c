@@ -136,10 +136,9 @@ hs_status hs_bench_step(const hs_bench_case *c, hs_pool *pool, double seconds, h
     m.n_head = c->n_head;
     m.passes = c->passes;
     m.n_positions = c->T + 1;
-    if (m.kind == HS_MODEL_TRM)
-        m.round_up = 16;
+    m.round_up = 16;
     t.optimizer = c->muon ? HS_OPT_MUON : HS_OPT_ADAMW;
-    t.loss = m.kind == HS_MODEL_TRM ? HS_LOSS_STABLEMAX : HS_LOSS_CROSS_ENTROPY;
+    t.loss = hs_model_kind_traits(m.kind)->loss;
     t.batch = c->batch ? c->batch : 512;
     t.lr = 1e-4;
     hs_status status = random_dataset(c, &data, err);

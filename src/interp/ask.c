@@ -101,7 +101,7 @@ static hs_status answer(const hs_model *model, const uint32_t *tokens, uint32_t 
 static hs_status read_bridge(const hs_model *model, const uint32_t *tokens, uint32_t T, hs_answer *out, hs_error *err)
 {
     const uint32_t S = model->n_stages;
-    if (S < 2 || model->config.kind == HS_MODEL_TRM)
+    if (S < 2 || hs_model_traits_of(model)->in_place)
         return HS_OK;
     hs_lens_reading *readings = hs_alloc((S + 1) * sizeof *readings);
     out->stage = hs_calloc(S - 1, sizeof *out->stage);
@@ -126,8 +126,7 @@ hs_status hs_ask(const hs_model *model, const hs_dataset *data, const char *cons
 {
     memset(out, 0, sizeof *out);
     out->known = out->bridge = HS_NO_ID;
-    /* TRM answers at the position after the question, which it must have. */
-    const uint32_t longest = model->config.n_positions - (model->config.kind == HS_MODEL_TRM ? 1 : 0);
+    const uint32_t longest = hs_model_longest_prompt(model);
     if (n_words < 2 || n_words > longest) {
         hs_fail(err, HS_ERR_DATA, "a question has 2 to %u words (a head and relations), this one %u", longest, n_words);
         return hs_error_hint(err, "quote names that contain spaces: \"in country\"");

@@ -63,7 +63,7 @@ hs_status hs_lens_read(const hs_model *model, uint32_t n, uint32_t T, const uint
     const size_t D = model->config.n_embd, V = model->config.vocab;
     if (n == 0)
         return HS_OK;
-    if (model->config.kind == HS_MODEL_TRM)
+    if (hs_model_traits_of(model)->in_place)
         return hs_fail(err, HS_ERR_DATA, "the lens at a position reads decoders; TRM's stages are not yet read this way");
     lens_memory m = {0};
     hs_status status = memory_create(&m, model, chunk, T, err);

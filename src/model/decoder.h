@@ -10,6 +10,9 @@
 
 enum { HS_MAX_LAYERS = 96, HS_MAX_STAGES = 192 };
 
+/* The limits of a decoder's pass. Known from the configuration alone, so that a run is refused before it is begun. */
+hs_status hs_decoder_check(const hs_model_config *config, hs_error *err);
+
 /* Scratch memory handed out in order. With base NULL it only counts, so that a work size and its layout come from the
  * same code. Pieces are 64-byte aligned when base is. */
 typedef struct hs_carver {

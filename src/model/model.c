@@ -1,9 +1,8 @@
-/* model.c - configuration, the table of tensors, initialization, and dispatch to the model kinds.
+/* model.c - configuration, initialization, and dispatch to the families.
  *
  * Invariants: tensors stand in hs_model.param in the order of the table, each at a multiple of 16 floats (64 bytes);
  * the floats between them are 0 and stay 0. An element's initial value depends only on the seed, its tensor's place in
  * the table and its own index, so it is the same for any thread count, and a longer model starts like a shorter one. */
-#include "model/decoder.h"
 #include "model/ops.h"
 
 #include <assert.h>
@@ -34,7 +33,7 @@ void hs_model_config_default(hs_model_config *config)
     };
 }
 
-static hs_status bad_field(hs_error *err, const char *field, double value, const char *hint)
+hs_status hs_model_bad_field(hs_error *err, const char *field, double value, const char *hint)
 {
     char text[32];
     snprintf(text, sizeof text, "%g", value);
@@ -60,47 +59,32 @@ static hs_status check_sizes(const hs_model_config *c, hs_error *err)
         char hint[64];
         snprintf(hint, sizeof hint, "from %u to %u", sizes[i].min, sizes[i].max);
         if (sizes[i].value < sizes[i].min || sizes[i].value > sizes[i].max)
-            return bad_field(err, sizes[i].name, sizes[i].value, hint);
+            return hs_model_bad_field(err, sizes[i].name, sizes[i].value, hint);
     }
     if (!(c->eps >= 0 && c->eps <= 1))
-        return bad_field(err, "eps", (double)c->eps, "from 0 to 1");
+        return hs_model_bad_field(err, "eps", (double)c->eps, "from 0 to 1");
     if (!(c->init_std >= 0 && c->init_std <= 100))
-        return bad_field(err, "init_std", (double)c->init_std, "from 0 to 100");
+        return hs_model_bad_field(err, "init_std", (double)c->init_std, "from 0 to 100");
     if (!(c->dropout >= 0 && c->dropout < 1))
-        return bad_field(err, "dropout", (double)c->dropout, "from 0 to below 1");
+        return hs_model_bad_field(err, "dropout", (double)c->dropout, "from 0 to below 1");
     if (c->dropout > 0 && c->n_head > 63) /* the place of a mask has six bits for the head */
-        return bad_field(err, "n_head", c->n_head, "at most 63 heads with dropout");
+        return hs_model_bad_field(err, "n_head", c->n_head, "at most 63 heads with dropout");
     return HS_OK;
 }
 
-static hs_status check_heads(const hs_model_config *c, hs_error *err)
+hs_status hs_model_check_heads(const hs_model_config *c, bool rotary, hs_error *err)
 {
     if (c->n_embd % c->n_head != 0)
-        return bad_field(err, "n_head", c->n_head, "a divisor of n_embd");
-    bool rotary = c->kind != HS_MODEL_GPT2;
+        return hs_model_bad_field(err, "n_head", c->n_head, "a divisor of n_embd");
     if (rotary && (c->n_embd / c->n_head) % 2 != 0)
-        return bad_field(err, "n_head", c->n_head, "rotary positions turn pairs: the width of a head must be even");
+        return hs_model_bad_field(err, "n_head", c->n_head,
+                                  "rotary positions turn pairs: the width of a head must be even");
     if (rotary && !(c->rope_theta > 1 && c->rope_theta <= 1e12f))
-        return bad_field(err, "rope_theta", (double)c->rope_theta, "above 1, 10000 as published");
+        return hs_model_bad_field(err, "rope_theta", (double)c->rope_theta, "above 1, 10000 as published");
     return HS_OK;
 }
 
-/* The limits of a decoder's pass. Known from the configuration alone, so that a run is refused before it is begun. */
-static hs_status check_stages(const hs_model_config *c, hs_error *err)
-{
-    char hint[96];
-    if (c->n_layer > HS_MAX_LAYERS) {
-        snprintf(hint, sizeof hint, "at most %d blocks", HS_MAX_LAYERS);
-        return bad_field(err, "n_layer", c->n_layer, hint);
-    }
-    if (c->n_layer * c->passes > HS_MAX_STAGES) {
-        snprintf(hint, sizeof hint, "n_layer times passes is at most %d", HS_MAX_STAGES);
-        return bad_field(err, "passes", c->passes, hint);
-    }
-    return HS_OK;
-}
-
-static hs_status check_gpt2_only(const hs_model_config *c, hs_error *err)
+hs_status hs_model_check_plain(const hs_model_config *c, hs_error *err)
 {
     const struct {
         const char *name;
@@ -110,115 +94,29 @@ static hs_status check_gpt2_only(const hs_model_config *c, hs_error *err)
                     {"dropout", c->dropout > 0}};
     for (size_t i = 0; i < sizeof switches / sizeof switches[0]; i++)
         if (switches[i].on)
-            return bad_field(err, switches[i].name, 1, "only GPT-2 has this");
+            return hs_model_bad_field(err, switches[i].name, 1, "only GPT-2 has this");
     return HS_OK;
-}
-
-static hs_status check_trm(const hs_model_config *c, hs_error *err)
-{
-    HS_TRY(check_gpt2_only(c, err));
-    if (c->passes != 1)
-        return bad_field(err, "passes", c->passes, "1: TRM repeats its blocks by h_cycles and l_cycles");
-    if (c->qk_norm)
-        return bad_field(err, "qk_norm", 1, "only the Llama form has this");
-    if (c->prefix > 1024)
-        return bad_field(err, "prefix", c->prefix, "from 0 to 1024");
-    if (c->n_positions > 4096)
-        return bad_field(err, "n_positions", c->n_positions, "from 1 to 4096: TRM mixes a fixed number of positions");
-    if (c->h_cycles < 1 || c->h_cycles > 64)
-        return bad_field(err, "h_cycles", c->h_cycles, "from 1 to 64");
-    if (c->l_cycles < 1 || c->l_cycles > 64)
-        return bad_field(err, "l_cycles", c->l_cycles, "from 1 to 64");
-    if (c->round_up < 1 || c->round_up > 4096)
-        return bad_field(err, "round_up", c->round_up, "from 1 to 4096");
-    return c->mix_attention ? check_heads(c, err) : HS_OK;
 }
 
 hs_status hs_model_config_check(const hs_model_config *config, hs_error *err)
 {
     HS_TRY(check_sizes(config, err));
-    switch (config->kind) {
-    case HS_MODEL_GPT2:
-        if (config->re_embed && !(config->re_embed_temp > 0 && config->re_embed_temp <= 1e6f))
-            return bad_field(err, "re_embed_temp", (double)config->re_embed_temp, "above 0");
-        if (config->re_embed && !config->tied)
-            return bad_field(err, "re_embed", 1, "a tied head (model.tied: true)");
-        if (config->memory_inner > 0 && config->n_layer % 2 != 0)
-            return bad_field(err, "memory_inner", config->memory_inner,
-                             "an even n_layer: blocks i and i + L/2 share one");
-        if (config->qk_norm)
-            return bad_field(err, "qk_norm", 1, "only the Llama form has this");
-        HS_TRY(check_stages(config, err));
-        return check_heads(config, err);
-    case HS_MODEL_LLAMA:
-        HS_TRY(check_gpt2_only(config, err));
-        HS_TRY(check_stages(config, err));
-        /* so that q, k, v and gate, up stand without a gap in `param` and are one product each */
-        if (config->n_embd % 4 != 0)
-            return bad_field(err, "n_embd", config->n_embd, "a multiple of 4");
-        if (config->n_inner % 4 != 0)
-            return bad_field(err, "n_inner", config->n_inner, "a multiple of 4");
-        return check_heads(config, err);
-    case HS_MODEL_TRM:
-        return check_trm(config, err);
+    const hs_model_ops *ops = hs_model_ops_of(config->kind);
+    if (!ops) {
+        char kinds[64];
+        hs_model_kinds_text(kinds, sizeof kinds);
+        return hs_model_bad_field(err, "kind", (double)config->kind, kinds);
     }
-    return bad_field(err, "kind", (double)config->kind, "gpt2, llama or trm");
+    return ops->check(config, err);
 }
 
-/* ---------------------------------------------------------------- the table of tensors */
-
-hs_status hs_model_add_tensor(hs_model *model, const char *name, uint32_t ndim, const uint32_t *shape,
-                              hs_tensor_init init, double std, hs_tensor_group group, hs_tensor **out, hs_error *err)
-{
-    assert(ndim >= 1 && ndim <= 3);
-    enum { STEP = 64 };
-    if (model->n_tensors % STEP == 0) {
-        size_t old = model->n_tensors * sizeof *model->tensor;
-        hs_tensor *grown = hs_realloc(model->tensor, old, old + STEP * sizeof *model->tensor);
-        if (!grown)
-            return hs_fail_memory(err, old + STEP * sizeof *model->tensor);
-        model->tensor = grown;
-    }
-    hs_tensor *t = &model->tensor[model->n_tensors];
-    *t = (hs_tensor){.ndim = ndim, .init = init, .std = (float)std, .decay = ndim >= 2, .group = group, .splits = 1};
-    snprintf(t->name, sizeof t->name, "%s", name);
-    t->size = 1;
-    for (uint32_t i = 0; i < ndim; i++) {
-        t->shape[i] = shape[i];
-        t->size *= shape[i];
-    }
-    if (group == HS_GROUP_BUFFER)
-        t->decay = false;
-    model->n_tensors++;
-    if (out)
-        *out = t;
-    return HS_OK;
-}
-
-static const hs_model_ops *ops_of(hs_model_kind kind)
-{
-    switch (kind) {
-    case HS_MODEL_GPT2:
-        return &hs_gpt2_ops;
-    case HS_MODEL_LLAMA:
-        return &hs_llama_ops;
-    case HS_MODEL_TRM:
-        return &hs_trm_ops;
-    }
-    return NULL;
-}
+/* ---------------------------------------------------------------- creation */
 
 hs_status hs_model_describe(hs_model *out, const hs_model_config *config, hs_error *err)
 {
     HS_TRY(hs_model_config_check(config, err));
-    *out = (hs_model){.config = *config, .ops = ops_of(config->kind)};
-    hs_model_config *c = &out->config;
-    if (c->kind == HS_MODEL_GPT2 && c->n_inner == 0)
-        c->n_inner = 4 * c->n_embd;
-    if (c->kind == HS_MODEL_LLAMA && c->n_inner == 0)
-        c->n_inner = (8 * c->n_embd / 3 + 15) / 16 * 16;
-    if (c->kind == HS_MODEL_TRM)
-        c->tied = false;
+    *out = (hs_model){.config = *config, .ops = hs_model_ops_of(config->kind)};
+    out->ops->complete(&out->config);
     hs_status status = out->ops->describe(out, err);
     if (status != HS_OK) {
         hs_model_free(out);

@@ -1,4 +1,4 @@
-/* preset.c - named model configurations: four families at three sizes (docs/models.md). */
+/* preset.c - named model configurations at three sizes (docs/models.md). A new one is one line of PRESETS. */
 #include "hopscope/model.h"
 
 #include <string.h>
@@ -8,26 +8,32 @@ typedef struct preset {
     hs_model_kind kind;
     uint32_t n_layer, passes, n_embd, n_head;
     float dropout;
-    uint32_t prefix, l_cycles, round_up; /* TRM */
+    bool tied, qk_norm;
+    uint32_t prefix, l_cycles, round_up; /* 0: the default */
 } preset;
 
-/* tiny: seconds, for tests; laptop: minutes on two cores; paper: the published sizes (spec C.4 and B.5; the Llama form
- * has no paper and takes GPT-2's). */
-static const preset presets[] = {
-    {"gpt2-tiny", HS_MODEL_GPT2, 2, 1, 32, 2, 0, 0, 0, 0},
-    {"gpt2-laptop", HS_MODEL_GPT2, 4, 1, 128, 4, 0, 0, 0, 0},
-    {"gpt2-paper", HS_MODEL_GPT2, 8, 1, 768, 12, 0.1f, 0, 0, 0},
-    {"shared-tiny", HS_MODEL_GPT2, 2, 2, 32, 2, 0, 0, 0, 0},
-    {"shared-laptop", HS_MODEL_GPT2, 2, 2, 128, 4, 0, 0, 0, 0},
-    {"shared-paper", HS_MODEL_GPT2, 4, 2, 768, 12, 0.1f, 0, 0, 0},
-    {"llama-tiny", HS_MODEL_LLAMA, 2, 1, 32, 2, 0, 0, 0, 0},
-    {"llama-laptop", HS_MODEL_LLAMA, 4, 1, 128, 4, 0, 0, 0, 0},
-    {"llama-paper", HS_MODEL_LLAMA, 8, 1, 768, 12, 0, 0, 0, 0},
-    {"trm-tiny", HS_MODEL_TRM, 2, 1, 32, 2, 0, 1, 2, 16},
-    {"trm-laptop", HS_MODEL_TRM, 2, 1, 128, 4, 0, 1, 3, 16},
-    {"trm-paper", HS_MODEL_TRM, 2, 1, 1536, 8, 0, 16, 6, 256},
-};
+/* tiny: seconds, for tests; laptop: minutes on two cores; paper: the published sizes (GPT-2: arXiv 2405.15071, appendix
+ * E.2; TRM: 2601.09049, section 3; the Llama form has no paper and takes GPT-2's). The present-day form and TRM have a
+ * head of their own. */
+#define PRESETS(X)                                                                                                     \
+    X("gpt2-tiny", HS_MODEL_GPT2, 2, 1, 32, 2, 0, true, false, 0, 0, 0)                                                \
+    X("gpt2-laptop", HS_MODEL_GPT2, 4, 1, 128, 4, 0, true, false, 0, 0, 0)                                             \
+    X("gpt2-paper", HS_MODEL_GPT2, 8, 1, 768, 12, 0.1f, true, false, 0, 0, 0)                                          \
+    X("shared-tiny", HS_MODEL_GPT2, 2, 2, 32, 2, 0, true, false, 0, 0, 0)                                              \
+    X("shared-laptop", HS_MODEL_GPT2, 2, 2, 128, 4, 0, true, false, 0, 0, 0)                                           \
+    X("shared-paper", HS_MODEL_GPT2, 4, 2, 768, 12, 0.1f, true, false, 0, 0, 0)                                        \
+    X("llama-tiny", HS_MODEL_LLAMA, 2, 1, 32, 2, 0, false, true, 0, 0, 0)                                              \
+    X("llama-laptop", HS_MODEL_LLAMA, 4, 1, 128, 4, 0, false, true, 0, 0, 0)                                           \
+    X("llama-paper", HS_MODEL_LLAMA, 8, 1, 768, 12, 0, false, true, 0, 0, 0)                                           \
+    X("trm-tiny", HS_MODEL_TRM, 2, 1, 32, 2, 0, false, false, 1, 2, 16)                                                \
+    X("trm-laptop", HS_MODEL_TRM, 2, 1, 128, 4, 0, false, false, 1, 3, 16)                                             \
+    X("trm-paper", HS_MODEL_TRM, 2, 1, 1536, 8, 0, false, false, 16, 6, 256)
+
+#define ROW(...) {__VA_ARGS__},
+#define NAME(name, ...) name,
+static const preset presets[] = {PRESETS(ROW)};
 enum { N_PRESETS = sizeof presets / sizeof *presets };
+const char *const hs_model_preset_choices[] = {"", PRESETS(NAME) NULL};
 
 const char *hs_model_preset_name(size_t i)
 {
@@ -52,9 +58,9 @@ hs_status hs_model_preset(hs_model_config *config, const char *name, hs_error *e
         config->n_embd = p->n_embd;
         config->n_head = p->n_head;
         config->dropout = p->dropout;
-        config->tied = p->kind == HS_MODEL_GPT2; /* the present-day form and TRM have a head of their own */
-        config->qk_norm = p->kind == HS_MODEL_LLAMA;
-        if (p->kind == HS_MODEL_TRM) {
+        config->tied = p->tied;
+        config->qk_norm = p->qk_norm;
+        if (p->prefix > 0) {
             config->prefix = p->prefix;
             config->l_cycles = p->l_cycles;
             config->round_up = p->round_up;

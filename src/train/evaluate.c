@@ -120,7 +120,7 @@ hs_status hs_evaluate_polled(const hs_model *model, const float *param_override,
         status = hs_fail_memory(err, (t.work_size + t.logits_size) * workers * sizeof *t.work);
     for (uint32_t w = 0; w < workers && status == HS_OK; w++)
         status = hs_batch_memory_create(&t.memory[w], data, CHUNK,
-                                        view.config.kind == HS_MODEL_TRM ? view.config.n_positions : 0, err);
+                                        hs_model_traits_of(&view)->in_place ? view.config.n_positions : 0, err);
     if (status == HS_OK)
         status = run_chunks(&t, chunks, pool, signals);
     if (status == HS_OK) {

@@ -78,7 +78,7 @@ static hs_status index_training_set(hs_trainer *t, hs_error *err)
 
 static hs_status check_fit(const hs_model *model, const hs_dataset *data, hs_error *err)
 {
-    const uint32_t rows = hs_dataset_rows(data) + (model->config.kind == HS_MODEL_TRM ? 1 : 0);
+    const uint32_t rows = hs_model_positions_for(model->config.kind, hs_dataset_rows(data) + 1);
     if (rows > model->config.n_positions) {
         hs_fail(err, HS_ERR_DATA, "items of %u tokens do not fit a model of %u positions", rows, model->config.n_positions);
         return hs_error_hint(err, "set model.n_positions to at least %u", rows);
@@ -107,7 +107,7 @@ static hs_status allocate(hs_trainer *t, hs_error *err)
     const hs_train_config *c = &t->config;
     const size_t n = t->model->n_params;
     const uint32_t rows = hs_dataset_rows(t->data);
-    const bool in_place = t->model->config.kind == HS_MODEL_TRM;
+    const bool in_place = hs_model_traits_of(t->model)->in_place;
     t->work_size = hs_model_work_size(t->model, t->micro, t->micro * rows, t->micro * rows, true);
     t->work_size = (t->work_size + 15) & ~(size_t)15;
     t->n_chunks = (n + CHUNK - 1) / CHUNK;
@@ -153,9 +153,7 @@ hs_status hs_trainer_create(hs_trainer **out, hs_model *model, const hs_dataset 
         if (t->config.shards > t->batch)
             t->config.shards = t->batch;
         const uint32_t per_shard = (t->batch + t->config.shards - 1) / t->config.shards;
-        const bool trm = model->config.kind == HS_MODEL_TRM; /* mixes its prefix and every position, padded or not */
-        t->micro = choose_micro(config, model, per_shard,
-                                trm ? model->config.prefix + model->config.n_positions : hs_dataset_rows(data));
+        t->micro = choose_micro(config, model, per_shard, hs_model_sequence_rows(model, hs_dataset_rows(data)));
         status = allocate(t, err);
     }
     if (status != HS_OK) {

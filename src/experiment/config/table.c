@@ -16,10 +16,8 @@ static const char *const balance_names[] = {"auto", "none", "labels", NULL};
 static const char *const variant_names[] = {"base",        "second_hop_restricted", "without_id_facts",
                                             "held_out_id", "only_queries",          NULL};
 static const char *const injection_names[] = {"none", "both_full", "both_half", "first_full", "second_full", NULL};
-static const char *const kind_names[] = {"gpt2", "llama", "trm", NULL};
-static const char *const preset_names[] = {"",           "gpt2-tiny",    "gpt2-laptop",  "gpt2-paper",  "shared-tiny",
-                                           "shared-laptop", "shared-paper", "llama-tiny",   "llama-laptop", "llama-paper",
-                                           "trm-tiny",      "trm-laptop",   "trm-paper",    NULL};
+#define MODEL_NAME(constant, name) #name,
+static const char *const kind_names[] = {HS_MODELS(MODEL_NAME) NULL};
 static const char *const loss_names[] = {"cross_entropy", "stablemax", NULL};
 static const char *const filter_names[] = {"none", "grokfast_ema", "orthograd", NULL};
 static const char *const schedule_names[] = {"constant", "linear", "cosine", NULL};
@@ -116,7 +114,7 @@ static const hs_config_key keys[] = {
     SWITCH(data.quirk_dead_vocab, "50,257 tokens that never occur, as the GPT-2 tokenizer gives"),
     SWITCH(data.quirk_float_phi, "phi is ignored, as in the released code of paper D"),
 
-    {"model.preset", HS_KEY_STRING, offsetof(hs_config, model_preset), sizeof ((hs_config *)0)->model_preset, 0, 0, preset_names,
+    {"model.preset", HS_KEY_STRING, offsetof(hs_config, model_preset), sizeof ((hs_config *)0)->model_preset, 0, 0, hs_model_preset_choices,
      HS_KEY_FIRST, "family and size; chooses the defaults of this section (docs/models.md); empty: gpt2, 2 blocks, width 128"},
     {"model.init", HS_KEY_STRING, offsetof(hs_config, model_init), sizeof ((hs_config *)0)->model_init, 0, 0, NULL, 0,
      "start from the weights of this safetensors file (hopscope import writes one); its own configuration holds, not this section"},

@@ -166,9 +166,7 @@ void hs_experiment_model_config(const hs_config *config, const hs_dataset *data,
 {
     *out = config->model;
     out->vocab = data->vocab.n;
-    /* A decoder is fed all tokens but the last; TRM predicts every token in its place. */
-    out->n_positions =
-        config->model.kind == HS_MODEL_TRM || data->max_width < 2 ? data->max_width : data->max_width - 1;
+    out->n_positions = hs_model_positions_for(config->model.kind, data->max_width);
 }
 
 hs_status hs_experiment_initial_model(const hs_config *config, const hs_dataset *data, hs_model *out, hs_error *err)

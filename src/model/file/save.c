@@ -9,78 +9,7 @@
 
 /* ---------------------------------------------------------------- configuration as strings */
 
-typedef enum field_type { FIELD_U32, FIELD_FLOAT, FIELD_BOOL } field_type;
-typedef struct field {
-    const char *key;
-    field_type type;
-    size_t offset;
-} field;
-
-#define FIELD(key, type, member)                                                                                       \
-    {                                                                                                                  \
-        key, type, offsetof(hs_model_config, member)                                                                   \
-    }
-
-static const field gpt2_fields[] = {
-    FIELD("n_layer", FIELD_U32, n_layer),
-    FIELD("n_head", FIELD_U32, n_head),
-    FIELD("n_embd", FIELD_U32, n_embd),
-    FIELD("n_inner", FIELD_U32, n_inner),
-    FIELD("n_positions", FIELD_U32, n_positions),
-    FIELD("vocab_size", FIELD_U32, vocab),
-    FIELD("passes", FIELD_U32, passes),
-    FIELD("layer_norm_epsilon", FIELD_FLOAT, eps),
-    FIELD("initializer_range", FIELD_FLOAT, init_std),
-    FIELD("dropout", FIELD_FLOAT, dropout),
-    FIELD("tie_word_embeddings", FIELD_BOOL, tied),
-    FIELD("re_embed", FIELD_BOOL, re_embed),
-    FIELD("re_embed_temp", FIELD_FLOAT, re_embed_temp),
-    FIELD("inject", FIELD_BOOL, inject),
-    FIELD("share_mlp", FIELD_BOOL, share_mlp),
-    FIELD("memory_inner", FIELD_U32, memory_inner),
-    FIELD("no_ln", FIELD_BOOL, no_ln),
-    FIELD("no_mlp", FIELD_BOOL, no_mlp),
-    {0},
-};
-static const field llama_fields[] = {
-    FIELD("num_hidden_layers", FIELD_U32, n_layer),
-    FIELD("num_attention_heads", FIELD_U32, n_head),
-    FIELD("hidden_size", FIELD_U32, n_embd),
-    FIELD("intermediate_size", FIELD_U32, n_inner),
-    FIELD("max_position_embeddings", FIELD_U32, n_positions),
-    FIELD("vocab_size", FIELD_U32, vocab),
-    FIELD("passes", FIELD_U32, passes),
-    FIELD("rms_norm_eps", FIELD_FLOAT, eps),
-    FIELD("initializer_range", FIELD_FLOAT, init_std),
-    FIELD("rope_theta", FIELD_FLOAT, rope_theta),
-    FIELD("qk_norm", FIELD_BOOL, qk_norm),
-    FIELD("tie_word_embeddings", FIELD_BOOL, tied),
-    {0},
-};
-static const field trm_fields[] = {
-    FIELD("hidden_size", FIELD_U32, n_embd),
-    FIELD("intermediate_size", FIELD_U32, n_inner), /* 0: expansion 4, rounded up */
-    FIELD("vocab_size", FIELD_U32, vocab),          /* written with the padding token counted */
-    FIELD("seq_len", FIELD_U32, n_positions),
-    FIELD("prefix", FIELD_U32, prefix),
-    FIELD("blocks", FIELD_U32, n_layer),
-    FIELD("H_cycles", FIELD_U32, h_cycles),
-    FIELD("L_cycles", FIELD_U32, l_cycles),
-    FIELD("rms_norm_eps", FIELD_FLOAT, eps),
-    FIELD("round_up", FIELD_U32, round_up),
-    FIELD("mix_attention", FIELD_BOOL, mix_attention),
-    FIELD("num_heads", FIELD_U32, n_head),
-    FIELD("rope_theta", FIELD_FLOAT, rope_theta),
-    FIELD("halt_head", FIELD_BOOL, halt_head),
-    {0},
-};
-
-static const field *fields_of(hs_model_kind kind)
-{
-    return kind == HS_MODEL_GPT2 ? gpt2_fields : kind == HS_MODEL_LLAMA ? llama_fields : trm_fields;
-}
-
-enum { MAX_FIELDS = 32, VALUE_SIZE = 32 };
+enum { VALUE_SIZE = 32 };
 
 const char *hs_format_float(float x, char out[32])
 {
@@ -92,28 +21,31 @@ const char *hs_format_float(float x, char out[32])
     return out;
 }
 
-static size_t write_fields(const hs_model_config *config, hs_st_meta *meta, char values[][VALUE_SIZE])
+static size_t write_fields(const hs_model_config *config, const hs_model_field *fields, hs_st_meta *meta,
+                           char values[][VALUE_SIZE])
 {
     size_t n = 0;
-    for (const field *f = fields_of(config->kind); f->key; f++, n++) {
+    for (const hs_model_field *f = fields; f->key; f++, n++) {
         const char *at = (const char *)config + f->offset;
         uint32_t u;
         float x;
         bool b;
         switch (f->type) {
-        case FIELD_U32:
+        case HS_FIELD_U32:
+        case HS_FIELD_U32_PLUS_ONE:
             memcpy(&u, at, sizeof u);
-            if (config->kind == HS_MODEL_TRM && strcmp(f->key, "vocab_size") == 0)
-                u++;
-            snprintf(values[n], VALUE_SIZE, "%u", u);
+            snprintf(values[n], VALUE_SIZE, "%u", u + (f->type == HS_FIELD_U32_PLUS_ONE));
             break;
-        case FIELD_FLOAT:
+        case HS_FIELD_FLOAT:
             memcpy(&x, at, sizeof x);
             hs_format_float(x, values[n]);
             break;
-        case FIELD_BOOL:
+        case HS_FIELD_BOOL:
             memcpy(&b, at, sizeof b);
             snprintf(values[n], VALUE_SIZE, "%s", b ? "true" : "false");
+            break;
+        case HS_FIELD_TEXT:
+            snprintf(values[n], VALUE_SIZE, "%s", f->text);
             break;
         }
         meta[n] = (hs_st_meta){f->key, values[n]};
@@ -122,31 +54,47 @@ static size_t write_fields(const hs_model_config *config, hs_st_meta *meta, char
 }
 
 /* False when the text is not a whole value of the type. */
-static bool parse_value(const field *f, const char *text, char *at)
+static bool parse_value(const hs_model_field *f, const char *text, char *at)
 {
     char *end;
     errno = 0;
     switch (f->type) {
-    case FIELD_U32: {
+    case HS_FIELD_U32:
+    case HS_FIELD_U32_PLUS_ONE: {
         if (text[0] < '0' || text[0] > '9')
             return false;
         unsigned long long u = strtoull(text, &end, 10);
         uint32_t value = (uint32_t)u;
+        if (f->type == HS_FIELD_U32_PLUS_ONE && value > 0)
+            value--;
         memcpy(at, &value, sizeof value);
         return errno == 0 && *end == 0 && u <= UINT32_MAX;
     }
-    case FIELD_FLOAT: {
+    case HS_FIELD_FLOAT: {
         float value = strtof(text, &end);
         memcpy(at, &value, sizeof value);
         return end != text && *end == 0;
     }
-    case FIELD_BOOL: {
+    case HS_FIELD_BOOL: {
         bool value = strcmp(text, "true") == 0;
         memcpy(at, &value, sizeof value);
         return value || strcmp(text, "false") == 0;
     }
+    case HS_FIELD_TEXT:
+        return true;
     }
     return false;
+}
+
+/* The family of this name, or NULL; *kind is its number. */
+static const hs_model_ops *family(const char *name, hs_model_kind *kind)
+{
+    for (unsigned i = 0; i < HS_MODEL_KINDS; i++) {
+        *kind = (hs_model_kind)i;
+        if (strcmp(hs_model_ops_of(*kind)->traits.name, name) == 0)
+            return hs_model_ops_of(*kind);
+    }
+    return NULL;
 }
 
 static hs_status config_from_metadata(const hs_st_file *file, const char *path, hs_model_config *config, hs_error *err)
@@ -159,19 +107,16 @@ static hs_status config_from_metadata(const hs_st_file *file, const char *path, 
         hs_error_where(err, "%s", path);
         return hs_error_hint(err, "a Hugging Face folder is read by `hopscope import`");
     }
-    if (strcmp(type, "gpt2") == 0) {
-        config->kind = HS_MODEL_GPT2;
-    } else if (strcmp(type, "llama") == 0) {
-        config->kind = HS_MODEL_LLAMA;
-    } else if (strcmp(type, "trm") == 0) {
-        config->kind = HS_MODEL_TRM;
-    } else {
+    const hs_model_ops *ops = family(type, &config->kind);
+    if (!ops) {
+        char kinds[64];
+        hs_model_kinds_text(kinds, sizeof kinds);
         hs_fail(err, HS_ERR_DATA, "unknown model_type");
         hs_error_where(err, "%s", path);
         hs_error_value(err, type, strlen(type));
-        return hs_error_hint(err, "gpt2, llama or trm");
+        return hs_error_hint(err, "%s", kinds);
     }
-    for (const field *f = fields_of(config->kind); f->key; f++) {
+    for (const hs_model_field *f = ops->fields; f->key; f++) {
         const char *text = hs_st_metadata(file, f->key);
         if (text && !parse_value(f, text, (char *)config + f->offset)) {
             hs_fail(err, HS_ERR_DATA, "metadata %s is not a value of its type", f->key);
@@ -179,18 +124,16 @@ static hs_status config_from_metadata(const hs_st_file *file, const char *path, 
             return hs_error_value(err, text, strlen(text));
         }
     }
-    if (config->kind == HS_MODEL_TRM && config->vocab > 0)
-        config->vocab--;
     return HS_OK;
 }
 
 /* ---------------------------------------------------------------- save */
 
-static bool is_config_key(const hs_model_config *config, const char *key)
+static bool is_config_key(const hs_model *model, const char *key)
 {
     if (strcmp(key, "format") == 0 || strcmp(key, "model_type") == 0 || strcmp(key, "activation_function") == 0)
         return true;
-    for (const field *f = fields_of(config->kind); f->key; f++)
+    for (const hs_model_field *f = model->ops->fields; f->key; f++)
         if (strcmp(f->key, key) == 0)
             return true;
     return false;
@@ -199,21 +142,19 @@ static bool is_config_key(const hs_model_config *config, const char *key)
 hs_status hs_model_save(const hs_model *model, const char *path, const hs_st_meta *meta, size_t n_meta, hs_error *err)
 {
     for (size_t i = 0; i < n_meta; i++)
-        if (is_config_key(&model->config, meta[i].key))
+        if (is_config_key(model, meta[i].key))
             return hs_fail(err, HS_ERR_USAGE, "metadata %s is the model's own", meta[i].key);
-    char values[MAX_FIELDS][VALUE_SIZE];
+    char values[HS_MAX_FIELDS][VALUE_SIZE];
     hs_st_tensor *tensor = hs_calloc(model->n_tensors, sizeof *tensor);
-    hs_st_meta *all = hs_calloc(MAX_FIELDS + n_meta + 2, sizeof *all);
+    hs_st_meta *all = hs_calloc(HS_MAX_FIELDS + n_meta + 2, sizeof *all);
     if (!tensor || !all) {
         hs_free(tensor);
         hs_free(all);
         return hs_fail_memory(err, model->n_tensors * sizeof *tensor);
     }
     size_t n = 0;
-    all[n++] = (hs_st_meta){"model_type", model->ops->name};
-    n += write_fields(&model->config, all + n, values);
-    if (model->config.kind == HS_MODEL_GPT2)
-        all[n++] = (hs_st_meta){"activation_function", "gelu_new"};
+    all[n++] = (hs_st_meta){"model_type", model->ops->traits.name};
+    n += write_fields(&model->config, model->ops->fields, all + n, values);
     for (size_t i = 0; i < n_meta; i++)
         all[n++] = meta[i];
     for (uint32_t i = 0; i < model->n_tensors; i++) {

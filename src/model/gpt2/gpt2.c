@@ -543,7 +543,11 @@ static double step_flop(const hs_model *model, uint32_t B, uint32_t T, uint32_t 
     return 3 * forward;
 }
 
-const hs_model_ops hs_gpt2_ops = {.name = "gpt2",
+const hs_model_ops hs_gpt2_ops = {.traits = {.name = "gpt2", .title = "GPT-2", .loss = HS_LOSS_CROSS_ENTROPY},
+                                  .fields = hs_gpt2_fields,
+                                  .hf = &hs_gpt2_hf,
+                                  .check = hs_gpt2_check,
+                                  .complete = hs_gpt2_complete,
                                   .describe = hs_gpt2_describe,
                                   .work_size = work_size,
                                   .backward = backward,

@@ -23,6 +23,10 @@ typedef struct gpt2_offsets {
     block_offsets block[HS_MAX_LAYERS];
 } gpt2_offsets;
 
+extern const hs_model_field hs_gpt2_fields[];
+extern const hs_hf_form hs_gpt2_hf;
+hs_status hs_gpt2_check(const hs_model_config *config, hs_error *err);
+void hs_gpt2_complete(hs_model_config *config);
 /* Fill the table of tensors and n_stages (hs_model_ops.describe). */
 hs_status hs_gpt2_describe(hs_model *model, hs_error *err);
 /* Where they stand. */

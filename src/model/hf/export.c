@@ -1,39 +1,28 @@
 /* export.c - a model as a Hugging Face folder. Weights are never copied: a repeated block is the same memory under
  * several names. Invariant: config.json is written last, so a folder that has one is whole. */
-#include "hopscope/model.h"
-#include "model/ops.h"
+#include "model/hf/form.h"
 
 #include <string.h>
 
 /* ---------------------------------------------------------------- what can be exported */
 
-static hs_status cannot(hs_error *err, const char *field, const char *hint)
+static const char no_form[] = "no architecture of transformers computes it; the run's own safetensors file holds all of it";
+
+hs_status hs_hf_cannot(hs_error *err, const char *field)
 {
     hs_fail(err, HS_ERR_USAGE, "a model with this setting has no Hugging Face form");
     hs_error_where(err, "model.%s", field);
-    return hs_error_hint(err, "%s", hint);
+    return hs_error_hint(err, "%s", no_form);
 }
 
-static hs_status check_exportable(const hs_model_config *c, hs_error *err)
+static hs_status check_exportable(const hs_model *model, hs_error *err)
 {
-    const char *hint = "no architecture of transformers computes it; the run's own safetensors file holds all of it";
-    if (c->kind == HS_MODEL_TRM) {
-        hs_fail(err, HS_ERR_USAGE, "a Tiny Recursive Model has no Hugging Face form");
-        return hs_error_hint(err, "%s", hint);
+    const hs_hf_form *form = model->ops->hf;
+    if (!form) {
+        hs_fail(err, HS_ERR_USAGE, "a %s model has no Hugging Face form", model->ops->traits.title);
+        return hs_error_hint(err, "%s", no_form);
     }
-    if (c->kind != HS_MODEL_GPT2)
-        return HS_OK;
-    if (c->passes > 1 && c->re_embed)
-        return cannot(err, "re_embed", hint);
-    if (c->passes > 1 && c->inject)
-        return cannot(err, "inject", hint);
-    if (c->memory_inner > 0)
-        return cannot(err, "memory_inner", hint);
-    if (c->no_ln)
-        return cannot(err, "no_ln", hint);
-    if (c->no_mlp)
-        return cannot(err, "no_mlp", hint);
-    return HS_OK;
+    return form->check ? form->check(&model->config, err) : HS_OK;
 }
 
 /* ---------------------------------------------------------------- weights */
@@ -81,8 +70,7 @@ static bool split_block_name(const char *name, const char *prefix, uint32_t *blo
 static void unroll(unrolled *u, const hs_model *model)
 {
     const hs_model_config *c = &model->config;
-    const char *prefix = c->kind == HS_MODEL_GPT2 ? "transformer.h." : "model.layers.";
-    const char *shared = "transformer.shared.";
+    const char *prefix = model->ops->hf->blocks, *shared = model->ops->hf->shared;
     const uint32_t blocks = c->n_layer * c->passes;
     for (uint32_t i = 0; i < model->n_tensors; i++) {
         const hs_tensor *t = &model->tensor[i];
@@ -91,7 +79,7 @@ static void unroll(unrolled *u, const hs_model *model)
         if (split_block_name(t->name, prefix, &block, &rest)) {
             first = block;
             step = c->n_layer;
-        } else if (strncmp(t->name, shared, strlen(shared)) == 0) {
+        } else if (shared && strncmp(t->name, shared, strlen(shared)) == 0) {
             rest = t->name + strlen(shared);
         } else {
             put(u, model, t, t->name);
@@ -140,42 +128,6 @@ static uint32_t end_token(const hs_names *vocab)
     return vocab ? hs_names_find(vocab, "</a>", 4) : HS_NO_ID;
 }
 
-static void gpt2_config(hs_str *s, const hs_model_config *c)
-{
-    char eps[32], rate[32];
-    hs_str_addf(s,
-                "  \"architectures\": [\"GPT2LMHeadModel\"],\n  \"model_type\": \"gpt2\",\n"
-                "  \"activation_function\": \"gelu_new\",\n  \"n_layer\": %u,\n  \"n_head\": %u,\n  \"n_embd\": %u,\n"
-                "  \"n_inner\": %u,\n  \"n_positions\": %u,\n  \"n_ctx\": %u,\n  \"layer_norm_epsilon\": %s,\n",
-                c->n_layer * c->passes, c->n_head, c->n_embd, c->n_inner, c->n_positions, c->n_positions,
-                hs_format_float(c->eps, eps));
-    hs_format_float(c->dropout, rate);
-    hs_str_addf(s,
-                "  \"embd_pdrop\": %s,\n  \"attn_pdrop\": %s,\n  \"resid_pdrop\": %s,\n"
-                "  \"scale_attn_weights\": true,\n  \"scale_attn_by_inverse_layer_idx\": false,\n",
-                rate, rate, rate);
-}
-
-static void llama_config(hs_str *s, const hs_model_config *c)
-{
-    char eps[32], theta[32];
-    hs_str_addf(s, "  \"architectures\": [\"%s\"],\n  \"model_type\": \"%s\",\n",
-                c->qk_norm ? "Qwen3ForCausalLM" : "LlamaForCausalLM", c->qk_norm ? "qwen3" : "llama");
-    hs_str_addf(s,
-                "  \"hidden_act\": \"silu\",\n  \"num_hidden_layers\": %u,\n  \"num_attention_heads\": %u,\n"
-                "  \"num_key_value_heads\": %u,\n  \"head_dim\": %u,\n  \"hidden_size\": %u,\n"
-                "  \"intermediate_size\": %u,\n  \"max_position_embeddings\": %u,\n  \"rms_norm_eps\": %s,\n",
-                c->n_layer * c->passes, c->n_head, c->n_head, c->n_embd / c->n_head, c->n_embd, c->n_inner,
-                c->n_positions, hs_format_float(c->eps, eps));
-    hs_format_float(c->rope_theta, theta);
-    /* both spellings: before and after transformers 5 */
-    hs_str_addf(s,
-                "  \"rope_theta\": %s,\n  \"rope_parameters\": {\"rope_type\": \"default\", \"rope_theta\": %s},\n"
-                "  \"attention_bias\": false,\n  \"attention_dropout\": 0.0,\n",
-                theta, theta);
-    hs_str_addf(s, c->qk_norm ? "  \"use_sliding_window\": false,\n" : "  \"mlp_bias\": false,\n");
-}
-
 static hs_status write_text(const char *dir, const char *name, hs_str *text, hs_error *err)
 {
     char path[4096];
@@ -193,10 +145,7 @@ static hs_status write_config(const hs_model *model, const hs_names *vocab, cons
     char std[32];
     hs_str s = {0};
     hs_str_addf(&s, "{\n");
-    if (c->kind == HS_MODEL_GPT2)
-        gpt2_config(&s, c);
-    else
-        llama_config(&s, c);
+    model->ops->hf->write(&s, c);
     add_id(&s, "bos_token_id", HS_NO_ID);
     add_id(&s, "eos_token_id", end);
     add_id(&s, "pad_token_id", HS_NO_ID);
@@ -323,7 +272,7 @@ static hs_status write_tokenizer(const hs_model *model, const hs_names *vocab, c
 
 hs_status hs_export_hf(const hs_model *model, const hs_names *vocab, const char *dir, hs_error *err)
 {
-    HS_TRY(check_exportable(&model->config, err));
+    HS_TRY(check_exportable(model, err));
     HS_TRY(hs_make_dirs(dir, err));
     if (vocab)
         HS_TRY(write_tokenizer(model, vocab, dir, err));

@@ -3,8 +3,7 @@
  * The order is: configuration, table of tensors, names and shapes of the files, memory, weights; so a hostile folder is
  * refused before it costs memory. Invariant: a tensor that is neither used nor known to be without weight is an error,
  * since it means that file and configuration do not belong together. */
-#include "hopscope/model.h"
-#include "model/ops.h"
+#include "model/hf/form.h"
 
 #include <jansson.h>
 #include <string.h>
@@ -13,131 +12,62 @@ enum { MAX_JSON = 64 << 20, MAX_SHARDS = 4096 };
 
 /* ---------------------------------------------------------------- configuration */
 
-typedef struct reader {
-    json_t *json;
-    const char *path;
-    hs_error *err;
-} reader;
-
-static hs_status bad_key(const reader *r, const char *key, const char *what)
+hs_status hs_hf_bad_key(const hs_hf_reader *r, const char *key, const char *what)
 {
     hs_fail(r->err, HS_ERR_DATA, "%s: %s", key, what);
     return hs_error_where(r->err, "%s", r->path);
 }
 
-/* A count; when it is absent or null, `otherwise`, or an error if that is 0. */
-static hs_status get_count(const reader *r, const char *key, uint32_t otherwise, uint32_t *out)
+hs_status hs_hf_count(const hs_hf_reader *r, const char *key, uint32_t otherwise, uint32_t *out)
 {
     const json_t *x = json_object_get(r->json, key);
     if (!x || json_is_null(x)) {
         *out = otherwise;
-        return otherwise ? HS_OK : bad_key(r, key, "this number is missing from the configuration");
+        return otherwise ? HS_OK : hs_hf_bad_key(r, key, "this number is missing from the configuration");
     }
     if (!json_is_integer(x) || json_integer_value(x) < 1 || json_integer_value(x) > (1 << 24))
-        return bad_key(r, key, "not a number from 1 to 2^24");
+        return hs_hf_bad_key(r, key, "not a number from 1 to 2^24");
     *out = (uint32_t)json_integer_value(x);
     return HS_OK;
 }
 
-static hs_status get_number(const reader *r, const char *key, float *out)
+hs_status hs_hf_number(const hs_hf_reader *r, const char *key, float *out)
 {
     const json_t *x = json_object_get(r->json, key);
     if (!x || json_is_null(x))
         return HS_OK;
     if (!json_is_number(x))
-        return bad_key(r, key, "not a number");
+        return hs_hf_bad_key(r, key, "not a number");
     *out = (float)json_number_value(x);
     return HS_OK;
 }
 
-static bool get_flag(const reader *r, const char *key, bool otherwise)
+bool hs_hf_flag(const hs_hf_reader *r, const char *key, bool otherwise)
 {
     const json_t *x = json_object_get(r->json, key);
     return json_is_boolean(x) ? json_is_true(x) : otherwise;
 }
 
-static hs_status need_text(const reader *r, const char *key, const char *want, const char *also)
+hs_status hs_hf_need_text(const hs_hf_reader *r, const char *key, const char *want, const char *also)
 {
     const char *s = json_string_value(json_object_get(r->json, key));
     if (!s || strcmp(s, want) == 0 || (also && strcmp(s, also) == 0))
         return HS_OK;
-    bad_key(r, key, "hopscope's model does not do this");
+    hs_hf_bad_key(r, key, "hopscope's model does not do this");
     hs_error_value(r->err, s, strlen(s));
     return hs_error_hint(r->err, "only %s can be imported", want);
 }
 
-static hs_status need_off(const reader *r, const char *key)
+hs_status hs_hf_need_off(const hs_hf_reader *r, const char *key)
 {
-    return get_flag(r, key, false) ? bad_key(r, key, "hopscope's model does not do this; it must be false") : HS_OK;
+    return hs_hf_flag(r, key, false) ? hs_hf_bad_key(r, key, "hopscope's model does not do this; it must be false") : HS_OK;
 }
 
-static hs_status gpt2_config(const reader *r, hs_model_config *c)
+bool hs_hf_inner(const hs_hf_reader *r, const char *key, hs_hf_reader *inner)
 {
-    uint32_t context;
-    c->kind = HS_MODEL_GPT2;
-    HS_TRY(get_count(r, "n_layer", 12, &c->n_layer));
-    HS_TRY(get_count(r, "n_head", 12, &c->n_head));
-    HS_TRY(get_count(r, "n_embd", 768, &c->n_embd));
-    HS_TRY(get_count(r, "n_inner", 4 * c->n_embd, &c->n_inner));
-    HS_TRY(get_count(r, "n_ctx", 1024, &context));
-    HS_TRY(get_count(r, "n_positions", context, &c->n_positions));
-    HS_TRY(get_number(r, "layer_norm_epsilon", &c->eps));
-    HS_TRY(get_number(r, "resid_pdrop", &c->dropout)); /* one rate here for the three there */
-    HS_TRY(need_text(r, "activation_function", "gelu_new", "gelu_pytorch_tanh"));
-    HS_TRY(need_off(r, "scale_attn_by_inverse_layer_idx"));
-    HS_TRY(need_off(r, "add_cross_attention"));
-    if (!get_flag(r, "scale_attn_weights", true))
-        return bad_key(r, "scale_attn_weights", "hopscope's model always scales; it must be true");
-    c->tied = get_flag(r, "tie_word_embeddings", true);
-    return HS_OK;
-}
-
-/* Rotary positions: only the plain form, under the old or the new spelling. */
-static hs_status rope_config(const reader *r, hs_model_config *c)
-{
-    HS_TRY(get_number(r, "rope_theta", &c->rope_theta));
-    static const char *keys[] = {"rope_parameters", "rope_scaling"};
-    for (size_t i = 0; i < 2; i++) {
-        json_t *rope = json_object_get(r->json, keys[i]);
-        if (!rope || json_is_null(rope))
-            continue;
-        const reader inner = {.json = rope, .path = r->path, .err = r->err};
-        HS_TRY(need_text(&inner, "rope_type", "default", NULL));
-        HS_TRY(need_text(&inner, "type", "default", NULL));
-        HS_TRY(get_number(&inner, "rope_theta", &c->rope_theta));
-        float part = 1;
-        HS_TRY(get_number(&inner, "partial_rotary_factor", &part));
-        if (part != 1.0f)
-            return bad_key(r, "partial_rotary_factor", "hopscope turns whole heads; it must be 1");
-    }
-    return HS_OK;
-}
-
-static hs_status llama_config(const reader *r, hs_model_config *c, bool qwen, uint32_t *groups)
-{
-    uint32_t dh;
-    c->kind = HS_MODEL_LLAMA;
-    c->qk_norm = qwen;
-    c->eps = 1e-6f;
-    HS_TRY(get_count(r, "num_hidden_layers", 0, &c->n_layer));
-    HS_TRY(get_count(r, "num_attention_heads", 0, &c->n_head));
-    HS_TRY(get_count(r, "hidden_size", 0, &c->n_embd));
-    HS_TRY(get_count(r, "intermediate_size", 0, &c->n_inner));
-    HS_TRY(get_count(r, "max_position_embeddings", 2048, &c->n_positions));
-    HS_TRY(get_count(r, "num_key_value_heads", c->n_head, groups));
-    HS_TRY(get_count(r, "head_dim", c->n_embd / c->n_head ? c->n_embd / c->n_head : 1, &dh));
-    HS_TRY(get_number(r, "rms_norm_eps", &c->eps));
-    HS_TRY(need_text(r, "hidden_act", "silu", "swish"));
-    HS_TRY(need_off(r, "attention_bias"));
-    HS_TRY(need_off(r, "mlp_bias"));
-    HS_TRY(need_off(r, "use_sliding_window"));
-    HS_TRY(rope_config(r, c));
-    if ((uint64_t)dh * c->n_head != c->n_embd)
-        return bad_key(r, "head_dim", "the heads together must be as wide as hidden_size");
-    if (c->n_head % *groups != 0)
-        return bad_key(r, "num_key_value_heads", "not a divisor of num_attention_heads");
-    c->tied = get_flag(r, "tie_word_embeddings", false);
-    return HS_OK;
+    json_t *x = json_object_get(r->json, key);
+    *inner = (hs_hf_reader){.json = x, .path = r->path, .err = r->err};
+    return x && !json_is_null(x);
 }
 
 static hs_status read_json(const char *dir, const char *name, char path[4096], json_t **out, hs_error *err)
@@ -157,22 +87,41 @@ static hs_status read_json(const char *dir, const char *name, char path[4096], j
     return hs_error_where(err, "%s:%d", path, at.line < 0 ? 1 : at.line);
 }
 
-static hs_status config_from(const reader *r, hs_model_config *c, uint32_t *groups)
+/* The form that reads this model_type, or NULL; *kind is its family, `known` all types: "gpt2, llama and qwen3". */
+static const hs_hf_form *find_form(const char *type, hs_model_kind *kind, char known[64])
+{
+    const char *all[16];
+    size_t n = 0, used = 0;
+    for (unsigned i = 0; i < HS_MODEL_KINDS; i++) {
+        const hs_hf_form *form = hs_model_ops_of((hs_model_kind)i)->hf;
+        for (const char *const *t = form ? form->types : NULL; t && *t && n < 16; t++) {
+            all[n++] = *t;
+            if (strcmp(*t, type) == 0) {
+                *kind = (hs_model_kind)i;
+                return form;
+            }
+        }
+    }
+    for (size_t i = 0; i < n && used < 64; i++)
+        used += (size_t)snprintf(known + used, 64 - used, "%s%s", i == 0 ? "" : i + 1 == n ? " and " : ", ", all[i]);
+    return NULL;
+}
+
+static hs_status config_from(const hs_hf_reader *r, hs_model_config *c, uint32_t *groups)
 {
     const char *type = json_string_value(json_object_get(r->json, "model_type"));
     hs_model_config_default(c);
     *groups = 0;
-    HS_TRY(get_count(r, "vocab_size", 0, &c->vocab));
-    if (type && strcmp(type, "gpt2") == 0)
-        HS_TRY(gpt2_config(r, c));
-    else if (type && (strcmp(type, "llama") == 0 || strcmp(type, "qwen3") == 0))
-        HS_TRY(llama_config(r, c, type[0] == 'q', groups));
-    else {
-        bad_key(r, "model_type", "hopscope has no model of this kind");
+    HS_TRY(hs_hf_count(r, "vocab_size", 0, &c->vocab));
+    char known[64];
+    const hs_hf_form *form = find_form(type ? type : "", &c->kind, known);
+    if (!form) {
+        hs_hf_bad_key(r, "model_type", "hopscope has no model of this kind");
         hs_error_value(r->err, type ? type : "", type ? strlen(type) : 0);
-        return hs_error_hint(r->err, "gpt2, llama and qwen3 can be imported");
+        return hs_error_hint(r->err, "%s can be imported", known);
     }
-    return get_number(r, "initializer_range", &c->init_std);
+    HS_TRY(form->read(r, type, c, groups));
+    return hs_hf_number(r, "initializer_range", &c->init_std);
 }
 
 /* ---------------------------------------------------------------- files */
@@ -184,6 +133,7 @@ typedef struct shard {
 
 typedef struct shards {
     const char *dir;
+    const char *root; /* what names may lack */
     shard *shard;
     size_t n, cap;
     json_t *index; /* weight_map, or NULL with one file */
@@ -255,11 +205,8 @@ static hs_status open_files(shards *s, hs_error *err)
 /* A tensor by one of its two names; *where is the file that has it. */
 static const hs_st_tensor *find(const shards *s, const char *name, const hs_st_file **where)
 {
-    const char *prefixes[] = {"transformer.", "model."};
-    const char *bare = name;
-    for (size_t i = 0; i < 2; i++)
-        if (strncmp(name, prefixes[i], strlen(prefixes[i])) == 0)
-            bare = name + strlen(prefixes[i]);
+    const size_t n = strlen(s->root);
+    const char *bare = strncmp(name, s->root, n) == 0 ? name + n : name;
     for (size_t i = 0; i < s->n; i++) {
         const hs_st_tensor *t = hs_st_find(s->shard[i].file, name);
         if (!t && bare != name)
@@ -325,7 +272,7 @@ static bool belongs(const hs_model *model, const char *name)
     char full[128];
     if (hs_model_tensor(model, name))
         return true;
-    snprintf(full, sizeof full, "%s.%s", model->config.kind == HS_MODEL_GPT2 ? "transformer" : "model", name);
+    snprintf(full, sizeof full, "%s%s", model->ops->hf->root, name);
     return hs_model_tensor(model, full) != NULL;
 }
 
@@ -378,13 +325,14 @@ static hs_status import(hs_model *out, shards *s, hs_error *err)
     hs_model_config config;
     uint32_t groups;
     HS_TRY(read_json(s->dir, "config.json", path, &json, err));
-    const reader r = {.json = json, .path = path, .err = err};
+    const hs_hf_reader r = {.json = json, .path = path, .err = err};
     const hs_status status = config_from(&r, &config, &groups);
     json_decref(json);
     HS_TRY(status);
     if (groups == 0)
         groups = config.n_head;
     HS_TRY(hs_model_describe(out, &config, err));
+    s->root = out->ops->hf->root;
     HS_TRY(open_files(s, err));
     HS_TRY(check_shapes(out, s, groups, err));
     HS_TRY(check_nothing_left(out, s, err));

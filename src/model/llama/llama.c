@@ -6,96 +6,13 @@
  * last stage computes queries, projection and MLP at scored rows only.
  *
  * Invariant: layout() is the only place that knows what a pass needs in scratch memory; work sizes come from it. */
+#include "model/llama/llama.h"
+
 #include "hopscope/tensor.h"
-#include "model/decoder.h"
-#include "model/ops.h"
 #include "model/llama/rope.h"
 
 #include <math.h>
 #include <string.h>
-
-typedef struct offsets {
-    size_t ln1, qkv, q_norm, k_norm, o, ln2, gate_up, down; /* of one block */
-} offsets;
-
-/* ---------------------------------------------------------------- the table of tensors */
-
-static hs_status add(hs_model *model, const char *name, uint32_t rows, uint32_t columns, double std,
-                     hs_tensor_group group, hs_error *err)
-{
-    const uint32_t shape[2] = {rows, columns}, vector[1] = {columns};
-    return hs_model_add_tensor(model, name, rows ? 2 : 1, rows ? shape : vector, rows ? HS_INIT_NORMAL : HS_INIT_ONE,
-                               std, group, NULL, err);
-}
-
-static hs_status add_block(hs_model *model, uint32_t l, hs_error *err)
-{
-    const hs_model_config *c = &model->config;
-    const uint32_t D = c->n_embd, F = c->n_inner, dh = D / c->n_head;
-    const double std = (double)c->init_std, out_std = std / sqrt(2.0 * c->n_layer);
-    const struct {
-        const char *name;
-        uint32_t rows, columns;
-        double std;
-    } table[] = {{"input_layernorm", 0, D, 0},
-                 {"self_attn.q_proj", D, D, std},
-                 {"self_attn.k_proj", D, D, std},
-                 {"self_attn.v_proj", D, D, std},
-                 {"self_attn.q_norm", 0, c->qk_norm ? dh : 0, 0},
-                 {"self_attn.k_norm", 0, c->qk_norm ? dh : 0, 0},
-                 {"self_attn.o_proj", D, D, out_std},
-                 {"post_attention_layernorm", 0, D, 0},
-                 {"mlp.gate_proj", F, D, std},
-                 {"mlp.up_proj", F, D, std},
-                 {"mlp.down_proj", D, F, out_std}};
-    for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
-        if (table[i].columns == 0)
-            continue;
-        char name[96];
-        snprintf(name, sizeof name, "model.layers.%u.%s.weight", l, table[i].name);
-        HS_TRY(add(model, name, table[i].rows, table[i].columns, table[i].std,
-                   table[i].rows ? HS_GROUP_MATRIX : HS_GROUP_VECTOR, err));
-    }
-    return HS_OK;
-}
-
-static hs_status describe(hs_model *model, hs_error *err)
-{
-    const hs_model_config *c = &model->config;
-    HS_TRY(add(model, "model.embed_tokens.weight", c->vocab, c->n_embd, (double)c->init_std, HS_GROUP_EMBEDDING, err));
-    for (uint32_t l = 0; l < c->n_layer; l++)
-        HS_TRY(add_block(model, l, err));
-    HS_TRY(add(model, "model.norm.weight", 0, c->n_embd, 0, HS_GROUP_VECTOR, err));
-    if (!c->tied)
-        HS_TRY(add(model, "lm_head.weight", c->vocab, c->n_embd, (double)c->init_std, HS_GROUP_EMBEDDING, err));
-    model->n_stages = c->n_layer * c->passes;
-    return HS_OK;
-}
-
-static offsets block_offsets(const hs_model *model, uint32_t l)
-{
-    const bool norms = model->config.qk_norm;
-    const hs_tensor *t = model->tensor + 1 + (size_t)l * (norms ? 11 : 9);
-    const hs_tensor *o = t + (norms ? 6 : 4);
-    return (offsets){.ln1 = t[0].offset,
-                     .qkv = t[1].offset,
-                     .q_norm = norms ? t[4].offset : 0,
-                     .k_norm = norms ? t[5].offset : 0,
-                     .o = o[0].offset,
-                     .ln2 = o[1].offset,
-                     .gate_up = o[2].offset,
-                     .down = o[4].offset};
-}
-
-static size_t norm_offset(const hs_model *model)
-{
-    return model->tensor[model->n_tensors - (model->config.tied ? 1 : 2)].offset;
-}
-
-static size_t head_offset(const hs_model *model)
-{
-    return model->config.tied ? model->tensor[0].offset : model->tensor[model->n_tensors - 1].offset;
-}
 
 /* ---------------------------------------------------------------- scratch memory of a pass */
 
@@ -118,6 +35,7 @@ typedef struct pass {
     const hs_model *model;
     const hs_batch *batch;
     const hs_kernels *k;
+    llama_offsets o;
     uint32_t S, T;
     bool prune;
     float *cos, *sin; /* (T, dh/2) */
@@ -204,9 +122,10 @@ static void start(pass *a, const hs_model *model, const hs_batch *batch, bool pr
     const hs_model_config *c = &model->config;
     a->batch = batch;
     a->k = hs_kernels_get();
+    hs_llama_resolve(model, &a->o);
     layout(a, model, batch->B, batch->N, batch->P, prune, keep, work);
     hs_rope_table(a->T, c->n_embd / c->n_head, c->rope_theta, a->cos, a->sin);
-    hs_embed(batch, c->n_embd, model->param + model->tensor[0].offset, NULL, a->x0);
+    hs_embed(batch, c->n_embd, model->param + a->o.embed, NULL, a->x0);
 }
 
 /* ---------------------------------------------------------------- forward */
@@ -259,7 +178,7 @@ static hs_attention attention_of(const pass *a, const stage_act *t)
     return hs_decoder_attention(a->model, a->batch, a->T, t->q, t->kv, t->prob, NULL);
 }
 
-static void attention_forward(const pass *a, const offsets *o, const stage_act *t)
+static void attention_forward(const pass *a, const llama_block *o, const stage_act *t)
 {
     const float *param = a->model->param, *W = param + o->qkv;
     const size_t D = a->model->config.n_embd;
@@ -283,7 +202,7 @@ static void attention_forward(const pass *a, const offsets *o, const stage_act *
     hs_gemm(false, true, at.R, D, D, 1, t->ctx, D, param + o->o, D, 1, t->mid, D);
 }
 
-static void mlp_forward(const pass *a, const offsets *o, const stage_act *t)
+static void mlp_forward(const pass *a, const llama_block *o, const stage_act *t)
 {
     const float *param = a->model->param;
     const size_t D = a->model->config.n_embd, F = a->model->config.n_inner;
@@ -300,9 +219,9 @@ static void stages_forward(const pass *a, uint32_t from, float *states)
 {
     const size_t ND = (size_t)a->batch->N * a->model->config.n_embd;
     for (uint32_t s = from; s < a->S; s++) {
-        const offsets o = block_offsets(a->model, s % a->model->config.n_layer);
-        attention_forward(a, &o, &a->stage[s]);
-        mlp_forward(a, &o, &a->stage[s]);
+        const llama_block *o = &a->o.block[s % a->model->config.n_layer];
+        attention_forward(a, o, &a->stage[s]);
+        mlp_forward(a, o, &a->stage[s]);
         if (states)
             memcpy(states + (s + 1) * ND, a->stage[s].out, ND * sizeof *states);
     }
@@ -313,8 +232,8 @@ static void head_forward(const pass *a, float *logits)
 {
     const hs_model *m = a->model;
     const size_t D = m->config.n_embd, V = m->config.vocab;
-    a->k->rms_norm(a->batch->P, D, a->xs, m->param + norm_offset(m), m->config.eps, a->xf, a->rf);
-    hs_gemm(false, true, a->batch->P, V, D, 1, a->xf, D, m->param + head_offset(m), D, 0, logits, V);
+    a->k->rms_norm(a->batch->P, D, a->xs, m->param + a->o.norm, m->config.eps, a->xf, a->rf);
+    hs_gemm(false, true, a->batch->P, V, D, 1, a->xf, D, m->param + a->o.head, D, 0, logits, V);
 }
 
 static void scored_rows(const pass *a, const float *x)
@@ -334,7 +253,7 @@ static void linear_backward(const pass *a, uint32_t R, size_t I, size_t O, const
 }
 
 /* In: d (R,D) gradient of the output. Out: d = gradient of t->mid. */
-static void mlp_backward(const pass *a, const offsets *o, const stage_act *t, float *d, float *grad)
+static void mlp_backward(const pass *a, const llama_block *o, const stage_act *t, float *d, float *grad)
 {
     const size_t D = a->model->config.n_embd, F = a->model->config.n_inner;
     const uint32_t R = t->q ? a->batch->P : a->batch->N;
@@ -345,7 +264,7 @@ static void mlp_backward(const pass *a, const offsets *o, const stage_act *t, fl
 }
 
 /* In: d (R,D) gradient of t->mid. Out: d_in (N,D) gradient of t->in; may be d itself when not pruned. */
-static void attention_backward(const pass *a, const offsets *o, const stage_act *t, float *d, float *d_in, float *grad)
+static void attention_backward(const pass *a, const llama_block *o, const stage_act *t, float *d, float *d_in, float *grad)
 {
     const size_t D = a->model->config.n_embd;
     const uint32_t N = a->batch->N, P = a->batch->P;
@@ -379,8 +298,7 @@ static hs_loss_result backward(const hs_model *model, const hs_batch *batch, hs_
 {
     pass a;
     start(&a, model, batch, true, true, work);
-    const size_t D = model->config.n_embd, V = model->config.vocab, head = head_offset(model),
-                 norm = norm_offset(model);
+    const size_t D = model->config.n_embd, V = model->config.vocab, head = a.o.head, norm = a.o.norm;
     const uint32_t P = batch->P;
     stages_forward(&a, 0, NULL);
     scored_rows(&a, a.stage[a.S - 1].out);
@@ -396,12 +314,12 @@ static hs_loss_result backward(const hs_model *model, const hs_batch *batch, hs_
         hs_scatter_add_rows(P, D, batch->score_row, a.d_rows, a.d_x);
     }
     for (uint32_t s = a.S; s-- > 0;) {
-        const offsets o = block_offsets(model, s % model->config.n_layer);
+        const llama_block *o = &a.o.block[s % model->config.n_layer];
         float *d = a.stage[s].q ? a.d_rows : a.d_x;
-        mlp_backward(&a, &o, &a.stage[s], d, grad);
-        attention_backward(&a, &o, &a.stage[s], d, a.d_x, grad);
+        mlp_backward(&a, o, &a.stage[s], d, grad);
+        attention_backward(&a, o, &a.stage[s], d, a.d_x, grad);
     }
-    hs_embed_backward(batch, D, a.d_x, grad + model->tensor[0].offset, NULL);
+    hs_embed_backward(batch, D, a.d_x, grad + a.o.embed, NULL);
     return result;
 }
 
@@ -443,12 +361,14 @@ static void logits_from(const hs_model *model, const hs_batch *batch, uint32_t f
 static void lens(const hs_model *model, uint32_t n, const float *x, float *work, float *logits)
 {
     const hs_kernels *k = hs_kernels_get();
+    llama_offsets o;
+    hs_llama_resolve(model, &o);
     const size_t D = model->config.n_embd, V = model->config.vocab;
     for (uint32_t i = 0; i < n; i++) { /* a row at a time: the reciprocal needs no memory of its own */
         float r;
-        k->rms_norm(1, D, x + i * D, model->param + norm_offset(model), model->config.eps, work + i * D, &r);
+        k->rms_norm(1, D, x + i * D, model->param + o.norm, model->config.eps, work + i * D, &r);
     }
-    hs_gemm(false, true, n, V, D, 1, work, D, model->param + head_offset(model), D, 0, logits, V);
+    hs_gemm(false, true, n, V, D, 1, work, D, model->param + o.head, D, 0, logits, V);
 }
 
 /* ---------------------------------------------------------------- cost */
@@ -462,8 +382,12 @@ static double step_flop(const hs_model *model, uint32_t B, uint32_t T, uint32_t 
     return 3 * ((S - 1) * rows * (query + key) + rows * key + scored * query + 2 * scored * d * c->vocab);
 }
 
-const hs_model_ops hs_llama_ops = {.name = "llama",
-                                   .describe = describe,
+const hs_model_ops hs_llama_ops = {.traits = {.name = "llama", .title = "Llama", .loss = HS_LOSS_CROSS_ENTROPY},
+                                   .fields = hs_llama_fields,
+                                   .hf = &hs_llama_hf,
+                                   .check = hs_llama_check,
+                                   .complete = hs_llama_complete,
+                                   .describe = hs_llama_describe,
                                    .work_size = work_size,
                                    .backward = backward,
                                    .logits = logits_forward,

@@ -71,17 +71,16 @@ static void channels_backward(trm_pass *a, const trm_block *w, const trm_app *ap
 
 static void block_backward(trm_pass *a, uint32_t l, const trm_app *app, float *grad)
 {
-    trm_block w;
-    hs_trm_block_offsets(a->model, l, &w);
+    const trm_block *w = &a->o.block[l];
     const size_t R = a->R, D = a->D;
     hs_trm_norm_rows_backward(R, D, app->out, app->out_r, a->d);
-    channels_backward(a, &w, app, grad);
+    channels_backward(a, w, app, grad);
     if (a->model->config.mix_attention) {
         hs_trm_norm_rows_backward(R, D, app->mid, app->mid_r, a->d);
-        attention_backward(a, &w, app, grad);
+        attention_backward(a, w, app, grad);
     } else {
         hs_trm_norm_columns_backward(a->S, a->B * D, app->mid, app->mid_r, a->d);
-        tokens_backward(a, &w, app, grad);
+        tokens_backward(a, w, app, grad);
     }
 }
 
@@ -150,16 +149,16 @@ static bool is_right(const trm_pass *a, uint32_t i, size_t token)
 static double halt_backward(trm_pass *a, uint32_t b, float weight, bool exact, float *grad)
 {
     const hs_model *model = a->model;
-    const hs_tensor *w = hs_model_tensor(model, "q_head.weight"), *bias = hs_model_tensor(model, "q_head.bias");
+    const size_t w = a->o.halt_w, bias = a->o.halt_b;
     const size_t row = hs_trm_row(a, 0, b);
     const float *z = a->h + row * a->D;
-    const double q = a->k->dot(a->D, z, model->param + w->offset) + (double)model->param[bias->offset];
+    const double q = a->k->dot(a->D, z, model->param + w) + (double)model->param[bias];
     const double y = exact ? 1 : 0;
     const double loss = fmax(q, 0) - q * y + log1p(exp(-fabs(q)));
     const float d_q = (float)(0.5 * (double)weight * (1 / (1 + exp(-q)) - y));
-    a->k->axpy(a->D, d_q, model->param + w->offset, a->d + row * a->D);
-    a->k->axpy(a->D, d_q, z, grad + w->offset);
-    grad[bias->offset] += d_q;
+    a->k->axpy(a->D, d_q, model->param + w, a->d + row * a->D);
+    a->k->axpy(a->D, d_q, z, grad + w);
+    grad[bias] += d_q;
     return 0.5 * (double)weight * loss;
 }
 
@@ -169,14 +168,13 @@ static hs_loss_result heads_backward(trm_pass *a, hs_loss_kind kind, float *grad
     const hs_model *model = a->model;
     const hs_batch *batch = a->batch;
     const size_t D = a->D, V = model->config.vocab, W = V + 1;
-    const hs_tensor *head = hs_model_tensor(model, "lm_head.weight");
-    const float *table = model->param + head->offset;
-    float *d_table = grad + head->offset;
+    const float *table = model->param + a->o.head;
+    float *d_table = grad + a->o.head;
     const uint32_t n = list_labels(a);
     hs_loss_result result = {0};
     memset(a->d, 0, a->R * D * sizeof(float));
     hs_gather_rows(n, D, a->row, a->h, D, a->rows);
-    hs_trm_head(model, n, a->rows, a->logits, W);
+    hs_trm_head(model, &a->o, n, a->rows, a->logits, W);
     hs_gemm(false, true, n, 1, D, 1, a->rows, D, table, D, 0, a->logits + V, W); /* padding */
     for (uint32_t b = 0, i = 0, p = 0; b < a->B; b++) {
         bool exact = true;
@@ -211,8 +209,8 @@ static void embed_backward(trm_pass *a, float *grad)
     const hs_batch *batch = a->batch;
     const uint32_t prefix = model->config.prefix;
     const float scale = sqrtf((float)a->D);
-    float *d_table = grad + hs_model_tensor(model, "embed.weight")->offset;
-    float *d_prefix = prefix ? grad + hs_model_tensor(model, "prefix")->offset : NULL;
+    float *d_table = grad + a->o.embed;
+    float *d_prefix = prefix ? grad + a->o.prefix : NULL;
     uint32_t next = 0;
     for (uint32_t b = 0; b < a->B; b++) {
         const uint32_t visible = hs_trm_visible_rows(batch, b, &next);

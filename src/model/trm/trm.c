@@ -1,5 +1,4 @@
-/* trm.c - the Tiny Recursive Model as published (spec B.5): the table of tensors, scratch memory, the forward pass,
- * taps.
+/* trm.c - the Tiny Recursive Model as published (arXiv 2510.04871; run by 2601.09049): scratch memory, the forward pass, taps.
  *
  *     X = sqrt(D) * [prefix vector, zeros, embeddings]
  *     repeat H times: { repeat L times: z_L = Level(z_L, z_H + X) };  z_H = Level(z_H, z_L)
@@ -17,86 +16,6 @@
 #include <assert.h>
 #include <math.h>
 #include <string.h>
-
-/* ---------------------------------------------------------------- the table of tensors */
-
-/* SwiGLU's inner width: 4n * 2/3, rounded up. */
-static uint32_t inner(uint32_t n, uint32_t round_up)
-{
-    const uint64_t wide = ((uint64_t)8 * n + 1) / 3; /* 8n/3 to the nearest */
-    return (uint32_t)((wide + round_up - 1) / round_up * round_up);
-}
-
-uint32_t hs_trm_token_inner(const hs_model_config *config)
-{
-    return inner(config->prefix + config->n_positions, config->round_up);
-}
-
-uint32_t hs_trm_channel_inner(const hs_model_config *config)
-{
-    return config->n_inner ? config->n_inner : inner(config->n_embd, config->round_up);
-}
-
-static hs_status add(hs_model *model, const char *name, uint32_t rows, uint32_t columns, hs_tensor_init init,
-                     double std, hs_tensor_group group, uint32_t splits, hs_error *err)
-{
-    const uint32_t shape[2] = {rows, columns}, vector[1] = {columns};
-    hs_tensor *t;
-    HS_TRY(hs_model_add_tensor(model, name, rows ? 2 : 1, rows ? shape : vector, init, std, group, &t, err));
-    t->splits = splits;
-    t->decay = group != HS_GROUP_BUFFER; /* as published: on every weight */
-    return HS_OK;
-}
-
-/* A matrix of the SwiGLU and attention kind: (out,in), LeCun initialization. */
-static hs_status add_matrix(hs_model *model, uint32_t block, const char *name, uint32_t out, uint32_t in,
-                            uint32_t splits, hs_error *err)
-{
-    char full[64];
-    snprintf(full, sizeof full, "blocks.%u.%s.weight", block, name);
-    return add(model, full, out, in, HS_INIT_TRUNC_NORMAL, 1.0 / sqrt(in), HS_GROUP_MATRIX, splits, err);
-}
-
-enum { BLOCK_TENSORS = 4 };
-
-static hs_status describe(hs_model *model, hs_error *err)
-{
-    const hs_model_config *c = &model->config;
-    const uint32_t D = c->n_embd, V = c->vocab + 1, S = c->prefix + c->n_positions;
-    const uint32_t Ft = hs_trm_token_inner(c), Fc = hs_trm_channel_inner(c);
-    const double std = 1.0 / sqrt(D);
-    HS_TRY(add(model, "embed.weight", V, D, HS_INIT_TRUNC_NORMAL, std, HS_GROUP_EMBEDDING, 1, err));
-    HS_TRY(add(model, "z_H_init", 0, D, HS_INIT_TRUNC_NORMAL, 1, HS_GROUP_BUFFER, 1, err));
-    HS_TRY(add(model, "z_L_init", 0, D, HS_INIT_TRUNC_NORMAL, 1, HS_GROUP_BUFFER, 1, err));
-    HS_TRY(add(model, "lm_head.weight", V, D, HS_INIT_TRUNC_NORMAL, std, HS_GROUP_EMBEDDING, 1, err));
-    for (uint32_t l = 0; l < c->n_layer; l++) {
-        if (c->mix_attention) {
-            HS_TRY(add_matrix(model, l, "mix.qkv", 3 * D, D, 3, err));
-            HS_TRY(add_matrix(model, l, "mix.out", D, D, 1, err));
-        } else {
-            HS_TRY(add_matrix(model, l, "mix.gate_up", 2 * Ft, S, 2, err));
-            HS_TRY(add_matrix(model, l, "mix.down", S, Ft, 1, err));
-        }
-        HS_TRY(add_matrix(model, l, "mlp.gate_up", 2 * Fc, D, 2, err));
-        HS_TRY(add_matrix(model, l, "mlp.down", D, Fc, 1, err));
-    }
-    if (c->prefix > 0)
-        HS_TRY(add(model, "prefix", 0, D, HS_INIT_ZERO, 0, HS_GROUP_PREFIX, 1, err));
-    if (c->halt_head) {
-        HS_TRY(add(model, "q_head.weight", 2, D, HS_INIT_ZERO, 0, HS_GROUP_EMBEDDING, 1, err));
-        HS_TRY(add(model, "q_head.bias", 0, 2, HS_INIT_VALUE, -5, HS_GROUP_VECTOR, 1, err));
-    }
-    model->n_stages = c->h_cycles * (c->l_cycles + 1);
-    return HS_OK;
-}
-
-enum { EMBED, Z_H_INIT, Z_L_INIT, LM_HEAD, FIRST_BLOCK }; /* places in the table */
-
-void hs_trm_block_offsets(const hs_model *model, uint32_t block, trm_block *out)
-{
-    const hs_tensor *t = model->tensor + FIRST_BLOCK + (size_t)block * BLOCK_TENSORS;
-    *out = (trm_block){t[0].offset, t[1].offset, t[2].offset, t[3].offset};
-}
 
 /* ---------------------------------------------------------------- scratch memory */
 
@@ -218,6 +137,7 @@ void hs_trm_start(trm_pass *a, const hs_model *model, const hs_batch *batch, boo
     hs_trm_layout(a, model, batch->B, backward, work);
     a->batch = batch;
     a->k = hs_kernels_get();
+    hs_trm_resolve(model, &a->o);
     if (model->config.mix_attention) {
         hs_rope_table(a->S, a->D / model->config.n_head, model->config.rope_theta, a->cos, a->sin);
         for (size_t b = 0; b <= a->B; b++)
@@ -250,16 +170,15 @@ static void embed(trm_pass *a)
 {
     const hs_model *model = a->model;
     const float scale = sqrtf((float)a->D);
-    const float *table = model->param + model->tensor[EMBED].offset;
-    const hs_tensor *prefix = model->config.prefix ? hs_model_tensor(model, "prefix") : NULL;
+    const float *table = model->param + a->o.embed;
     uint32_t next = 0;
     for (size_t b = 0; b < a->B; b++) {
         const uint32_t visible = hs_trm_visible_rows(a->batch, b, &next);
         for (size_t s = 0; s < a->S; s++) {
             float *x = a->x + hs_trm_row(a, s, b) * a->D;
             const float *from = NULL;
-            if (s == 0 && prefix)
-                from = model->param + prefix->offset;
+            if (s == 0 && model->config.prefix > 0)
+                from = model->param + a->o.prefix;
             else if (s >= model->config.prefix)
                 from = table + hs_trm_table_row(a->batch, b, s - model->config.prefix, visible) * a->D;
             for (size_t i = 0; i < a->D; i++)
@@ -322,30 +241,28 @@ static void mix_tokens(const trm_pass *a, const trm_block *w, const trm_app *app
 
 static void block_forward(const trm_pass *a, uint32_t l, const trm_app *app)
 {
-    trm_block w;
-    hs_trm_block_offsets(a->model, l, &w);
+    const trm_block *w = &a->o.block[l];
     const float *param = a->model->param;
     const size_t R = a->R, D = a->D, Fc = a->Fc;
     if (a->model->config.mix_attention)
-        mix_attention(a, &w, app);
+        mix_attention(a, w, app);
     else
-        mix_tokens(a, &w, app);
+        mix_tokens(a, w, app);
     memcpy(app->out, app->mid, R * D * sizeof(float));
     for (size_t r = 0; r < R; r += a->Q) {
         const size_t n = R - r < a->Q ? R - r : a->Q;
         float *up = app->up + r * 2 * Fc;
-        hs_gemm(false, true, n, 2 * Fc, D, 1, app->mid + r * D, D, param + w.up, D, 0, up, 2 * Fc);
+        hs_gemm(false, true, n, 2 * Fc, D, 1, app->mid + r * D, D, param + w->up, D, 0, up, 2 * Fc);
         a->k->swiglu(n, Fc, up, a->act);
-        hs_gemm(false, true, n, D, Fc, 1, a->act, Fc, param + w.down, Fc, 1, app->out + r * D, D);
+        hs_gemm(false, true, n, D, Fc, 1, a->act, Fc, param + w->down, Fc, 1, app->out + r * D, D);
     }
     hs_trm_norm_rows(R, D, a->model->config.eps, app->out, app->out_r);
 }
 
 /* ---------------------------------------------------------------- the cycles */
 
-static void broadcast(const trm_pass *a, size_t tensor, float *z)
+static void broadcast(const trm_pass *a, const float *from, float *z)
 {
-    const float *from = a->model->param + a->model->tensor[tensor].offset;
     for (size_t r = 0; r < a->R; r++)
         memcpy(z + r * a->D, from, a->D * sizeof *z);
 }
@@ -386,8 +303,8 @@ void hs_trm_forward(trm_pass *a, const trm_taps *taps)
     uint32_t stage = 0;
     embed(a);
     tap(a, taps, stage++, a->x);
-    broadcast(a, Z_H_INIT, a->z_h);
-    broadcast(a, Z_L_INIT, a->z_l);
+    broadcast(a, a->model->param + a->o.z_h_init, a->z_h);
+    broadcast(a, a->model->param + a->o.z_l_init, a->z_l);
     a->h = a->z_h;
     a->l = a->z_l;
     for (uint32_t cycle = 0; cycle < c->h_cycles; cycle++) {
@@ -411,10 +328,10 @@ void hs_trm_forward(trm_pass *a, const trm_taps *taps)
 
 /* ---------------------------------------------------------------- head, taps, patches */
 
-void hs_trm_head(const hs_model *model, size_t n, const float *x, float *logits, size_t ld)
+void hs_trm_head(const hs_model *model, const trm_offsets *o, size_t n, const float *x, float *logits, size_t ld)
 {
     const size_t D = model->config.n_embd, V = model->config.vocab;
-    const float *table = model->param + model->tensor[LM_HEAD].offset;
+    const float *table = model->param + o->head;
     hs_gemm(false, true, n, V, D, 1, x, D, table + D, D, 0, logits, ld);
 }
 
@@ -431,7 +348,7 @@ static void predict(trm_pass *a, float *logits)
         a->row[p] = (uint32_t)hs_trm_row(a, a->model->config.prefix + position, b);
     }
     hs_gather_rows(batch->P, a->D, a->row, a->h, a->D, a->rows);
-    hs_trm_head(a->model, batch->P, a->rows, logits, a->model->config.vocab);
+    hs_trm_head(a->model, &a->o, batch->P, a->rows, logits, a->model->config.vocab);
 }
 
 static void logits_forward(const hs_model *model, const hs_batch *batch, float *work, float *logits)
@@ -462,8 +379,10 @@ static void logits_from(const hs_model *model, const hs_batch *batch, uint32_t f
 
 static void lens(const hs_model *model, uint32_t n, const float *x, float *work, float *logits)
 {
-    (void)work; /* no norm before the head (spec B.6) */
-    hs_trm_head(model, n, x, logits, model->config.vocab);
+    (void)work; /* no norm before the head, as published */
+    trm_offsets o;
+    hs_trm_resolve(model, &o);
+    hs_trm_head(model, &o, n, x, logits, model->config.vocab);
 }
 
 /* ---------------------------------------------------------------- cost */
@@ -483,8 +402,11 @@ static double step_flop(const hs_model *model, uint32_t B, uint32_t T, uint32_t 
     return cycle * (c->h_cycles + 2) + 3 * 2.0 * B * c->n_positions * D * (c->vocab + 1.0);
 }
 
-const hs_model_ops hs_trm_ops = {.name = "trm",
-                                 .describe = describe,
+const hs_model_ops hs_trm_ops = {.traits = {.name = "trm", .title = "TRM", .in_place = true, .loss = HS_LOSS_STABLEMAX},
+                                 .fields = hs_trm_fields,
+                                 .check = hs_trm_check,
+                                 .complete = hs_trm_complete,
+                                 .describe = hs_trm_describe,
                                  .work_size = work_size,
                                  .backward = hs_trm_backward,
                                  .logits = logits_forward,

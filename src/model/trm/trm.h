@@ -1,4 +1,4 @@
-/* trm.h - the Tiny Recursive Model's own structures, shared by trm.c (table, forward, taps) and trm_backward.c.
+/* trm.h - the Tiny Recursive Model's own structures, shared by table.c, trm.c (forward, taps) and backward.c.
  *
  * Shapes: B sequences, T = n_positions tokens, S = prefix + T positions, D width, R = S*B rows, Ft and Fc inner widths
  * of the token and the channel MLP. With token mixing row (s, b) stands at s*B + b, so that a state is at once the (S,
@@ -8,12 +8,18 @@
 #define HOPSCOPE_MODEL_TRM_H
 
 #include "hopscope/tensor.h"
+#include "model/decoder.h"
 #include "model/ops.h"
 
 typedef struct trm_block {
     size_t mix_up, mix_down; /* token MLP: (2Ft,S), (S,Ft); attention: (3D,D), (D,D) */
     size_t up, down;         /* channel MLP: (2Fc,D), (D,Fc) */
 } trm_block;
+
+typedef struct trm_offsets {
+    size_t embed, z_h_init, z_l_init, head, prefix, halt_w, halt_b;
+    trm_block block[HS_MAX_LAYERS];
+} trm_offsets;
 
 /* What one application of a block keeps for the backward pass. */
 typedef struct trm_app {
@@ -32,6 +38,7 @@ typedef struct trm_pass {
     const hs_model *model;
     const hs_batch *batch;
     const hs_kernels *k;
+    trm_offsets o;
     size_t B, T, S, D, R, Ft, Fc;
     size_t J;     /* columns of a chunk of the token MLP */
     size_t Q;     /* rows of a chunk of the channel MLP */
@@ -58,7 +65,11 @@ typedef struct trm_pass {
 
 uint32_t hs_trm_token_inner(const hs_model_config *config);
 uint32_t hs_trm_channel_inner(const hs_model_config *config);
-void hs_trm_block_offsets(const hs_model *model, uint32_t block, trm_block *out);
+extern const hs_model_field hs_trm_fields[];
+hs_status hs_trm_check(const hs_model_config *config, hs_error *err);
+void hs_trm_complete(hs_model_config *config);
+hs_status hs_trm_describe(hs_model *model, hs_error *err);
+void hs_trm_resolve(const hs_model *model, trm_offsets *o);
 size_t hs_trm_layout(trm_pass *a, const hs_model *model, uint32_t B, bool backward, float *base);
 trm_app hs_trm_app_at(const trm_pass *a, size_t slot);
 size_t hs_trm_row(const trm_pass *a, size_t position, size_t sequence); /* position counts from the prefix */
@@ -76,11 +87,11 @@ typedef struct trm_taps {
 } trm_taps;
 void hs_trm_forward(trm_pass *a, const trm_taps *taps);
 /* logits (n, V): the head without the padding column; ld floats apart. */
-void hs_trm_head(const hs_model *model, size_t n, const float *x, float *logits, size_t ld);
+void hs_trm_head(const hs_model *model, const trm_offsets *o, size_t n, const float *x, float *logits, size_t ld);
 hs_loss_result hs_trm_backward(const hs_model *model, const hs_batch *batch, hs_loss_kind loss, float *work,
                                float *grad);
 
-/* trm_norm.c: x = x * 1/rms over the columns of (S,M) or over the rows of (R,D), in place; and the gradients, in place,
+/* norm.c: x = x * 1/rms over the columns of (S,M) or over the rows of (R,D), in place; and the gradients, in place,
  * from the normalized y: d = r * (d - y * mean(d * y)). */
 void hs_trm_norm_columns(size_t S, size_t M, float eps, float *x, float *r);
 void hs_trm_norm_columns_backward(size_t S, size_t M, const float *y, const float *r, float *d);

@@ -1,43 +1,62 @@
-/* tensors.c - GPT-2's table of tensors, under Hugging Face's names.
- *
- * Invariant: describing a model and finding its tensors again walk them in the one order of walk_tensors. */
+/* table.c - GPT-2's configuration and its table of tensors, under Hugging Face's names. */
 #include "model/gpt2/gpt2.h"
 
 #include <math.h>
+#include <stddef.h>
 #include <string.h>
 
-/* Both hs_gpt2_describe and hs_gpt2_resolve walk the tensors in this one order: with `add` set the table is appended to, then the
- * next entry's offset is read. */
-typedef struct walk {
-    hs_model *model;       /* when adding */
-    const hs_model *table; /* when resolving */
-    uint32_t next;
-    hs_status status;
-    hs_error *err;
-} walk;
+const hs_model_field hs_gpt2_fields[] = {
+    HS_FIELD("n_layer", HS_FIELD_U32, n_layer),
+    HS_FIELD("n_head", HS_FIELD_U32, n_head),
+    HS_FIELD("n_embd", HS_FIELD_U32, n_embd),
+    HS_FIELD("n_inner", HS_FIELD_U32, n_inner),
+    HS_FIELD("n_positions", HS_FIELD_U32, n_positions),
+    HS_FIELD("vocab_size", HS_FIELD_U32, vocab),
+    HS_FIELD("passes", HS_FIELD_U32, passes),
+    HS_FIELD("layer_norm_epsilon", HS_FIELD_FLOAT, eps),
+    HS_FIELD("initializer_range", HS_FIELD_FLOAT, init_std),
+    HS_FIELD("dropout", HS_FIELD_FLOAT, dropout),
+    HS_FIELD("tie_word_embeddings", HS_FIELD_BOOL, tied),
+    HS_FIELD("re_embed", HS_FIELD_BOOL, re_embed),
+    HS_FIELD("re_embed_temp", HS_FIELD_FLOAT, re_embed_temp),
+    HS_FIELD("inject", HS_FIELD_BOOL, inject),
+    HS_FIELD("share_mlp", HS_FIELD_BOOL, share_mlp),
+    HS_FIELD("memory_inner", HS_FIELD_U32, memory_inner),
+    HS_FIELD("no_ln", HS_FIELD_BOOL, no_ln),
+    HS_FIELD("no_mlp", HS_FIELD_BOOL, no_mlp),
+    {.key = "activation_function", .type = HS_FIELD_TEXT, .text = "gelu_new"},
+    {0},
+};
 
-static size_t visit(walk *w, const char *prefix, const char *name, uint32_t rows, uint32_t columns, hs_tensor_init init,
-                    double std, hs_tensor_group group)
+hs_status hs_gpt2_check(const hs_model_config *c, hs_error *err)
 {
-    if (w->model) {
-        if (w->status == HS_OK) {
-            char full[96];
-            snprintf(full, sizeof full, "%s%s", prefix, name);
-            const uint32_t shape[2] = {rows, columns};
-            const uint32_t vector[1] = {columns};
-            hs_tensor *t = NULL;
-            w->status = hs_model_add_tensor(w->model, full, rows ? 2 : 1, rows ? shape : vector, init, std, group, &t, w->err);
-            if (t && strcmp(name, "attn.c_attn.weight") == 0) {
-                t->splits = 3;
-                t->split_columns = true;
-            }
-        }
-        return 0;
-    }
-    return w->table->tensor[w->next++].offset;
+    if (c->re_embed && !(c->re_embed_temp > 0 && c->re_embed_temp <= 1e6f))
+        return hs_model_bad_field(err, "re_embed_temp", (double)c->re_embed_temp, "above 0");
+    if (c->re_embed && !c->tied)
+        return hs_model_bad_field(err, "re_embed", 1, "a tied head (model.tied: true)");
+    if (c->memory_inner > 0 && c->n_layer % 2 != 0)
+        return hs_model_bad_field(err, "memory_inner", c->memory_inner, "an even n_layer: blocks i and i + L/2 share one");
+    if (c->qk_norm)
+        return hs_model_bad_field(err, "qk_norm", 1, "only the Llama form has this");
+    HS_TRY(hs_decoder_check(c, err));
+    return hs_model_check_heads(c, false, err);
 }
 
-static void visit_norm(walk *w, const char *prefix, const char *name, uint32_t D, bool absent, size_t *weight, size_t *bias)
+void hs_gpt2_complete(hs_model_config *c)
+{
+    c->n_inner = hs_gpt2_inner(c);
+}
+
+static size_t visit(hs_walk *w, const char *prefix, const char *name, uint32_t rows, uint32_t columns,
+                    hs_tensor_init init, double std, hs_tensor_group group)
+{
+    const bool qkv = w->model && strcmp(name, "attn.c_attn.weight") == 0;
+    const hs_tensor_spec spec = {.rows = rows, .columns = columns, .init = init, .std = std, .group = group,
+                                 .splits = qkv ? 3 : 1, .split_columns = qkv};
+    return hs_walk_tensor(w, prefix, name, &spec);
+}
+
+static void visit_norm(hs_walk *w, const char *prefix, const char *name, uint32_t D, bool absent, size_t *weight, size_t *bias)
 {
     char full[32];
     *weight = *bias = NONE;
@@ -49,7 +68,7 @@ static void visit_norm(walk *w, const char *prefix, const char *name, uint32_t D
     *bias = visit(w, prefix, full, 0, D, HS_INIT_ZERO, 0, HS_GROUP_VECTOR);
 }
 
-static void visit_mlp(walk *w, const hs_model_config *c, const char *prefix, const char *norm, uint32_t inner,
+static void visit_mlp(hs_walk *w, const hs_model_config *c, const char *prefix, const char *norm, uint32_t inner,
                       double proj_std, mlp_offsets *m)
 {
     const uint32_t D = c->n_embd;
@@ -66,7 +85,7 @@ uint32_t hs_gpt2_inner(const hs_model_config *c)
     return c->n_inner ? c->n_inner : 4 * c->n_embd;
 }
 
-static void walk_tensors(walk *w, const hs_model_config *c, gpt2_offsets *o)
+static void walk_tensors(hs_walk *w, const hs_model_config *c, gpt2_offsets *o)
 {
     const uint32_t D = c->n_embd;
     const double std = (double)c->init_std, proj_std = std / sqrt(2.0 * c->n_layer);
@@ -106,7 +125,7 @@ static void walk_tensors(walk *w, const hs_model_config *c, gpt2_offsets *o)
 hs_status hs_gpt2_describe(hs_model *model, hs_error *err)
 {
     gpt2_offsets o;
-    walk w = {.model = model, .err = err};
+    hs_walk w = {.model = model, .err = err};
     walk_tensors(&w, &model->config, &o);
     model->n_stages = model->config.n_layer * model->config.passes;
     return w.status;
@@ -114,6 +133,6 @@ hs_status hs_gpt2_describe(hs_model *model, hs_error *err)
 
 void hs_gpt2_resolve(const hs_model *model, gpt2_offsets *o)
 {
-    walk w = {.table = model};
+    hs_walk w = {.table = model};
     walk_tensors(&w, &model->config, o);
 }
