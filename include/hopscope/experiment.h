@@ -194,6 +194,8 @@ typedef struct hs_experiment_options {
     const char *run_dir;
     bool dry_run;     /* everything up to the first step; nothing is written */
     bool no_estimate; /* do not time steps before training */
+    const hs_probe *probes; /* (n_probes) measurements at every evaluation */
+    uint32_t n_probes;
 } hs_experiment_options;
 
 typedef struct hs_experiment_result {
@@ -266,7 +268,7 @@ hs_status hs_bakeoff_train(const hs_bakeoff *bakeoff, const char *dir, hs_signal
 /* What became of one run. Time to grok: the first evaluation where train.stop_split has train.stop_accuracy. */
 typedef struct hs_bakeoff_run {
     bool started, finished, grokked;
-    char ended_by[16];
+    hs_stop_reason ended_by;
     uint64_t steps;              /* to grok, or trained so far */
     double seconds, cpu_seconds; /* until then: wall clock; CPU seconds of the process by its threads */
     double accuracy;             /* of the split, last evaluation */

@@ -30,8 +30,18 @@ typedef enum hs_optimizer_kind {
 #undef HS_X
 } hs_optimizer_kind;
 extern const char *const hs_optimizer_names[]; /* in the enum's order, NULL at the end */
+/* The names of an enum below are the configuration's choices, in the enum's order, NULL at the end. */
 typedef enum hs_filter_kind { HS_FILTER_NONE, HS_FILTER_GROKFAST_EMA, HS_FILTER_ORTHOGRAD } hs_filter_kind;
+extern const char *const hs_filter_names[];
+extern const char *const hs_loss_names[]; /* of hs_loss_kind */
 typedef enum hs_schedule_kind { HS_SCHEDULE_CONSTANT, HS_SCHEDULE_LINEAR, HS_SCHEDULE_COSINE } hs_schedule_kind;
+extern const char *const hs_schedule_names[];
+/* Loss, gradient or weight not finite. */
+typedef enum hs_on_nan { HS_ON_NAN_STOP, HS_ON_NAN_ROLLBACK } hs_on_nan;
+extern const char *const hs_on_nan_names[];
+/* A checkpoint or the record cannot be written. */
+typedef enum hs_on_save_error { HS_ON_SAVE_ERROR_STOP, HS_ON_SAVE_ERROR_CONTINUE } hs_on_save_error;
+extern const char *const hs_on_save_error_names[];
 
 typedef struct hs_train_config {
     uint64_t seed;          /* initialization, batch order, dropout */
@@ -64,16 +74,17 @@ typedef struct hs_train_config {
     char stop_split[48];    /* "" = never stop early */
     double stop_accuracy;
     uint32_t stop_patience; /* consecutive evaluations */
-    char on_nan[16];        /* "stop" or "rollback" */
+    hs_on_nan on_nan;
     /* checkpoints */
     uint64_t checkpoint_every;       /* steps; 0 = off */
     double checkpoint_seconds;       /* and/or wall-clock seconds since the last; 0 = off. Changes no bit of the run. */
     uint32_t checkpoint_keep;        /* the last so many are kept */
     double checkpoints_per_decade;   /* log-spaced majors, kept for good; 0 = none */
     uint64_t checkpoint_budget;      /* bytes; oldest majors go first; 0 = no limit */
-    char on_save_error[16];          /* "stop" or "continue" */
+    hs_on_save_error on_save_error;
 } hs_train_config;
 void hs_train_config_default(hs_train_config *config);
+/* Ranges (src/train/keys.h) and what settings demand of each other; `where` of the error is the key, "train.lr". */
 hs_status hs_train_config_check(const hs_train_config *config, hs_error *err);
 
 /* Rate at step `step` (0-based) as a share of lr. */
@@ -151,17 +162,34 @@ uint64_t hs_model_hash(const hs_model *model);
 /* ---------------------------------------------------------------- record: run.db */
 
 /* SQLite, WAL. Tables: metric(step, name, value), evaluation(step, split, n, accuracy, loss, seconds),
- * weights(step, hash), event(time, step, kind, text), info(key, value). Rows beyond a resumed checkpoint's step are
- * removed, so that the record is the one history of the weights. */
+ * weights(step, hash), event(time, step, kind, text), probe(step, method, ...), info(key, value); docs/run-db.md has every
+ * column. Rows beyond a resumed checkpoint's step are removed, so that the record is the one history of the weights. */
 typedef struct hs_record hs_record;
+/* For writing; made if absent, brought to the present version if older. HS_ERR_DATA, and nothing is written, for a database
+ * that is damaged, of another program or of a newer version. */
 hs_status hs_record_open(hs_record **out, const char *path, hs_error *err);
-/* For reading only: HS_ERR_IO if the file is not there. Also while another process writes, and on a read-only disk. */
+/* For reading only, older versions as they are: HS_ERR_IO if the file is not there. Also while another process writes, and on a read-only disk. */
 hs_status hs_record_open_read(hs_record **out, const char *path, hs_error *err);
 hs_status hs_record_rewind(hs_record *record, uint64_t step, hs_error *err); /* drop rows of steps > step */
 hs_status hs_record_metric(hs_record *record, uint64_t step, const char *name, double value, hs_error *err);
 hs_status hs_record_eval(hs_record *record, uint64_t step, double seconds, const hs_eval *eval, hs_error *err);
 hs_status hs_record_weights(hs_record *record, uint64_t step, uint64_t hash, hs_error *err);
 hs_status hs_record_event(hs_record *record, uint64_t step, const char *kind, const char *text, hs_error *err);
+/* One number that a probe measured, at a place of the model and of the queries. A key that the measure does not have is "" or
+ * HS_NO_PLACE. A second row with the same keys replaces the first. */
+enum { HS_NO_PLACE = -1 };
+typedef struct hs_probe_row {
+    uint64_t step;
+    char method[32];  /* who measured: "lens", "trace", ... */
+    char split[48];   /* of the dataset */
+    int32_t stage;    /* of the residual stream (hs_model_states), 0 .. n_stages */
+    int32_t position; /* token position in the query, from 0 */
+    char role[32];    /* what is looked for there: "bridge", "answer", ... */
+    char measure[32]; /* "found", "mrr", ... */
+    uint64_t n;       /* items measured */
+    double value, low, high; /* low, high: an interval, NaN without one */
+} hs_probe_row;
+hs_status hs_record_probe(hs_record *record, const hs_probe_row *row, hs_error *err);
 hs_status hs_record_info(hs_record *record, const char *key, const char *value, hs_error *err);
 hs_status hs_record_commit(hs_record *record, hs_error *err); /* everything since the last commit becomes durable */
 /* Reading: every evaluation in order of (step, split); the caller frees *rows with hs_free. */
@@ -172,12 +200,26 @@ hs_status hs_record_weights_rows(hs_record *record, hs_weights_row **rows, size_
 /* Every value of one metric in order of step; the caller frees *rows with hs_free. */
 typedef struct hs_metric_row { uint64_t step; double value; } hs_metric_row;
 hs_status hs_record_metrics(hs_record *record, const char *name, hs_metric_row **rows, size_t *n, hs_error *err);
+/* Rows of probes that fit, in order of (step, method, split, stage, position, role, measure); the caller frees *rows with
+ * hs_free. A record of before version 2 has none. */
+typedef struct hs_probe_filter {
+    const char *method, *split, *role, *measure; /* NULL: any */
+    uint64_t first, last;                        /* steps, both included; last 0: to the end */
+} hs_probe_filter;
+hs_status hs_record_probes(hs_record *record, const hs_probe_filter *filter, hs_probe_row **rows, size_t *n,
+                           hs_error *err); /* filter NULL: all */
 /* Value of an info key into out (""), HS_OK also when absent. */
 hs_status hs_record_get_info(hs_record *record, const char *key, char *out, size_t size, hs_error *err);
 void hs_record_close(hs_record *record);
 
 /* ---------------------------------------------------------------- checkpoints */
 
+/* Which file of a checkpoint. */
+typedef enum hs_checkpoint_file { HS_CHECKPOINT_WEIGHTS, HS_CHECKPOINT_STATE } hs_checkpoint_file;
+/* "step-00012000", which also sorts by step up to 10^8: the one place that knows it. out holds at least 32 bytes. */
+void hs_checkpoint_name(char out[32], uint64_t step);
+/* DIR/step-00012000.safetensors or DIR/step-00012000.state.safetensors into out (size). */
+hs_status hs_checkpoint_path(char *out, size_t size, const char *dir, uint64_t step, hs_checkpoint_file file, hs_error *err);
 /* DIR/step-00012000.safetensors (weights) and DIR/step-00012000.state.safetensors (optimizer, EMA, step, weights hash);
  * DIR/latest (a text file with "step-00012000") is replaced only after both are durable. */
 hs_status hs_checkpoint_save(const char *dir, const hs_model *model, hs_trainer *trainer, double seconds, hs_error *err);
@@ -189,6 +231,30 @@ hs_status hs_checkpoint_load(const char *dir, uint64_t step, hs_model *model, hs
                              hs_error *err);
 /* Remove what config says need not be kept; never the latest. */
 hs_status hs_checkpoint_prune(const char *dir, const hs_train_config *config, hs_error *err);
+
+/* ---------------------------------------------------------------- probes */
+
+/* What a probe sees. The model has the weights that are evaluated: the averaged ones where the run keeps an average. */
+typedef struct hs_probe_context {
+    uint64_t step;
+    const hs_model *model;
+    const hs_dataset *data;
+    hs_pool *pool;
+    const hs_signals *signals; /* NULL: never */
+    hs_record *record;         /* for hs_record_probe; what is written there becomes durable with the evaluation */
+} hs_probe_context;
+/* A measurement that the loop makes at every evaluation. It sees all and changes nothing: a run has the same bits with it
+ * and without. It writes rows of `step` to the record and returns HS_STOPPED_* as soon as hs_signals_status says so; it is
+ * then called again for the same step when the run is resumed. */
+typedef struct hs_probe {
+    const char *name; /* the method of its rows */
+    hs_status (*run)(void *user, const hs_probe_context *at, hs_error *err);
+    void *user;
+} hs_probe;
+/* Each in turn. HS_OK when some failed: that is said in a warning and an event of the record (kind "probe"), counted in
+ * *failed, and no training is lost for it. HS_STOPPED_* when one was cut short. */
+hs_status hs_probes_run(const hs_probe *probes, uint32_t n, const hs_probe_context *at, const hs_events *events,
+                        uint32_t *failed);
 
 /* ---------------------------------------------------------------- the loop */
 
@@ -208,22 +274,27 @@ typedef struct hs_train_progress {
     const hs_eval *last; /* (n) last evaluation */
 } hs_train_progress;
 
-typedef enum hs_stop_reason { HS_STOP_BUDGET, HS_STOP_RULE, HS_STOP_SIGNAL, HS_STOP_NAN } hs_stop_reason;
+typedef enum hs_stop_reason { HS_STOP_NOT_YET, HS_STOP_BUDGET, HS_STOP_RULE, HS_STOP_SIGNAL, HS_STOP_NAN } hs_stop_reason;
+/* As the record has it: "", "budget", "stop rule", "signal", "not finite". */
+const char *hs_stop_reason_text(hs_stop_reason reason);
+/* Info key ended_by of a record; HS_STOP_NOT_YET also where the key is absent or unknown. */
+hs_status hs_record_ended_by(hs_record *record, hs_stop_reason *out, hs_error *err);
 typedef struct hs_train_result {
     hs_stop_reason reason;
     uint64_t steps;
     double seconds;   /* of training and evaluation, over all sessions of this run */
+    uint32_t probes_failed; /* calls, in this session */
 } hs_train_result;
 
 /* Train from the trainer's step to the end of the budget, the stop rule or a signal; evaluate every split on the grid, record
  * and checkpoint (record and checkpoint_dir may be NULL: neither). `seconds_before` = time spent by earlier sessions.
+ * After every evaluation the n_probes probes are called (with a record only).
  *
  * The record gets, at every evaluation, the evaluations, the weights' hash and the metrics loss, batch_accuracy, grad_norm,
  * lr; there and at every checkpoint cpu_seconds: CPU seconds of the process divided by its threads, over all sessions, which
- * is what the wall clock would show on an idle machine. Its info key ended_by is "" while the run goes on, then "budget",
- * "stop rule", "signal" or "not finite". */
+ * is what the wall clock would show on an idle machine. Its info key ended_by is that of hs_stop_reason_text. */
 hs_status hs_train(hs_trainer *trainer, hs_record *record, const char *checkpoint_dir, double seconds_before,
-                   hs_signals *signals, const hs_events *events, hs_train_result *result, hs_error *err);
+                   const hs_probe *probes, uint32_t n_probes, hs_signals *signals, const hs_events *events, hs_train_result *result, hs_error *err);
 
 #ifdef __cplusplus
 }

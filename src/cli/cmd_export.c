@@ -4,7 +4,6 @@
 #include "hopscope/experiment.h"
 #include "hopscope/model.h"
 
-#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -20,7 +19,7 @@ static const hs_usage usage = {
 /* The checkpoint's weights: those of *step, or the newest, which *step then is. */
 static hs_status checkpoint_path(const char *run, long long *step, char path[4096], hs_error *err)
 {
-    char dir[4096], name[64];
+    char dir[4096];
     uint64_t number = (uint64_t)*step;
     HS_TRY(hs_path_join(dir, sizeof dir, run, "checkpoints", err));
     if (*step < 0) {
@@ -33,8 +32,7 @@ static hs_status checkpoint_path(const char *run, long long *step, char path[409
         }
     }
     *step = (long long)number;
-    snprintf(name, sizeof name, "step-%08" PRIu64 ".safetensors", number);
-    return hs_path_join(path, 4096, dir, name, err);
+    return hs_checkpoint_path(path, 4096, dir, number, HS_CHECKPOINT_WEIGHTS, err);
 }
 
 /* The weights that were evaluated: the averaged ones where the run keeps an average. */

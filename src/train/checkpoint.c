@@ -16,12 +16,24 @@
 
 enum { PATH_SIZE = 4096, LATEST_MAX = 256 };
 
-/* "step-00012000", which also sorts by step up to 10^8. */
-static hs_status path_of(char *out, const char *dir, uint64_t step, const char *ending, hs_error *err)
+static const char *const endings[] = {[HS_CHECKPOINT_WEIGHTS] = ".safetensors", [HS_CHECKPOINT_STATE] = ".state.safetensors"};
+
+void hs_checkpoint_name(char out[32], uint64_t step)
 {
-    char name[64];
-    snprintf(name, sizeof name, "step-%08" PRIu64 "%s", step, ending);
-    return hs_path_join(out, PATH_SIZE, dir, name, err);
+    snprintf(out, 32, "step-%08" PRIu64, step);
+}
+
+hs_status hs_checkpoint_path(char *out, size_t size, const char *dir, uint64_t step, hs_checkpoint_file file, hs_error *err)
+{
+    char name[32 + 32];
+    hs_checkpoint_name(name, step);
+    strcat(name, endings[file]);
+    return hs_path_join(out, size, dir, name, err);
+}
+
+static hs_status path_of(char *out, const char *dir, uint64_t step, hs_checkpoint_file file, hs_error *err)
+{
+    return hs_checkpoint_path(out, PATH_SIZE, dir, step, file, err);
 }
 
 /* ---------------------------------------------------------------- save */
@@ -63,16 +75,17 @@ static hs_status save_state(const char *path, const hs_model *model, hs_trainer 
 
 hs_status hs_checkpoint_save(const char *dir, const hs_model *model, hs_trainer *trainer, double seconds, hs_error *err)
 {
-    char path[PATH_SIZE], name[64], step_text[32];
+    char path[PATH_SIZE], name[40], step_text[32];
     const uint64_t step = hs_trainer_step_count(trainer);
     HS_TRY(hs_make_dirs(dir, err));
     snprintf(step_text, sizeof step_text, "%" PRIu64, step);
     const hs_st_meta meta = {"step", step_text};
-    HS_TRY(path_of(path, dir, step, ".safetensors", err));
+    HS_TRY(path_of(path, dir, step, HS_CHECKPOINT_WEIGHTS, err));
     HS_TRY(hs_model_save(model, path, &meta, 1, err));
-    HS_TRY(path_of(path, dir, step, ".state.safetensors", err));
+    HS_TRY(path_of(path, dir, step, HS_CHECKPOINT_STATE, err));
     HS_TRY(save_state(path, model, trainer, seconds, err));
-    snprintf(name, sizeof name, "step-%08" PRIu64 "\n", step);
+    hs_checkpoint_name(name, step);
+    strcat(name, "\n");
     HS_TRY(hs_path_join(path, sizeof path, dir, "latest", err));
     return hs_file_write(path, name, strlen(name), err);
 }
@@ -138,10 +151,10 @@ static hs_status open_state(opened *o, const char *path, uint64_t step, hs_error
 static hs_status open_whole(opened *o, const char *dir, uint64_t step, hs_error *err)
 {
     char path[PATH_SIZE];
-    HS_TRY(path_of(path, dir, step, ".safetensors", err));
+    HS_TRY(path_of(path, dir, step, HS_CHECKPOINT_WEIGHTS, err));
     hs_status status = hs_model_load(&o->model, path, err);
     if (status == HS_OK)
-        status = path_of(path, dir, step, ".state.safetensors", err);
+        status = path_of(path, dir, step, HS_CHECKPOINT_STATE, err);
     if (status == HS_OK)
         status = open_state(o, path, step, err);
     if (status != HS_OK)
@@ -185,7 +198,7 @@ static hs_status list_steps(const char *dir, uint64_t **steps, size_t *n, hs_err
     hs_status status = HS_OK;
     for (struct dirent *e; status == HS_OK && (e = readdir(d));) {
         uint64_t step;
-        if (!parse_name(e->d_name, ".state.safetensors", &step))
+        if (!parse_name(e->d_name, endings[HS_CHECKPOINT_STATE], &step))
             continue;
         status = hs_grow(&p, &cap, *n + 1, sizeof **steps, err);
         if (status == HS_OK)
@@ -298,7 +311,7 @@ hs_status hs_checkpoint_load(const char *dir, uint64_t step, hs_model *model, hs
                              hs_error *err)
 {
     char path[PATH_SIZE];
-    HS_TRY(path_of(path, dir, step, ".safetensors", err));
+    HS_TRY(path_of(path, dir, step, HS_CHECKPOINT_WEIGHTS, err));
     opened o = {0};
     HS_TRY(open_whole(&o, dir, step, err));
     hs_status status = same_model(&o.model, model, path, err);
@@ -317,12 +330,11 @@ hs_status hs_checkpoint_load(const char *dir, uint64_t step, hs_model *model, hs
 
 static uint64_t bytes_of(const char *dir, uint64_t step)
 {
-    static const char *const endings[] = {".safetensors", ".state.safetensors"};
     uint64_t bytes = 0;
-    for (size_t i = 0; i < 2; i++) {
+    for (int i = HS_CHECKPOINT_WEIGHTS; i <= HS_CHECKPOINT_STATE; i++) {
         char path[PATH_SIZE];
         struct stat st;
-        if (path_of(path, dir, step, endings[i], NULL) == HS_OK && stat(path, &st) == 0)
+        if (path_of(path, dir, step, (hs_checkpoint_file)i, NULL) == HS_OK && stat(path, &st) == 0)
             bytes += (uint64_t)st.st_size;
     }
     return bytes;
@@ -332,10 +344,9 @@ static uint64_t bytes_of(const char *dir, uint64_t step)
  * finds. */
 static hs_status remove_step(const char *dir, uint64_t step, hs_error *err)
 {
-    static const char *const endings[] = {".state.safetensors", ".safetensors"};
-    for (size_t i = 0; i < 2; i++) {
+    for (int i = HS_CHECKPOINT_STATE; i >= HS_CHECKPOINT_WEIGHTS; i--) {
         char path[PATH_SIZE];
-        HS_TRY(path_of(path, dir, step, endings[i], err));
+        HS_TRY(path_of(path, dir, step, (hs_checkpoint_file)i, err));
         if (unlink(path) != 0 && errno != ENOENT) {
             hs_fail(err, HS_ERR_IO, "cannot remove an old checkpoint: %s", strerror(errno));
             return hs_error_where(err, "%s", path);
@@ -355,8 +366,8 @@ static void remove_leftovers(const char *dir)
         uint64_t step;
         bool temporary =
             strstr(e->d_name, ".tmp-") && (strncmp(e->d_name, "step-", 5) == 0 || strncmp(e->d_name, "latest", 6) == 0);
-        bool lone = parse_name(e->d_name, ".safetensors", &step) &&
-                    path_of(state, dir, step, ".state.safetensors", NULL) == HS_OK && !hs_file_exists(state);
+        bool lone = parse_name(e->d_name, endings[HS_CHECKPOINT_WEIGHTS], &step) &&
+                    path_of(state, dir, step, HS_CHECKPOINT_STATE, NULL) == HS_OK && !hs_file_exists(state);
         if ((temporary || lone) && hs_path_join(path, sizeof path, dir, e->d_name, NULL) == HS_OK)
             (void)unlink(path);
     }

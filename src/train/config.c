@@ -1,7 +1,5 @@
 /* config.c - defaults of training and what its settings must satisfy. */
-#include "train/internal.h"
-
-#include <string.h>
+#include "train/keys.h"
 
 void hs_train_config_default(hs_train_config *c)
 {
@@ -27,40 +25,61 @@ void hs_train_config_default(hs_train_config *c)
                            .eval_max = 3000,
                            .stop_accuracy = 0.99,
                            .stop_patience = 2,
-                           .on_nan = "stop",
+                           .on_nan = HS_ON_NAN_STOP,
                            .checkpoint_seconds = 60,
                            .checkpoint_keep = 2,
                            .checkpoints_per_decade = 2,
-                           .on_save_error = "stop"};
+                           .on_save_error = HS_ON_SAVE_ERROR_STOP};
 }
 
-/* One rule: name of the key, whether it holds, what is asked. */
-#define REQUIRE(holds, key, what)                                     \
-    do {                                                              \
-        if (!(holds)) {                                               \
-            hs_fail(err, HS_ERR_DATA, "train." key " must be " what); \
-            hs_error_where(err, "train." key);                        \
-            return HS_ERR_DATA;                                       \
-        }                                                             \
-    } while (0)
+const char *const hs_loss_names[] = {"cross_entropy", "stablemax", NULL};
+const char *const hs_filter_names[] = {"none", "grokfast_ema", "orthograd", NULL};
+const char *const hs_schedule_names[] = {"constant", "linear", "cosine", NULL};
+const char *const hs_on_nan_names[] = {"stop", "rollback", NULL};
+const char *const hs_on_save_error_names[] = {"stop", "continue", NULL};
+
+static hs_status check_number(const char *key, double value, double least, double most, hs_error *err)
+{
+    if (value >= least && value <= most)
+        return HS_OK;
+    hs_fail(err, HS_ERR_DATA, "%s is %.9g, out of range", key, value);
+    hs_error_where(err, "%s", key);
+    return hs_error_hint(err, "%s is from %.15g to %.15g", key, least, most);
+}
+
+static hs_status check_choice(const char *key, unsigned value, const char *const *names, hs_error *err)
+{
+    unsigned n = 0;
+    while (names[n])
+        n++;
+    if (value < n)
+        return HS_OK;
+    hs_fail(err, HS_ERR_DATA, "%s is no choice: %u", key, value);
+    return hs_error_where(err, "%s", key);
+}
+
+static hs_status check_ranges(const hs_train_config *c, hs_error *err)
+{
+#define CHECK_NUMBER(f, least, most, help) HS_TRY(check_number("train." #f, (double)c->f, least, most, err));
+#define CHECK_CHOICE(f, names, help) HS_TRY(check_choice("train." #f, (unsigned)c->f, names, err));
+#define CHECK_TEXT(f, help)
+    HS_TRAIN_KEYS(CHECK_NUMBER, CHECK_NUMBER, CHECK_CHOICE, CHECK_CHOICE, CHECK_TEXT)
+    return HS_OK;
+}
+
+/* What a row of the table cannot say: `what` the key must be. */
+static hs_status require(bool holds, const char *key, const char *what, hs_error *err)
+{
+    if (holds)
+        return HS_OK;
+    hs_fail(err, HS_ERR_DATA, "%s must be %s", key, what);
+    return hs_error_where(err, "%s", key);
+}
 
 hs_status hs_train_config_check(const hs_train_config *c, hs_error *err)
 {
-    REQUIRE(c->steps >= 1, "steps", "at least 1");
-    REQUIRE(c->shards >= 1 && c->shards <= 4096, "shards", "between 1 and 4096");
-    REQUIRE(c->lr >= 0, "lr", "0 or more");
-    REQUIRE(c->beta1 >= 0 && c->beta1 < 1, "beta1", "in [0, 1)");
-    REQUIRE(c->beta2 >= 0 && c->beta2 < 1, "beta2", "in [0, 1)");
-    REQUIRE(c->muon_momentum >= 0 && c->muon_momentum < 1, "muon_momentum", "in [0, 1)");
-    REQUIRE(c->weight_decay >= 0 && c->lr * c->weight_decay < 1, "weight_decay", "0 or more, and less than 1 / lr");
-    REQUIRE(c->filter_alpha >= 0 && c->filter_alpha < 1, "filter_alpha", "in [0, 1)");
-    REQUIRE(c->ema >= 0 && c->ema < 1, "ema", "in [0, 1)");
-    REQUIRE(c->clip >= 0, "clip", "0 (off) or more");
-    REQUIRE(c->row_clip >= 0, "row_clip", "0 (off) or more");
-    REQUIRE(c->lr_min >= 0 && c->lr_min <= 1, "lr_min", "between 0 and 1, a share of lr");
-    REQUIRE(c->evals_per_decade > 0 || c->eval_every > 0, "evals_per_decade", "above 0 while eval_every is 0");
-    REQUIRE(strcmp(c->on_nan, "stop") == 0 || strcmp(c->on_nan, "rollback") == 0, "on_nan", "stop or rollback");
-    REQUIRE(strcmp(c->on_save_error, "stop") == 0 || strcmp(c->on_save_error, "continue") == 0, "on_save_error",
-            "stop or continue");
-    return HS_OK;
+    HS_TRY(check_ranges(c, err));
+    HS_TRY(require(c->lr * c->weight_decay < 1, "train.weight_decay", "less than 1 / train.lr", err));
+    return require(c->evals_per_decade > 0 || c->eval_every > 0, "train.evals_per_decade",
+                   "above 0 while train.eval_every is 0", err);
 }

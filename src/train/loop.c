@@ -11,15 +11,6 @@
 
 enum { MAX_ROLLBACKS = 5 };
 
-static const char *reason_text(hs_stop_reason reason)
-{
-    static const char *const text[] = {[HS_STOP_BUDGET] = "budget",
-                                       [HS_STOP_RULE] = "stop rule",
-                                       [HS_STOP_SIGNAL] = "signal",
-                                       [HS_STOP_NAN] = "not finite"};
-    return text[reason];
-}
-
 typedef struct loop {
     hs_trainer *trainer;
     const hs_train_config *config;
@@ -27,6 +18,8 @@ typedef struct loop {
     const char *dir;
     const hs_events *events;
     hs_signals *signals;
+    const hs_probe *probes;
+    uint32_t n_probes, probes_failed;
     double seconds_before, started, cpu_before, cpu_started;
     uint32_t n;    /* splits */
     hs_eval *eval; /* (n) the last evaluation */
@@ -37,17 +30,6 @@ typedef struct loop {
     uint64_t last_saved_step, progress_step;
     double progress_time;
 } loop;
-
-bool hs_on_log_grid(uint64_t step, double per_decade)
-{
-    if (per_decade <= 0 || step == 0)
-        return false;
-    const double k = floor(log10((double)step) * per_decade);
-    for (int d = -1; d <= 1; d++)
-        if ((uint64_t)llround(pow(10.0, (k + d) / per_decade)) == step)
-            return true;
-    return false;
-}
 
 static bool is_eval_step(const hs_train_config *c, uint64_t step)
 {
@@ -68,7 +50,7 @@ static double cpu_now(const loop *l)
 /* The disk failed: an error, or with on_save_error "continue" a warning. */
 static hs_status disk_failed(const loop *l, const char *what, hs_status status, const hs_error *cause, hs_error *err)
 {
-    if (status == HS_ERR_IO && strcmp(l->config->on_save_error, "continue") == 0) {
+    if (status == HS_ERR_IO && l->config->on_save_error == HS_ON_SAVE_ERROR_CONTINUE) {
         char text[1200];
         hs_error_format(cause, text, sizeof text);
         hs_event_send(l->events, HS_EVENT_WARNING, "train", "%s, going on: %s", what, text);
@@ -103,8 +85,8 @@ static hs_status save(loop *l, hs_error *err)
     return HS_OK;
 }
 
-/* The rows of this step. After a failure the others follow nevertheless: the record keeps them for its next commit. */
-static hs_status record_evaluation(loop *l, const hs_step_stats *stats, hs_error *err)
+/* The rows of this step, an evaluation's as it ended at `seconds` and `cpu`. After a failure the others follow nevertheless: the record keeps them for its next commit. */
+static hs_status record_evaluation(loop *l, const hs_step_stats *stats, double seconds, double cpu, hs_error *err)
 {
     const uint64_t step = hs_trainer_step_count(l->trainer);
     hs_status first = HS_OK, status;
@@ -122,16 +104,30 @@ static hs_status record_evaluation(loop *l, const hs_step_stats *stats, hs_error
     }
     if (!l->evaluated)
         return first;
-    KEEP(hs_record_metric(l->record, step, "cpu_seconds", cpu_now(l), to));
+    KEEP(hs_record_metric(l->record, step, "cpu_seconds", cpu, to));
     for (uint32_t s = 0; s < l->n; s++)
-        KEEP(hs_record_eval(l->record, step, seconds_now(l), &l->eval[s], to));
+        KEEP(hs_record_eval(l->record, step, seconds, &l->eval[s], to));
     KEEP(hs_record_weights(l->record, step, hs_model_hash(hs_trainer_model(l->trainer)), to));
 #undef KEEP
     return first;
 }
 
-/* Every split, into the record and to the listener. HS_STOPPED_*: cut short, then the record has the step's metrics
- * only. `stats` (NULL: none) are those of the step. */
+/* The probes, with the weights that are evaluated. */
+static hs_status run_probes(loop *l)
+{
+    hs_model view = *hs_trainer_model(l->trainer);
+    view.param = (float *)(uintptr_t)hs_trainer_eval_param(l->trainer);
+    const hs_probe_context at = {.step = hs_trainer_step_count(l->trainer),
+                                 .model = &view,
+                                 .data = hs_trainer_data(l->trainer),
+                                 .pool = hs_trainer_pool(l->trainer),
+                                 .signals = l->signals,
+                                 .record = l->record};
+    return hs_probes_run(l->probes, l->n_probes, &at, l->events, &l->probes_failed);
+}
+
+/* Every split and every probe, into the record and to the listener. HS_STOPPED_*: cut short, then the record has the step's
+ * metrics and what probes had written; the evaluation's rows are missing, and so it is made again on resume. `stats` (NULL: none) are those of the step. */
 static hs_status evaluate_all(loop *l, const hs_step_stats *stats, hs_error *err)
 {
     const hs_dataset *data = hs_trainer_data(l->trainer);
@@ -145,13 +141,16 @@ static hs_status evaluate_all(loop *l, const hs_step_stats *stats, hs_error *err
                                     l->config->eval_max, hs_trainer_pool(l->trainer), l->signals, &l->eval[s], err);
     if (status != HS_OK && status != HS_STOPPED_INT && status != HS_STOPPED_TERM)
         return status;
+    const double seconds = seconds_now(l), cpu = cpu_now(l);
+    if (status == HS_OK && l->n_probes)
+        status = run_probes(l);
     l->evaluated = status == HS_OK;
     l->evaluated_step = hs_trainer_step_count(l->trainer);
-    hs_status recorded = l->record ? record_evaluation(l, stats, &local) : HS_OK;
+    hs_status recorded = l->record ? record_evaluation(l, stats, seconds, cpu, &local) : HS_OK;
     if (recorded != HS_OK)
         HS_TRY(disk_failed(l, "evaluation not recorded yet", recorded, &local, err));
     if (status == HS_OK && l->events && l->events->fn) {
-        const hs_eval_event data_of = {.step = step, .seconds = seconds_now(l), .n = l->n, .eval = l->eval};
+        const hs_eval_event data_of = {.step = step, .seconds = seconds, .n = l->n, .eval = l->eval};
         const hs_event event = {
             .kind = HS_EVENT_EVAL, .stage = "train", .done = step, .total = l->config->steps, .data = &data_of};
         l->events->fn(l->events->user, &event);
@@ -313,7 +312,7 @@ static hs_status step_once(loop *l, hs_train_result *result, bool *done, hs_erro
     if (status == HS_OK)
         status = after_step(l, &stats, result, done, &local);
     bool diverged = status == HS_ERR_DIVERGED, back = false;
-    if (diverged && strcmp(l->config->on_nan, "rollback") == 0) {
+    if (diverged && l->config->on_nan == HS_ON_NAN_ROLLBACK) {
         *done = false;
         result->reason = HS_STOP_BUDGET;
         HS_TRY(rollback(l, &local, &back, err));
@@ -326,7 +325,7 @@ static hs_status step_once(loop *l, hs_train_result *result, bool *done, hs_erro
         result->reason = HS_STOP_NAN;
         if (l->record) { /* the record keeps what was learned so far; the error goes to the caller */
             (void)hs_record_event(l->record, hs_trainer_step_count(l->trainer), "error", local.what, NULL);
-            (void)hs_record_info(l->record, "ended_by", reason_text(HS_STOP_NAN), NULL);
+            (void)hs_record_info(l->record, "ended_by", hs_stop_reason_text(HS_STOP_NAN), NULL);
         }
     }
     return status;
@@ -338,7 +337,7 @@ static hs_status run(loop *l, hs_train_result *result, hs_error *err)
     HS_TRY(recount(l, &evaluated, err));
     const uint64_t start = hs_trainer_step_count(l->trainer);
     if (l->record)
-        HS_TRY(hs_record_info(l->record, "ended_by", "", err));
+        HS_TRY(hs_record_info(l->record, "ended_by", hs_stop_reason_text(HS_STOP_NOT_YET), err));
     if (start > 0 && !evaluated && l->record && is_eval_step(l->config, start)) /* a signal cut it short */
         HS_TRY(evaluate_and_judge(l, NULL, result, &done, err));
     if (rule_is_met(l))
@@ -361,14 +360,15 @@ static hs_status run(loop *l, hs_train_result *result, hs_error *err)
     if (!l->record)
         return HS_OK;
     hs_error local = {0};
-    hs_status status = hs_record_info(l->record, "ended_by", reason_text(result->reason), &local);
+    hs_status status = hs_record_info(l->record, "ended_by", hs_stop_reason_text(result->reason), &local);
     if (status == HS_OK)
         status = hs_record_commit(l->record, &local);
     return status == HS_OK ? HS_OK : disk_failed(l, "record not written", status, &local, err);
 }
 
 hs_status hs_train(hs_trainer *trainer, hs_record *record, const char *checkpoint_dir, double seconds_before,
-                   hs_signals *signals, const hs_events *events, hs_train_result *result, hs_error *err)
+                   const hs_probe *probes, uint32_t n_probes, hs_signals *signals, const hs_events *events,
+                   hs_train_result *result, hs_error *err)
 {
     loop l = {.trainer = trainer,
               .config = hs_trainer_config(trainer),
@@ -376,6 +376,8 @@ hs_status hs_train(hs_trainer *trainer, hs_record *record, const char *checkpoin
               .dir = checkpoint_dir,
               .events = events,
               .signals = signals,
+              .probes = probes,
+              .n_probes = record ? n_probes : 0,
               .seconds_before = seconds_before,
               .started = hs_now(),
               .cpu_started = hs_cpu_now(),
@@ -389,6 +391,7 @@ hs_status hs_train(hs_trainer *trainer, hs_record *record, const char *checkpoin
     hs_status status = run(&l, result, err);
     result->steps = hs_trainer_step_count(trainer);
     result->seconds = seconds_now(&l);
+    result->probes_failed = l.probes_failed;
     hs_free(l.eval);
     return status == HS_OK && result->reason == HS_STOP_SIGNAL ? hs_signals_status(signals) : status;
 }

@@ -3,7 +3,8 @@
  * Invariants: a transaction opens with the first write and ends in hs_record_commit, so a crash at any moment leaves
  * what the last commit left (write-ahead log, synced at each commit). The training loop commits before it saves a
  * checkpoint: the record reaches at least as far as any checkpoint, and hs_record_rewind cuts it back to the one that
- * is resumed. Step and hash are 64-bit; a hash is 16 hexadecimal digits, which every reader of the file can take. A
+ * is resumed. A database that is damaged, of another program or of a newer version is not written to; one of an older
+ * version is brought to this one when it is opened for writing, and read as it is otherwise. Step and hash are 64-bit; a hash is 16 hexadecimal digits, which every reader of the file can take. A
  * value that is not finite is NULL. */
 #include "hopscope/train.h"
 
@@ -14,7 +15,7 @@
 
 #include <sqlite3.h>
 
-enum { SCHEMA_VERSION = 1, APPLICATION_ID = 0x68736370, BUSY_MS = 5000 };
+enum { SCHEMA_VERSION = 2, APPLICATION_ID = 0x68736370, BUSY_MS = 5000 };
 
 static const char schema[] =
     "CREATE TABLE metric(step INTEGER NOT NULL, name TEXT NOT NULL, value REAL, PRIMARY KEY(step, name)) WITHOUT ROWID;"
@@ -24,15 +25,20 @@ static const char schema[] =
     "CREATE TABLE event(id INTEGER PRIMARY KEY, time TEXT NOT NULL, step INTEGER NOT NULL, kind TEXT NOT NULL,"
     " text TEXT NOT NULL);"
     "CREATE TABLE info(key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;";
+/* What version 2 added. Keys that a measure does not have are "" and -1: NULL would make rows of a primary key distinct. */
+static const char schema_probe[] =
+    "CREATE TABLE probe(step INTEGER NOT NULL, method TEXT NOT NULL, split TEXT NOT NULL, stage INTEGER NOT NULL,"
+    " position INTEGER NOT NULL, role TEXT NOT NULL, measure TEXT NOT NULL, n INTEGER NOT NULL, value REAL, low REAL,"
+    " high REAL, PRIMARY KEY(step, method, split, stage, position, role, measure)) WITHOUT ROWID;";
 
 typedef enum statement {
     ADD_METRIC,
     ADD_EVAL,
     ADD_WEIGHTS,
     ADD_EVENT,
+    ADD_PROBE,
     SET_INFO,
     GET_INFO,
-    GET_METRIC,
     N_STATEMENTS
 } statement;
 
@@ -41,10 +47,16 @@ static const char *const sql[N_STATEMENTS] = {
     [ADD_EVAL] = "INSERT OR REPLACE INTO evaluation VALUES(?1, ?2, ?3, ?4, ?5, ?6)",
     [ADD_WEIGHTS] = "INSERT OR REPLACE INTO weights VALUES(?1, ?2)",
     [ADD_EVENT] = "INSERT INTO event(time, step, kind, text) VALUES(?1, ?2, ?3, ?4)",
+    [ADD_PROBE] = "INSERT OR REPLACE INTO probe VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
     [SET_INFO] = "INSERT OR REPLACE INTO info VALUES(?1, ?2)",
     [GET_INFO] = "SELECT value FROM info WHERE key = ?1",
-    [GET_METRIC] = "SELECT step, value FROM metric WHERE name = ?1 ORDER BY step",
 };
+
+static const char *const reasons[] = {[HS_STOP_NOT_YET] = "",
+                                      [HS_STOP_BUDGET] = "budget",
+                                      [HS_STOP_RULE] = "stop rule",
+                                      [HS_STOP_SIGNAL] = "signal",
+                                      [HS_STOP_NAN] = "not finite"};
 
 /* One row on its way to the database. */
 typedef struct row {
@@ -55,6 +67,7 @@ typedef struct row {
     char when[32];
     uint64_t n;
     double number[3];
+    hs_probe_row probe;
 } row;
 
 struct hs_record {
@@ -62,6 +75,7 @@ struct hs_record {
     sqlite3_stmt *stmt[N_STATEMENTS];
     row *pending; /* (n_pending) since the last commit that succeeded */
     size_t n_pending, cap_pending;
+    int64_t version; /* of the schema in the file */
     bool lost; /* `pending` is not in the open transaction: a commit failed */
     char path[4096];
 };
@@ -112,30 +126,79 @@ static hs_status pragma_number(hs_record *r, const char *text, int64_t *out, hs_
     return status;
 }
 
+static hs_status fail_foreign(const hs_record *r, const char *what, hs_error *err)
+{
+    hs_fail(err, HS_ERR_DATA, "%s", what);
+    return hs_error_where(err, "%s", r->path);
+}
+
+/* Whose database is it, and of which version? A file without tables is a new one: version 0. */
+static hs_status read_version(hs_record *r, hs_error *err)
+{
+    int64_t application = 0, tables = 0, ours = 0;
+    HS_TRY(pragma_number(r, "PRAGMA user_version", &r->version, err));
+    HS_TRY(pragma_number(r, "PRAGMA application_id", &application, err));
+    HS_TRY(pragma_number(r, "SELECT count(*) FROM sqlite_master WHERE type = 'table'", &tables, err));
+    HS_TRY(pragma_number(r,
+                         "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name IN "
+                         "('metric', 'evaluation', 'weights', 'event', 'info')",
+                         &ours, err));
+    if ((r->version != 0 && application != APPLICATION_ID) || (tables > 0 && ours < 5))
+        return fail_foreign(r, "this database is no record of a run", err);
+    if (r->version > SCHEMA_VERSION) {
+        char what[96];
+        snprintf(what, sizeof what, "record was made by a newer hopscope: version %lld, this one knows up to %d",
+                 (long long)r->version, SCHEMA_VERSION);
+        fail_foreign(r, what, err);
+        return hs_error_hint(err, "use the hopscope that made it, or a newer one");
+    }
+    if (tables > 0 && r->version == 0)
+        r->version = 1; /* before versions were counted */
+    return HS_OK;
+}
+
+/* Before the first write: a page that is damaged is found now, not built upon. */
+static hs_status check_whole(hs_record *r, hs_error *err)
+{
+    sqlite3_stmt *s = NULL;
+    int code = sqlite3_prepare_v2(r->db, "PRAGMA quick_check(1)", -1, &s, NULL);
+    if (code == SQLITE_OK && (code = sqlite3_step(s)) == SQLITE_ROW)
+        code = strcmp((const char *)sqlite3_column_text(s, 0), "ok") == 0 ? SQLITE_OK : SQLITE_CORRUPT;
+    sqlite3_finalize(s);
+    if (code == SQLITE_OK)
+        return HS_OK;
+    if ((code & 0xff) != SQLITE_CORRUPT)
+        return fail_sql(r, code, "read", err);
+    fail_foreign(r, "the record is damaged; nothing was written to it", err);
+    return hs_error_hint(err, "bring back a copy of it, or move the run away and train it again");
+}
+
+/* Create the tables, or those that a newer version has: all or nothing. */
+static hs_status upgrade(hs_record *r, hs_error *err)
+{
+    char text[sizeof schema + sizeof schema_probe + 128];
+    snprintf(text, sizeof text, "BEGIN IMMEDIATE; %s %s PRAGMA application_id=%d; PRAGMA user_version=%d; COMMIT;",
+             r->version < 1 ? schema : "", r->version < 2 ? schema_probe : "", APPLICATION_ID, SCHEMA_VERSION);
+    const hs_status status = exec(r, text, r->version < 1 ? "create" : "upgrade", err);
+    if (status == HS_OK)
+        r->version = SCHEMA_VERSION;
+    else
+        sqlite3_exec(r->db, "ROLLBACK", NULL, NULL, NULL);
+    return status;
+}
+
 static hs_status open_schema(hs_record *r, bool writer, hs_error *err)
 {
-    int64_t version = 0, application = 0;
-    HS_TRY(pragma_number(r, "PRAGMA user_version", &version, err));
-    HS_TRY(pragma_number(r, "PRAGMA application_id", &application, err));
-    if (version > SCHEMA_VERSION || (version != 0 && application != APPLICATION_ID)) {
-        hs_fail(err, HS_ERR_DATA,
-                application == APPLICATION_ID ? "record was made by a newer hopscope"
-                                              : "this database is no record of a run");
-        return hs_error_where(err, "%s", r->path);
-    }
-    if (writer)
+    HS_TRY(read_version(r, err));
+    if (writer) {
+        HS_TRY(check_whole(r, err));
         HS_TRY(exec(r, "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;", "open", err));
-    if (version == 0 && writer) {
-        char text[sizeof schema + 128];
-        snprintf(text, sizeof text, "BEGIN IMMEDIATE; %s PRAGMA application_id=%d; PRAGMA user_version=%d; COMMIT;",
-                 schema, APPLICATION_ID, SCHEMA_VERSION);
-        hs_status status = exec(r, text, "create", err);
-        if (status != HS_OK) {
-            sqlite3_exec(r->db, "ROLLBACK", NULL, NULL, NULL);
-            return status;
-        }
+        if (r->version < SCHEMA_VERSION)
+            HS_TRY(upgrade(r, err));
     }
     for (int i = 0; i < N_STATEMENTS; i++) {
+        if (i == ADD_PROBE && r->version < 2)
+            continue; /* only read, from a file that has no such table */
         int code = sqlite3_prepare_v3(r->db, sql[i], -1, SQLITE_PREPARE_PERSISTENT, &r->stmt[i], NULL);
         if (code != SQLITE_OK)
             return fail_sql(r, code, "read", err);
@@ -235,6 +298,21 @@ static void bind_number(sqlite3_stmt *s, int i, double value)
         sqlite3_bind_null(s, i);
 }
 
+static void bind_probe(sqlite3_stmt *s, const row *w)
+{
+    sqlite3_bind_int64(s, 1, (sqlite3_int64)w->step);
+    bind_text(s, 2, w->probe.method);
+    bind_text(s, 3, w->probe.split);
+    sqlite3_bind_int64(s, 4, w->probe.stage);
+    sqlite3_bind_int64(s, 5, w->probe.position);
+    bind_text(s, 6, w->probe.role);
+    bind_text(s, 7, w->probe.measure);
+    sqlite3_bind_int64(s, 8, (sqlite3_int64)w->probe.n);
+    bind_number(s, 9, w->probe.value);
+    bind_number(s, 10, w->probe.low);
+    bind_number(s, 11, w->probe.high);
+}
+
 static void bind_row(sqlite3_stmt *s, const row *w)
 {
     switch (w->which) {
@@ -260,12 +338,14 @@ static void bind_row(sqlite3_stmt *s, const row *w)
         bind_text(s, 3, w->name);
         bind_text(s, 4, w->text);
         break;
+    case ADD_PROBE:
+        bind_probe(s, w);
+        break;
     case SET_INFO:
         bind_text(s, 1, w->name);
         bind_text(s, 2, w->text);
         break;
     case GET_INFO:
-    case GET_METRIC:
     case N_STATEMENTS:
         break;
     }
@@ -380,6 +460,13 @@ hs_status hs_record_event(hs_record *r, uint64_t step, const char *kind, const c
     return add(r, w, err);
 }
 
+hs_status hs_record_probe(hs_record *r, const hs_probe_row *probe, hs_error *err)
+{
+    row w = row_of(ADD_PROBE, probe->step, "");
+    w.probe = *probe;
+    return add(r, w, err);
+}
+
 hs_status hs_record_info(hs_record *r, const char *key, const char *value, hs_error *err)
 {
     row w = row_of(SET_INFO, 0, key);
@@ -401,7 +488,7 @@ static void cut_pending(hs_record *r, uint64_t step)
 
 hs_status hs_record_rewind(hs_record *r, uint64_t step, hs_error *err)
 {
-    static const char *const tables[] = {"metric", "evaluation", "weights", "event"};
+    static const char *const tables[] = {"metric", "evaluation", "weights", "event", "probe"};
     cut_pending(r, step);
     HS_TRY(begin(r, err));
     for (size_t i = 0; i < sizeof tables / sizeof *tables; i++) {
@@ -425,9 +512,10 @@ static const char *column_text(sqlite3_stmt *s, int i)
     return text ? (const char *)text : "";
 }
 
-/* Every row of a query into a grown array; `take` fills one element. */
-static hs_status read_rows(hs_record *r, const char *query, size_t elem, void (*take)(sqlite3_stmt *s, void *row),
-                           void **rows, size_t *n, hs_error *err)
+/* Every row of a query into a grown array; `take` fills one element. bind(s, with) gives its parameters; NULL: none. */
+static hs_status read_rows(hs_record *r, const char *query, void (*bind)(sqlite3_stmt *s, const void *with),
+                           const void *with, size_t elem, void (*take)(sqlite3_stmt *s, void *row), void **rows, size_t *n,
+                           hs_error *err)
 {
     *rows = NULL;
     *n = 0;
@@ -435,6 +523,8 @@ static hs_status read_rows(hs_record *r, const char *query, size_t elem, void (*
     sqlite3_stmt *s = NULL;
     int code = sqlite3_prepare_v2(r->db, query, -1, &s, NULL);
     hs_status status = code == SQLITE_OK ? HS_OK : fail_sql(r, code, "read", err);
+    if (status == HS_OK && bind)
+        bind(s, with);
     while (status == HS_OK && (code = sqlite3_step(s)) == SQLITE_ROW) {
         status = hs_grow(rows, &cap, *n + 1, elem, err);
         if (status == HS_OK)
@@ -466,7 +556,7 @@ hs_status hs_record_evals(hs_record *r, hs_eval_row **rows, size_t *n, hs_error 
     void *p;
     hs_status status =
         read_rows(r, "SELECT step, split, n, accuracy, loss, seconds FROM evaluation ORDER BY step, split",
-                  sizeof **rows, take_eval, &p, n, err);
+                  NULL, NULL, sizeof **rows, take_eval, &p, n, err);
     *rows = p;
     return status;
 }
@@ -481,38 +571,73 @@ hs_status hs_record_weights_rows(hs_record *r, hs_weights_row **rows, size_t *n,
 {
     void *p;
     hs_status status =
-        read_rows(r, "SELECT step, hash FROM weights ORDER BY step", sizeof **rows, take_weights, &p, n, err);
+        read_rows(r, "SELECT step, hash FROM weights ORDER BY step", NULL, NULL, sizeof **rows, take_weights, &p, n, err);
     *rows = p;
     return status;
 }
 
+static void bind_name(sqlite3_stmt *s, const void *name)
+{
+    bind_text(s, 1, name);
+}
+
+static void take_metric(sqlite3_stmt *s, void *out)
+{
+    *(hs_metric_row *)out = (hs_metric_row){.step = (uint64_t)sqlite3_column_int64(s, 0), .value = column_number(s, 1)};
+}
+
 hs_status hs_record_metrics(hs_record *r, const char *name, hs_metric_row **rows, size_t *n, hs_error *err)
 {
-    sqlite3_stmt *s = r->stmt[GET_METRIC];
-    size_t cap = 0;
+    void *p;
+    hs_status status = read_rows(r, "SELECT step, value FROM metric WHERE name = ?1 ORDER BY step", bind_name, name,
+                                 sizeof **rows, take_metric, &p, n, err);
+    *rows = p;
+    return status;
+}
+
+static void bind_filter(sqlite3_stmt *s, const void *with)
+{
+    const hs_probe_filter *f = with;
+    const char *const text[] = {f->method, f->split, f->role, f->measure};
+    for (int i = 0; i < 4; i++)
+        if (text[i]) /* else NULL: any */
+            bind_text(s, 1 + i, text[i]);
+    sqlite3_bind_int64(s, 5, (sqlite3_int64)f->first);
+    sqlite3_bind_int64(s, 6, f->last ? (sqlite3_int64)f->last : INT64_MAX);
+}
+
+static void take_probe(sqlite3_stmt *s, void *out)
+{
+    hs_probe_row *p = out;
+    *p = (hs_probe_row){.step = (uint64_t)sqlite3_column_int64(s, 0),
+                        .stage = sqlite3_column_int(s, 3),
+                        .position = sqlite3_column_int(s, 4),
+                        .n = (uint64_t)sqlite3_column_int64(s, 7),
+                        .value = column_number(s, 8),
+                        .low = column_number(s, 9),
+                        .high = column_number(s, 10)};
+    snprintf(p->method, sizeof p->method, "%s", column_text(s, 1));
+    snprintf(p->split, sizeof p->split, "%s", column_text(s, 2));
+    snprintf(p->role, sizeof p->role, "%s", column_text(s, 5));
+    snprintf(p->measure, sizeof p->measure, "%s", column_text(s, 6));
+}
+
+hs_status hs_record_probes(hs_record *r, const hs_probe_filter *filter, hs_probe_row **rows, size_t *n, hs_error *err)
+{
+    static const hs_probe_filter all = {0};
     void *p = NULL;
     *rows = NULL;
     *n = 0;
-    bind_text(s, 1, name);
-    int code = SQLITE_DONE;
-    hs_status status = HS_OK;
-    while (status == HS_OK && (code = sqlite3_step(s)) == SQLITE_ROW) {
-        status = hs_grow(&p, &cap, *n + 1, sizeof **rows, err);
-        if (status == HS_OK)
-            ((hs_metric_row *)p)[(*n)++] =
-                (hs_metric_row){.step = (uint64_t)sqlite3_column_int64(s, 0), .value = column_number(s, 1)};
-    }
-    if (status == HS_OK && code != SQLITE_DONE)
-        status = fail_sql(r, code, "read", err);
-    sqlite3_reset(s);
-    sqlite3_clear_bindings(s);
-    if (status != HS_OK) {
-        hs_free(p);
-        *n = 0;
-        return status;
-    }
+    if (r->version < 2)
+        return HS_OK;
+    hs_status status =
+        read_rows(r,
+                  "SELECT * FROM probe WHERE (?1 IS NULL OR method = ?1) AND (?2 IS NULL OR split = ?2) AND "
+                  "(?3 IS NULL OR role = ?3) AND (?4 IS NULL OR measure = ?4) AND step BETWEEN ?5 AND ?6 "
+                  "ORDER BY step, method, split, stage, position, role, measure",
+                  bind_filter, filter ? filter : &all, sizeof **rows, take_probe, &p, n, err);
     *rows = p;
-    return HS_OK;
+    return status;
 }
 
 hs_status hs_record_get_info(hs_record *r, const char *key, char *out, size_t size, hs_error *err)
@@ -530,4 +655,20 @@ hs_status hs_record_get_info(hs_record *r, const char *key, char *out, size_t si
     sqlite3_reset(s);
     sqlite3_clear_bindings(s);
     return status;
+}
+
+const char *hs_stop_reason_text(hs_stop_reason reason)
+{
+    return reasons[reason];
+}
+
+hs_status hs_record_ended_by(hs_record *r, hs_stop_reason *out, hs_error *err)
+{
+    char text[32];
+    *out = HS_STOP_NOT_YET;
+    HS_TRY(hs_record_get_info(r, "ended_by", text, sizeof text, err));
+    for (size_t i = 0; i < sizeof reasons / sizeof *reasons; i++)
+        if (strcmp(reasons[i], text) == 0)
+            *out = (hs_stop_reason)i;
+    return HS_OK;
 }

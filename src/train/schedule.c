@@ -1,5 +1,5 @@
-/* schedule.c - the rate of a step as a share of lr: linear warm-up, then constant, linear or cosine. */
-#include "hopscope/train.h"
+/* schedule.c - what follows from the number of a step alone: its rate, and whether it stands on a grid of log time. */
+#include "train/internal.h"
 
 #include <math.h>
 
@@ -14,4 +14,15 @@ double hs_schedule_factor(const hs_train_config *c, uint64_t step)
     const double shape =
         c->schedule == HS_SCHEDULE_LINEAR ? 1.0 - done : 0.5 * (1.0 + cos(3.14159265358979323846 * done));
     return c->lr_min + (1.0 - c->lr_min) * shape;
+}
+
+bool hs_on_log_grid(uint64_t step, double per_decade)
+{
+    if (per_decade <= 0 || step == 0)
+        return false;
+    const double k = floor(log10((double)step) * per_decade);
+    for (int d = -1; d <= 1; d++)
+        if ((uint64_t)llround(pow(10.0, (k + d) / per_decade)) == step)
+            return true;
+    return false;
 }

@@ -210,10 +210,10 @@ static void test_whole(void **state)
     for (int i = 0; i < 2; i++) {
         assert_true(r.run[i].grokked && r.run[i].finished && r.run[i].steps % 4 == 0 && r.run[i].steps < 300);
         assert_true(r.run[i].cpu_seconds > 0 && r.run[i].accuracy >= 0.9);
-        assert_string_equal(r.run[i].ended_by, "stop rule");
+        assert_int_equal(r.run[i].ended_by, HS_STOP_RULE);
         assert_true(!r.run[2 + i].grokked && r.run[2 + i].finished && r.run[2 + i].steps == 300);
-        assert_string_equal(r.run[2 + i].ended_by, "budget");
-        assert_string_equal(r.run[4 + i].ended_by, "not finite");
+        assert_int_equal(r.run[2 + i].ended_by, HS_STOP_BUDGET);
+        assert_int_equal(r.run[4 + i].ended_by, HS_STOP_NAN);
     }
     assert_true(r.summary[0].steps.events == 2 && r.summary[1].steps.events == 0 &&
                 r.summary[1].steps.follow_up == 300);

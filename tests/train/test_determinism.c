@@ -21,6 +21,8 @@ typedef struct fixture {
 static char folder[256], checkpoints[512], db[512];
 static hs_dataset data;
 static hs_error error;
+static const hs_probe *probes; /* of train() */
+static uint32_t n_probes;
 
 static int build(void **state)
 {
@@ -233,7 +235,8 @@ static hs_status train(fixture *f, listener *l, hs_signals *signals, hs_train_re
     if (hs_record_open(&record, db, &opening) != HS_OK)
         fail_msg("%s", opening.what);
     hs_status status =
-        hs_train(f->trainer, record, checkpoints, 0, signals, l ? &events : NULL, result ? result : &local, &error);
+        hs_train(f->trainer, record, checkpoints, 0, probes, n_probes, signals, l ? &events : NULL,
+                 result ? result : &local, &error);
     hs_record_close(record);
     return status;
 }
@@ -353,7 +356,7 @@ static void test_full_disk_goes_on(void **state)
     hs_eval_row *want, *have;
     size_t n;
     const uint64_t hash = undisturbed(&config, &want, &n);
-    snprintf(config.on_save_error, sizeof config.on_save_error, "continue");
+    config.on_save_error = HS_ON_SAVE_ERROR_CONTINUE;
     fixture f;
     create(&f, &config, 2);
     listener l = {.f = &f, .act_at = {10, 30}, .act = fill_disk};
@@ -464,7 +467,7 @@ static void test_read_only_goes_on(void **state)
             _exit(21);
         hs_train_config config = busy(HS_OPT_MUON, HS_FILTER_NONE);
         config.checkpoint_every = 3;
-        snprintf(config.on_save_error, sizeof config.on_save_error, "continue");
+        config.on_save_error = HS_ON_SAVE_ERROR_CONTINUE;
         fixture f;
         create(&f, &config, 1);
         listener l = {.f = &f, .act_at = {10, 30}, .act = lock_folder};
@@ -478,7 +481,7 @@ static void test_read_only_goes_on(void **state)
             _exit(24);
         destroy(&f);
         /* and "stop" stops, with the last good one in place */
-        snprintf(config.on_save_error, sizeof config.on_save_error, "stop");
+        config.on_save_error = HS_ON_SAVE_ERROR_STOP;
         config.steps = 60;
         config.schedule = HS_SCHEDULE_CONSTANT;
         create(&f, &config, 1);
@@ -554,7 +557,7 @@ static void test_diverges(void **state)
     assert_latest_finite(4);
     destroy(&f);
     /* rollback: tried, and given up with the same clear error */
-    snprintf(config.on_nan, sizeof config.on_nan, "rollback");
+    config.on_nan = HS_ON_NAN_ROLLBACK;
     create(&f, &config, 2);
     assert_ok(hs_checkpoint_save(checkpoints, &f.model, f.trainer, 0, err));
     l = (listener){.f = &f};
@@ -579,7 +582,7 @@ static void test_rolls_back(void **state)
     (void)state;
     hs_train_config config = busy(HS_OPT_MUON, HS_FILTER_GROKFAST_EMA);
     config.checkpoint_every = 5;
-    snprintf(config.on_nan, sizeof config.on_nan, "rollback");
+    config.on_nan = HS_ON_NAN_ROLLBACK;
     fixture f;
     create(&f, &config, 2);
     listener l = {.f = &f, .act_at = {20, 0}, .act = poison};
@@ -597,7 +600,7 @@ static void test_rolls_back(void **state)
     hs_free(rows);
     destroy(&f);
     /* "stop" stops, and names the tensor */
-    snprintf(config.on_nan, sizeof config.on_nan, "stop");
+    config.on_nan = HS_ON_NAN_STOP;
     tear_down(NULL);
     set_up(NULL);
     create(&f, &config, 2);
@@ -608,11 +611,127 @@ static void test_rolls_back(void **state)
     destroy(&f);
 }
 
+/* ---------------------------------------------------------------- probes */
+
+/* Writes two rows that follow from the weights it was given and from the step; asked to, it stops half-way. */
+typedef struct measuring {
+    hs_signals *signals; /* NULL, or where to ask for a stop ... */
+    uint64_t stop_at;    /* ... at this step, once */
+    int calls;
+} measuring;
+
+static hs_status measure(void *user, const hs_probe_context *at, hs_error *err)
+{
+    measuring *m = user;
+    m->calls++;
+    for (int stage = 0; stage < 2; stage++) {
+        hs_probe_row row = {.step = at->step, .method = "sum", .split = "train", .stage = stage, .position = HS_NO_PLACE,
+                            .role = "bridge", .measure = "weight", .n = 3, .value = (double)at->model->param[stage],
+                            .low = (double)NAN, .high = (double)NAN};
+        if (m->signals && m->stop_at == at->step) {
+            m->stop_at = 0;
+            m->signals->stop = SIGTERM;
+        }
+        HS_TRY(hs_signals_status(at->signals));
+        HS_TRY(hs_record_probe(at->record, &row, err));
+    }
+    return HS_OK;
+}
+
+static hs_status refuse(void *user, const hs_probe_context *at, hs_error *err)
+{
+    (void)user;
+    return hs_fail(err, HS_ERR_DATA, "nothing to measure at %d", (int)at->step);
+}
+
+static size_t read_probes(hs_probe_row **rows)
+{
+    hs_record *record;
+    size_t n;
+    assert_ok(hs_record_open_read(&record, db, err));
+    assert_ok(hs_record_probes(record, NULL, rows, &n, err));
+    hs_record_close(record);
+    return n;
+}
+
+/* Called at every evaluation with the averaged weights; it changes no bit; a failing one is said and ends nothing; cut short
+ * by a signal it is made again on resume, and the rows are those of a run that nobody disturbed. */
+static void test_probes(void **state)
+{
+    (void)state;
+    const hs_train_config config = busy(HS_OPT_MUON, HS_FILTER_NONE); /* with EMA */
+    fixture f;
+    hs_train_result result;
+    create(&f, &config, 2);
+    assert_int_equal(train(&f, NULL, NULL, &result), HS_OK);
+    const uint64_t hash = hash_of(&f);
+    assert_int_equal(result.probes_failed, 0);
+    destroy(&f);
+    hs_eval_row *evals, *others;
+    const size_t n_evals = read_evals(&evals);
+
+    assert_int_equal(tear_down(NULL) || set_up(NULL), 0);
+    measuring m = {0};
+    const hs_probe both[] = {{"refuse", refuse, NULL}, {"sum", measure, &m}};
+    listener l = {0};
+    probes = both;
+    n_probes = 2;
+    create(&f, &config, 3);
+    assert_int_equal(train(&f, &l, NULL, &result), HS_OK);
+    assert_true(hash_of(&f) == hash);
+    const float averaged = hs_trainer_eval_param(f.trainer)[0];
+    assert_true(averaged != f.model.param[0]);
+    destroy(&f);
+    assert_int_equal(m.calls, 8); /* steps 5, 10 .. 40 */
+    assert_int_equal(result.probes_failed, 8);
+    assert_int_equal(l.warnings, 8);
+    assert_non_null(strstr(l.warning, "nothing to measure at 40"));
+    size_t n = read_evals(&others);
+    assert_same_evals(evals, n_evals, others, n);
+    hs_free(others);
+    hs_probe_row *rows, *again;
+    const size_t n_rows = read_probes(&rows);
+    assert_int_equal(n_rows, 16);
+    for (size_t i = 0; i < n_rows; i++)
+        assert_true(rows[i].step == 5 * (i / 2 + 1) && rows[i].stage == (int32_t)(i % 2) && rows[i].n == 3);
+    assert_true(rows[14].value == (double)averaged);
+
+    assert_int_equal(tear_down(NULL) || set_up(NULL), 0);
+    hs_signals signals = {0};
+    m = (measuring){.signals = &signals, .stop_at = 20};
+    create(&f, &config, 1);
+    assert_int_equal(train(&f, NULL, &signals, &result), HS_STOPPED_TERM);
+    assert_int_equal(result.reason, HS_STOP_SIGNAL);
+    destroy(&f);
+    signals.stop = 0;
+    uint64_t step;
+    bool found;
+    create(&f, &config, 2);
+    assert_ok(hs_checkpoint_latest(checkpoints, &step, &found, err));
+    assert_true(found && step == 20);
+    assert_ok(hs_checkpoint_load(checkpoints, step, &f.model, f.trainer, NULL, err));
+    assert_int_equal(train(&f, NULL, &signals, &result), HS_OK);
+    assert_true(hash_of(&f) == hash);
+    destroy(&f);
+    n = read_probes(&again);
+    assert_int_equal(n, n_rows);
+    assert_memory_equal(rows, again, n * sizeof *rows);
+    hs_free(again);
+    n = read_evals(&others);
+    assert_same_evals(evals, n_evals, others, n);
+    hs_free(others);
+    hs_free(rows);
+    hs_free(evals);
+    probes = NULL;
+    n_probes = 0;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_threads, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_any_pattern, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_probes, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_evaluation_cut_short, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_save_asked, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_full_disk_goes_on, set_up, tear_down),

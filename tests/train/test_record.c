@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include <cmocka.h>
+#include <sqlite3.h>
 
 static char folder[256], path[300];
 
@@ -221,6 +222,142 @@ static void test_foreign(void **state)
     unlink(path);
 }
 
+static void run_sql(const char *text)
+{
+    sqlite3 *raw;
+    assert_int_equal(sqlite3_open(path, &raw), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(raw, text, NULL, NULL, NULL), SQLITE_OK);
+    sqlite3_close(raw);
+}
+
+static hs_probe_row probe_row(uint64_t step, const char *method, int32_t stage, const char *measure)
+{
+    hs_probe_row row = {.step = step, .stage = stage, .position = 1, .n = 7, .value = 0.5 + stage, .low = (double)NAN,
+                        .high = 0.75};
+    snprintf(row.method, sizeof row.method, "%s", method);
+    snprintf(row.split, sizeof row.split, "test_ii");
+    snprintf(row.role, sizeof row.role, "bridge");
+    snprintf(row.measure, sizeof row.measure, "%s", measure);
+    return row;
+}
+
+static size_t count_probes(hs_record *r, const hs_probe_filter *filter)
+{
+    hs_probe_row *rows;
+    size_t n;
+    assert_int_equal(hs_record_probes(r, filter, &rows, &n, NULL), HS_OK);
+    hs_free(rows);
+    return n;
+}
+
+static void test_probe_rows(void **state)
+{
+    (void)state;
+    hs_record *r = open_record();
+    for (uint64_t step = 1; step <= 4; step++)
+        for (int32_t stage = 2; stage >= -1; stage--) {
+            const hs_probe_row lens = probe_row(step, "lens", stage, "mrr"), trace = probe_row(step, "trace", stage, "effect");
+            assert_int_equal(hs_record_probe(r, &lens, NULL), HS_OK);
+            assert_int_equal(hs_record_probe(r, &trace, NULL), HS_OK);
+            assert_int_equal(hs_record_probe(r, &trace, NULL), HS_OK); /* replaces itself */
+        }
+    assert_int_equal(hs_record_commit(r, NULL), HS_OK);
+    assert_int_equal(count_probes(r, NULL), 32);
+    assert_int_equal(count_probes(r, &(hs_probe_filter){.method = "lens"}), 16);
+    assert_int_equal(count_probes(r, &(hs_probe_filter){.measure = "effect", .first = 2, .last = 3}), 8);
+    assert_int_equal(count_probes(r, &(hs_probe_filter){.split = "test_ii", .role = "bridge", .first = 4}), 8);
+    assert_int_equal(count_probes(r, &(hs_probe_filter){.role = "answer"}), 0);
+    hs_probe_row *rows;
+    size_t n;
+    assert_int_equal(hs_record_probes(r, &(hs_probe_filter){.method = "trace", .last = 1}, &rows, &n, NULL), HS_OK);
+    assert_int_equal(n, 4);
+    for (size_t i = 0; i < n; i++) {
+        assert_int_equal(rows[i].stage, (int)i - 1);
+        assert_true(rows[i].value == 0.5 + rows[i].stage && isnan(rows[i].low) && rows[i].high == 0.75);
+        assert_string_equal(rows[i].split, "test_ii");
+        assert_true(rows[i].n == 7 && rows[i].position == 1);
+    }
+    hs_free(rows);
+    assert_int_equal(hs_record_rewind(r, 3, NULL), HS_OK);
+    assert_int_equal(count_probes(r, NULL), 24);
+    hs_record_close(r);
+    unlink(path);
+}
+
+/* A record of version 1 is read as it is, and gets the new table when it is opened for writing. */
+static void test_older_version(void **state)
+{
+    (void)state;
+    for (int version = 1; version >= 0; version--) {
+        hs_record *r = open_record();
+        add_step(r, 1);
+        assert_int_equal(hs_record_commit(r, NULL), HS_OK);
+        hs_record_close(r);
+        run_sql(version ? "DROP TABLE probe; PRAGMA user_version=1" : "DROP TABLE probe; PRAGMA user_version=0");
+        assert_int_equal(hs_record_open_read(&r, path, NULL), HS_OK);
+        assert_int_equal(count_evals(r), 2);
+        assert_int_equal(count_probes(r, NULL), 0);
+        hs_record_close(r);
+        r = open_record();
+        assert_int_equal(count_evals(r), 2);
+        const hs_probe_row row = probe_row(1, "lens", 0, "mrr");
+        assert_int_equal(hs_record_probe(r, &row, NULL), HS_OK);
+        assert_int_equal(hs_record_commit(r, NULL), HS_OK);
+        hs_record_close(r);
+        assert_int_equal(hs_record_open_read(&r, path, NULL), HS_OK);
+        assert_int_equal(count_probes(r, NULL), 1);
+        hs_record_close(r);
+        unlink(path);
+    }
+}
+
+/* What cannot be used is left as it is, byte for byte. */
+static void test_never_overwritten(void **state)
+{
+    (void)state;
+    char *before[3], *after;
+    size_t size, size_after;
+    hs_record *r = open_record();
+    for (uint64_t step = 1; step <= 500; step++)
+        add_step(r, step);
+    assert_int_equal(hs_record_commit(r, NULL), HS_OK);
+    hs_record_close(r);
+    for (int kind = 0; kind < 3; kind++) {
+        assert_int_equal(hs_file_read(path, 1 << 24, &before[kind], &size, NULL), HS_OK);
+        if (kind == 0)
+            memset(before[kind] + size / 2 / 4096 * 4096, 0xa5, 4096); /* a page */
+        else if (kind == 1)
+            before[kind][63] = 3; /* a version that does not exist yet */
+        else
+            memset(before[kind], 'x', 100); /* the header */
+        assert_int_equal(hs_file_write(path, before[kind], size, NULL), HS_OK);
+        hs_error err = {0};
+        assert_int_equal(hs_record_open(&r, path, &err), HS_ERR_DATA);
+        assert_non_null(strstr(err.where, "run.db"));
+        assert_int_equal(hs_file_read(path, 1 << 24, &after, &size_after, NULL), HS_OK);
+        assert_int_equal(size, size_after);
+        assert_memory_equal(before[kind], after, size);
+        hs_free(after);
+        if (kind == 0) { /* whole again for the next kind */
+            unlink(path);
+            r = open_record();
+            add_step(r, 1);
+            hs_record_close(r);
+        } else if (kind == 1) {
+            assert_non_null(strstr(err.what, "newer"));
+            before[kind][63] = 2;
+            assert_int_equal(hs_file_write(path, before[kind], size, NULL), HS_OK);
+        }
+        hs_free(before[kind]);
+    }
+    unlink(path);
+    run_sql("CREATE TABLE recipe(name TEXT)"); /* somebody else's */
+    hs_error err = {0};
+    assert_int_equal(hs_record_open(&r, path, &err), HS_ERR_DATA);
+    assert_non_null(strstr(err.what, "no record"));
+    unlink(path);
+}
+
 /* The disk fills up (a file size limit stands in for it): an I/O error, and the record keeps what it had. */
 static void test_full_disk(void **state)
 {
@@ -257,6 +394,9 @@ int main(void)
         cmocka_unit_test(test_killed),
         cmocka_unit_test(test_damaged_files),
         cmocka_unit_test(test_foreign),
+        cmocka_unit_test(test_probe_rows),
+        cmocka_unit_test(test_older_version),
+        cmocka_unit_test(test_never_overwritten),
         cmocka_unit_test(test_full_disk),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);

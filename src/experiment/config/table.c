@@ -3,6 +3,7 @@
  * Invariant: a row's type is derived from its field by the compiler, so a row cannot disagree with the struct. Adding a
  * setting is adding one row; its default comes from the layer's own *_config_default. */
 #include "experiment/internal.h"
+#include "train/keys.h"
 
 #include <errno.h>
 #include <math.h>
@@ -18,11 +19,6 @@ static const char *const variant_names[] = {"base",        "second_hop_restricte
 static const char *const injection_names[] = {"none", "both_full", "both_half", "first_full", "second_full", NULL};
 #define MODEL_NAME(constant, name) #name,
 static const char *const kind_names[] = {HS_MODELS(MODEL_NAME) NULL};
-static const char *const loss_names[] = {"cross_entropy", "stablemax", NULL};
-static const char *const filter_names[] = {"none", "grokfast_ema", "orthograd", NULL};
-static const char *const schedule_names[] = {"constant", "linear", "cosine", NULL};
-static const char *const on_nan_names[] = {"stop", "rollback", NULL};
-static const char *const on_save_error_names[] = {"stop", "continue", NULL};
 
 #define FIELD(f) (((hs_config *)0)->f)
 /* An enum of ours is an unsigned int to gcc and clang: what tells it from a number is that it has names. */
@@ -144,46 +140,12 @@ static const hs_config_key keys[] = {
     SWITCH(model.mix_attention, "trm: causal attention in place of the token MLP"),
     SWITCH(model.halt_head, "trm: with the halting head"),
 
-    NUMBER(train.seed, 0, MAX64, "seed of the initial weights, the batch order and dropout"),
-    NUMBER_R(train.steps, 1, MAX64, "budget in steps"),
-    NUMBER_R(train.max_seconds, 0, 1e9, "budget in seconds of training; 0: none; where it ends depends on the machine"),
-    NUMBER(train.batch, 0, MAX32, "sequences a step; 0: the whole training set"),
-    NUMBER(train.shards, 1, 4096, "parts of a batch; unlike threads, part of the result"),
-    NUMBER(train.micro, 0, MAX32, "sequences of a micro-batch; 0: chosen from the width"),
-    NUMBER_R(train.threads, 0, 1024, "0: one per core; changes no bit of the result"),
-    CHOICE(train.loss, loss_names, "loss"),
-    CHOICE(train.optimizer, hs_optimizer_names, "muon: matrices by Muon, the rest by AdamW"),
-    NUMBER(train.lr, 0, 1000, "learning rate"),
-    NUMBER(train.beta1, 0, 1, "decay of the first moment"),
-    NUMBER(train.beta2, 0, 1, "decay of the second moment"),
-    NUMBER(train.eps, 0, 1, "epsilon of the optimizer"),
-    NUMBER(train.weight_decay, 0, 1000, "decoupled weight decay"),
-    NUMBER(train.muon_momentum, 0, 1, "Nesterov momentum of Muon"),
-    NUMBER(train.prefix_lr, 0, 1000, "trm: SignSGD rate of the prefix"),
-    CHOICE(train.filter, filter_names, "gradient filter"),
-    NUMBER(train.filter_alpha, 0, 1, "grokfast_ema: decay of the average"),
-    NUMBER(train.filter_lambda, 0, 1e6, "grokfast_ema: weight of the average"),
-    NUMBER(train.clip, 0, 1e9, "largest norm of the gradient; 0: off"),
-    NUMBER(train.row_clip, 0, 1e9, "largest norm of a matrix's row after a step; 0: off"),
-    NUMBER(train.ema, 0, 1, "decay of the averaged weights used for evaluation; 0: off"),
-    CHOICE(train.schedule, schedule_names, "schedule of the learning rate"),
-    NUMBER(train.warmup, 0, MAX64, "steps of linear warm-up"),
-    NUMBER(train.lr_min, 0, 1, "last rate as a share of lr"),
-    NUMBER_R(train.evals_per_decade, 0, 1000, "evaluations evenly spaced in log steps"),
-    NUMBER_R(train.eval_every, 0, MAX64, "and every so many steps; 0: off"),
-    NUMBER_R(train.eval_max, 0, MAX32, "items of a split that are evaluated while training; 0: all"),
-    TEXT(train.stop_split, HS_KEY_RESUME, "stop when this split ...; empty: never early"),
-    NUMBER_R(train.stop_accuracy, 0, 1, "... has at least this accuracy"),
-    NUMBER_R(train.stop_patience, 1, MAX32, "... for so many evaluations in a row"),
-    ROW(train.on_nan, 0, 0, on_nan_names, HS_KEY_RESUME,
-        "loss or gradient not finite: stop, or roll back to the last checkpoint"),
-    NUMBER_R(train.checkpoint_every, 0, MAX64, "steps between checkpoints; 0: off"),
-    NUMBER_R(train.checkpoint_seconds, 0, 1e9, "seconds between checkpoints; 0: off; changes no bit of the run"),
-    NUMBER_R(train.checkpoint_keep, 1, MAX32, "checkpoints kept, besides the log-spaced ones"),
-    NUMBER_R(train.checkpoints_per_decade, 0, 1000, "checkpoints evenly spaced in log steps, kept for good; 0: none"),
-    NUMBER_R(train.checkpoint_budget, 0, MAX64, "bytes; the oldest log-spaced ones go first; 0: no limit"),
-    ROW(train.on_save_error, 0, 0, on_save_error_names, HS_KEY_RESUME,
-        "a checkpoint cannot be saved: stop, or go on without"),
+#define TRAIN_NUMBER(f, min, max, help) NUMBER(train.f, min, max, help),
+#define TRAIN_NUMBER_R(f, min, max, help) NUMBER_R(train.f, min, max, help),
+#define TRAIN_CHOICE(f, names, help) CHOICE(train.f, names, help),
+#define TRAIN_CHOICE_R(f, names, help) ROW(train.f, 0, 0, names, HS_KEY_RESUME, help),
+#define TRAIN_TEXT_R(f, help) TEXT(train.f, HS_KEY_RESUME, help),
+    HS_TRAIN_KEYS(TRAIN_NUMBER, TRAIN_NUMBER_R, TRAIN_CHOICE, TRAIN_CHOICE_R, TRAIN_TEXT_R)
 
     TEXT(report.title, HS_KEY_RESUME, "title of the report"),
     TEXT(report.paper_values, HS_KEY_LIST | HS_KEY_RESUME, "SPLIT=ACCURACY of a paper, shown beside ours"),

@@ -8,7 +8,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
@@ -117,9 +116,8 @@ hs_status hs_run_default_dir(char *out, size_t size, const char *yaml_path, hs_e
 /* Averaged weights are what was evaluated: they take the place of the model's. */
 static hs_status use_ema(hs_run *run, const char *checkpoints, hs_error *err)
 {
-    char name[64], path[4096];
-    snprintf(name, sizeof name, "step-%08" PRIu64 ".state.safetensors", run->step);
-    HS_TRY(hs_path_join(path, sizeof path, checkpoints, name, err));
+    char path[4096];
+    HS_TRY(hs_checkpoint_path(path, sizeof path, checkpoints, run->step, HS_CHECKPOINT_STATE, err));
     hs_st_file *file;
     HS_TRY(hs_st_open(&file, path, err));
     hs_status status = hs_st_read_f32(file, "ema", run->model.param, run->model.n_params, err);
@@ -140,9 +138,8 @@ static hs_status open_model(hs_run *run, uint64_t step, hs_error *err)
             return hs_error_hint(err, "train it first: hopscope run %s", run->dir);
         }
     }
-    char name[64], path[4096]; /* a checkpoint knows its model's configuration */
-    snprintf(name, sizeof name, "step-%08llu.safetensors", (unsigned long long)step);
-    HS_TRY(hs_path_join(path, sizeof path, checkpoints, name, err));
+    char path[4096]; /* a checkpoint knows its model's configuration */
+    HS_TRY(hs_checkpoint_path(path, sizeof path, checkpoints, step, HS_CHECKPOINT_WEIGHTS, err));
     HS_TRY(hs_model_load(&run->model, path, err));
     HS_TRY(hs_checkpoint_load(checkpoints, step, &run->model, NULL, &run->seconds, err));
     run->step = step;

@@ -69,21 +69,6 @@ static bool any_paper(const hs_experiment_result *result)
     return false;
 }
 
-static const char *reason_text(hs_stop_reason reason)
-{
-    switch (reason) {
-    case HS_STOP_BUDGET:
-        return "budget";
-    case HS_STOP_RULE:
-        return "stop rule";
-    case HS_STOP_SIGNAL:
-        return "signal";
-    case HS_STOP_NAN:
-        return "not finite";
-    }
-    return "unknown";
-}
-
 void hs_experiment_result_text(const hs_experiment_result *result, hs_str *out)
 {
     const bool paper = any_paper(result);
@@ -112,7 +97,7 @@ void hs_experiment_result_text(const hs_experiment_result *result, hs_str *out)
     hs_str_addf(out, ", %s facts", hs_format_count(result->facts, count));
     if (result->synthetic_facts)
         hs_str_addf(out, " (%s synthetic)", hs_format_count(result->synthetic_facts, count));
-    hs_str_addf(out, ", ended by %s\n", reason_text(result->train.reason));
+    hs_str_addf(out, ", ended by %s\n", hs_stop_reason_text(result->train.reason));
 }
 
 static void json_split(hs_str *out, const hs_split_result *s)
@@ -149,7 +134,7 @@ void hs_experiment_result_json(const hs_experiment_result *result, const char *r
         hs_str_add(out, "null", 4);
     hs_str_addf(out, ", \"steps\": %llu, \"seconds\": ", (unsigned long long)result->train.steps);
     json_number(out, result->train.seconds);
-    hs_str_addf(out, ", \"ended_by\": \"%s\", \"phi\": ", reason_text(result->train.reason));
+    hs_str_addf(out, ", \"ended_by\": \"%s\", \"phi\": ", hs_stop_reason_text(result->train.reason));
     json_number(out, result->phi);
     hs_str_addf(out, ", \"facts\": %llu, \"synthetic_facts\": %llu", (unsigned long long)result->facts,
                 (unsigned long long)result->synthetic_facts);

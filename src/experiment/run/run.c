@@ -312,7 +312,8 @@ static hs_status train(session *s, hs_experiment_result *result, hs_error *err)
         return hs_signals_status(s->signals);
     }
     hs_status status =
-        hs_train(s->trainer, s->record, s->checkpoints, s->seconds_before, s->signals, s->events, &result->train, err);
+        hs_train(s->trainer, s->record, s->checkpoints, s->seconds_before, s->options->probes, s->options->n_probes, s->signals,
+                 s->events, &result->train, err);
     if (status == HS_OK)
         status = final_evaluations(s, result, err);
     hs_error ignored;

@@ -34,7 +34,7 @@ static void judge(const hs_config *config, const hs_eval_row *rows, size_t n, co
         if (good && !first_good)
             first_good = &rows[i];
     }
-    out->started = last != NULL || strcmp(out->ended_by, "not finite") == 0;
+    out->started = last != NULL || out->ended_by == HS_STOP_NAN;
     if (!last)
         return;
     const hs_eval_row *at = first_good ? first_good : last;
@@ -64,10 +64,10 @@ hs_status hs_bakeoff_read_run(const hs_config *config, const char *run_dir, hs_b
     if (status == HS_OK)
         status = hs_record_metrics(record, "cpu_seconds", &cpu, &n_cpu, err);
     if (status == HS_OK)
-        status = hs_record_get_info(record, "ended_by", out->ended_by, sizeof out->ended_by, err);
+        status = hs_record_ended_by(record, &out->ended_by, err);
     hs_record_close(record);
     if (status == HS_OK) {
-        out->finished = strcmp(out->ended_by, "not finite") == 0;
+        out->finished = out->ended_by == HS_STOP_NAN;
         judge(config, rows, n, cpu, n_cpu, out);
     }
     hs_free(rows);
@@ -103,7 +103,7 @@ static double time_of(const hs_bakeoff_run *run, int axis)
 
 static bool diverged(const hs_bakeoff_run *run)
 {
-    return !run->grokked && strcmp(run->ended_by, "not finite") == 0;
+    return !run->grokked && run->ended_by == HS_STOP_NAN;
 }
 
 static hs_status summarize_arm(const hs_bakeoff *b, const hs_bakeoff_run *runs, const double longest[3],
@@ -275,7 +275,7 @@ static void json_run(hs_str *out, const hs_bakeoff_run *run, uint32_t seed)
 {
     hs_str_addf(out, "{\"seed\": %u, \"started\": %s, \"finished\": %s, \"grokked\": %s, \"ended_by\": ", seed,
                 run->started ? "true" : "false", run->finished ? "true" : "false", run->grokked ? "true" : "false");
-    hs_str_add_json(out, run->ended_by, strlen(run->ended_by));
+    hs_str_addf(out, "\"%s\"", hs_stop_reason_text(run->ended_by));
     hs_str_addf(out, ", \"steps\": %llu", (unsigned long long)run->steps);
     json_value(out, "seconds", run->seconds);
     json_value(out, "cpu_seconds", run->cpu_seconds);
@@ -329,6 +329,6 @@ void hs_bakeoff_csv(const hs_bakeoff *bakeoff, const hs_bakeoff_result *result, 
             add_number(out, run->seconds, "");
             hs_str_add(out, ",", 1);
             add_number(out, run->accuracy, "");
-            hs_str_addf(out, ",%s\n", run->finished ? run->ended_by : "unfinished");
+            hs_str_addf(out, ",%s\n", run->finished ? hs_stop_reason_text(run->ended_by) : "unfinished");
         }
 }
