@@ -4,7 +4,7 @@
  * is the union of the splits with role HS_SPLIT_TRAIN. Everything about a dataset follows from its configuration, its
  * graph and data.seed; the same seed gives the same content hash for any thread count.
  *
- * The forms of an item (spec C.1-C.3), one token each unless entities have two tokens:
+ * The forms of an item (arXiv 2405.15071, 3.1, 4 and 5), one token each unless entities have two tokens:
  *     fact                 h r               | t
  *     query                h r1 r2 ...       | t
  *     comparison           attr <q> e1 <mask> e2            | label
@@ -26,13 +26,14 @@ extern "C" {
 
 typedef enum hs_split_role { HS_SPLIT_TRAIN, HS_SPLIT_TEST } hs_split_role;
 
-/* What an item is; the audit and interpretation read the columns of the prompt by it. */
+/* What an item is: the number in files. A task says how items of its kinds are read (hs_split_roles) and proved. */
 typedef enum hs_split_kind {
-    HS_ITEM_FACT,         /* head at column 0 (and 1: two-token entities), then the relation */
-    HS_ITEM_QUERY,        /* head, then `hops` relations */
-    HS_ITEM_COMPARE,      /* attribute 0, entities at 2 and 4 */
-    HS_ITEM_COMPLEX_FACT, /* entity 1, attribute 2 */
-    HS_ITEM_OTHER         /* imported, of unknown form: no proof about hops */
+    HS_ITEM_FACT,
+    HS_ITEM_QUERY,
+    HS_ITEM_COMPARE,
+    HS_ITEM_COMPLEX_FACT,
+    HS_ITEM_OTHER, /* imported, of unknown form: no roles, no proof about hops */
+    HS_N_ITEM_KINDS
 } hs_split_kind;
 
 #define HS_PAD UINT32_MAX /* in `tokens`, after the end of an item; in `bridge`, where there is none */
@@ -59,6 +60,19 @@ typedef struct hs_split {
     uint32_t *also;
     uint64_t hash; /* XXH3 of the content (hs_split_hash) */
 } hs_split;
+
+/* What a token of an item stands for. By kind, in this order:
+ *     fact, query     h r1 r2 ... b1 b2 ... t (one bridge: b)
+ *     comparison      e1 e2 attribute v1 v2 label
+ *     complex: fact   e attribute v
+ * Bridges and compared values are not tokens of the sequence: see hs_item_role. */
+typedef struct hs_role {
+    char name[12];
+    uint32_t column;   /* of its first token in the item; HS_PAD where it has none */
+    uint32_t n_tokens; /* 1, or 2 for a two-token entity */
+    bool relation;     /* a relation or attribute of the prompt */
+} hs_role;
+enum { HS_MAX_ROLES = 2 * HS_MAX_HOPS + 1 };
 
 /* ---------------------------------------------------------------- audit */
 
@@ -89,8 +103,8 @@ typedef struct hs_audit {
     double phi;    /* training queries per atomic fact */
     double phi_id; /* training queries per ID atomic fact (paper C) */
     uint64_t training_items, training_queries;
-    uint64_t ood_hops_in_training; /* proof: must be 0; hops of the splits of B.2 (train_aug_*) and C.3 (train_cross)
-                                      are counted in ood_hops_on_purpose */
+    uint64_t ood_hops_in_training; /* proof: must be 0; hops of the splits that inject OOD facts (train_aug_*,
+                                      train_cross) are counted in ood_hops_on_purpose */
     uint64_t ood_hops_on_purpose;
     hs_audit_split *split; /* (n_splits) */
     bool passed;
@@ -99,44 +113,64 @@ typedef struct hs_audit {
 
 /* ---------------------------------------------------------------- configuration */
 
-/* Flat, one key `data.NAME` a field. Ranges are checked by hs_data_config_check. */
+typedef enum hs_ood_pick { HS_OOD_AUTO, HS_OOD_FACT, HS_OOD_PATH } hs_ood_pick;
+typedef enum hs_tails { HS_TAILS_FUNCTIONAL, HS_TAILS_ANY } hs_tails;
+typedef enum hs_balance { HS_BALANCE_AUTO, HS_BALANCE_NONE, HS_BALANCE_LABELS } hs_balance;
+typedef enum hs_variant {
+    HS_VARIANT_BASE,
+    HS_VARIANT_SECOND_HOP_RESTRICTED,
+    HS_VARIANT_WITHOUT_ID_FACTS,
+    HS_VARIANT_HELD_OUT_ID,
+    HS_VARIANT_ONLY_QUERIES
+} hs_variant;
+typedef enum hs_injection {
+    HS_INJECTION_NONE,
+    HS_INJECTION_BOTH_FULL,
+    HS_INJECTION_BOTH_HALF,
+    HS_INJECTION_FIRST_FULL,
+    HS_INJECTION_SECOND_FULL
+} hs_injection;
+/* Their names by number, NULL after the last. */
+extern const char *const hs_ood_pick_names[], *const hs_tails_names[], *const hs_balance_names[],
+    *const hs_variant_names[], *const hs_injection_names[];
+
+/* Flat, one key `data.NAME` a field; ranges and names are in HS_DATA_FIELDS. */
 typedef struct hs_data_config {
     char task[32]; /* a name of hs_task_list: "composition", "comparison", "complex" */
     uint64_t seed;
-    /* generated graphs (spec C.1, C.2) */
-    uint32_t entities;        /* 2 .. 10,000,000 */
-    uint32_t relations;       /* 1 .. 1,000,000 */
-    uint32_t out_degree;      /* 1 .. relations */
-    uint32_t hops;            /* 2 .. 4 relations in a query */
-    uint32_t attributes;      /* comparison: 1 .. 10,000 attributes of the generated table */
-    uint32_t values;          /* comparison: 2 .. 10,000 values */
+    /* generated graphs (arXiv 2405.15071, 3.1 and 4) */
+    uint32_t entities;
+    uint32_t relations;
+    uint32_t out_degree;      /* up to `relations`: a head has each relation once */
+    uint32_t hops;            /* relations in a query */
+    uint32_t attributes;      /* comparison: attributes of the generated table */
+    uint32_t values;          /* comparison: values of an attribute */
     char attribute_list[512]; /* comparison from a graph: relation names separated by commas; ":same" after a name asks
                                  only same/different, ":order" asks for earlier/later. Without: ordered if the tails are
                                  ISO dates or numbers */
     /* splits */
-    double ood_fraction; /* 0 .. 0.95 of the atomic facts (composition) or of the entities (comparison) */
-    char ood_pick[8];    /* "fact": OOD facts uniformly (published); "path": along whole queries, so that a sparse graph
-                            has an OO test; "auto": fact for generated graphs, path for given ones */
-    double holdout;      /* 0 .. 0.95: probability that an ID query is held out for test_ii / test_id */
-    double phi;          /* 0 .. 1000 training queries per ID atomic fact; 0 = all */
-    uint32_t test_max;   /* items kept per test split; 0 = all */
+    double ood_fraction;  /* of the atomic facts (composition) or of the entities (comparison) */
+    hs_ood_pick ood_pick; /* FACT: OOD facts uniformly (published); PATH: along whole queries, so that a sparse graph
+                             has an OO test; AUTO: fact for generated graphs, path for given ones */
+    double holdout;       /* probability that an ID query is held out for test_ii / test_id */
+    double phi;           /* training queries per ID atomic fact; 0 = all */
+    uint32_t test_max;    /* items kept per test split; 0 = all */
     bool cover;     /* enforce: each hop of an II test query is used by some training query. A query that would break
                        this goes back to training when phi = 0, and is dropped otherwise */
     bool end_token; /* score "</a>" after the answer (the published form) */
-    char tails[16]; /* "functional" (drop facts whose head and relation have several tails) or "any" */
+    hs_tails tails; /* FUNCTIONAL: drop facts whose head and relation have several tails; ANY: each tail is right */
     bool test_real_only; /* test queries, and OOD facts, only over real facts (matters with an augmented graph) */
-    char balance[8];     /* comparison labels: "none", "labels" (as many same as different, as many earlier as later) or
-                            "auto": none for generated tables (published), labels for graphs */
-    /* variants of papers C and D */
-    uint32_t token_multiplicity; /* two-token entities (C.7): entities that share a name token; 0 = one token */
-    char variant[32];        /* "base", "second_hop_restricted", "without_id_facts", "held_out_id", "only_queries" */
-    double variant_fraction; /* 0 .. 0.95 of the ID facts that are restricted or held out */
-    double trained_fraction; /* complex: 0 .. 1 of the ID-ID and of the ID-OOD comparisons are trained (0.03) */
+    hs_balance balance;  /* comparison: LABELS: as many same as different, as many earlier as later; AUTO: none for
+                            generated tables (published), labels for graphs */
+    /* variants of arXiv 2405.15071 (App. C) and 2505.23653 (its released data_preparation notebook) */
+    uint32_t token_multiplicity; /* two-token entities: entities that share a name token; 0 = one token */
+    hs_variant variant;
+    double variant_fraction; /* of the ID facts that are restricted or held out */
+    double trained_fraction; /* complex: of the ID-ID and of the ID-OOD comparisons are trained (0.03) */
     uint32_t hard_per_label; /* complex: queries a label in test_hard */
-    /* fact-level augmentation (B.2); `injection` names a setting and sets the four numbers: "none" (leave them),
-     * "both_full", "both_half", "first_full", "second_full" */
-    char injection[16];
-    double h1ratio, h2ratio; /* 0 .. 1 of the hop-1 (hop-2) facts of test_oo */
+    /* fact-level augmentation (arXiv 2601.09049, App. C); a setting but NONE sets the four numbers */
+    hs_injection injection;
+    double h1ratio, h2ratio; /* of the hop-1 (hop-2) facts of test_oo */
     uint32_t h1k, h2k;       /* queries added per chosen fact */
     bool avoid_test_bridges; /* no hop-1 injection through a bridge of test_oo while hop-2 injection is off */
     /* published quirks, all off by default */
@@ -144,9 +178,53 @@ typedef struct hs_data_config {
     bool quirk_dead_vocab; /* 50,257 tokens that never occur, padded to a multiple of 8, as the GPT-2 tokenizer gives */
     bool quirk_float_phi;  /* phi is ignored and the whole pool is trained (the released code of paper D) */
 } hs_data_config;
-/* The published setting of "composition" (spec C.1 at phi 18). */
+
+/* The keys of the section "data" in the order in which they are shown, and the one place of their ranges:
+ * X(field, type, min, max, names, help), type one of NUMBER (whole or real), SWITCH, CHOICE (an
+ * enum with its names), LIST (text: elements separated by commas). Before them stands `task`. */
+#define HS_DATA_FIELDS(X)                                                                                              \
+    X(seed, NUMBER, 0, 9007199254740992.0, NULL, "seed of the graph that is generated and of the splits")              \
+    X(entities, NUMBER, 2, 1e7, NULL, "generated graph: entities")                                                     \
+    X(relations, NUMBER, 1, 1e6, NULL, "generated graph: relations")                                                   \
+    X(out_degree, NUMBER, 1, 1e6, NULL, "generated graph: facts per entity")                                           \
+    X(hops, NUMBER, 2, HS_MAX_HOPS, NULL, "relations in a query")                                                      \
+    X(attributes, NUMBER, 1, 1e4, NULL, "comparison: attributes of the generated table")                               \
+    X(values, NUMBER, 2, 1e4, NULL, "comparison: values of an attribute")                                              \
+    X(attribute_list, LIST, 0, 0, NULL,                                                                                \
+      "comparison from a graph: relations; NAME:same or NAME:order restricts the labels")                              \
+    X(ood_fraction, NUMBER, 0, 0.95, NULL,                                                                             \
+      "share of atomic facts (composition) or entities (comparison) that are OOD")                                     \
+    X(ood_pick, CHOICE, 0, 0, hs_ood_pick_names, "OOD facts uniformly (fact) or along whole queries (path)")           \
+    X(holdout, NUMBER, 0, 0.95, NULL, "probability that an ID query is held out for the ID test")                      \
+    X(phi, NUMBER, 0, 1000, NULL, "training queries per ID atomic fact; 0: all there are")                             \
+    X(test_max, NUMBER, 0, UINT32_MAX, NULL, "items kept per test split; 0: all")                                      \
+    X(cover, SWITCH, 0, 1, NULL, "each hop of an ID test query is a hop of some training query")                       \
+    X(end_token, SWITCH, 0, 1, NULL, "score </a> after the answer, as published")                                      \
+    X(tails, CHOICE, 0, 0, hs_tails_names,                                                                             \
+      "facts whose head and relation have several tails: dropped (functional) or any tail is right")                   \
+    X(test_real_only, SWITCH, 0, 1, NULL, "test queries and OOD facts only over real facts")                           \
+    X(balance, CHOICE, 0, 0, hs_balance_names, "comparison: balance of the labels")                                    \
+    X(token_multiplicity, NUMBER, 0, 1e6, NULL, "two tokens per entity, each shared by this many; 0: one token")       \
+    X(variant, CHOICE, 0, 0, hs_variant_names, "variant of papers C and D")                                            \
+    X(variant_fraction, NUMBER, 0, 0.95, NULL, "share of the ID facts that the variant restricts")                     \
+    X(trained_fraction, NUMBER, 0, 1, NULL,                                                                            \
+      "complex: share of the ID-ID and of the ID-OOD comparisons that are trained")                                    \
+    X(hard_per_label, NUMBER, 0, 1e6, NULL, "complex: queries per label in test_hard")                                 \
+    X(injection, CHOICE, 0, 0, hs_injection_names,                                                                     \
+      "queries over OOD facts added to training (paper B); sets h1ratio .. h2k")                                       \
+    X(h1ratio, NUMBER, 0, 1, NULL, "share of the first hops of test_oo that get training queries")                     \
+    X(h2ratio, NUMBER, 0, 1, NULL, "share of the second hops of test_oo that get training queries")                    \
+    X(h1k, NUMBER, 0, 1e6, NULL, "training queries per chosen first hop")                                              \
+    X(h2k, NUMBER, 0, 1e6, NULL, "training queries per chosen second hop")                                             \
+    X(avoid_test_bridges, SWITCH, 0, 1, NULL,                                                                          \
+      "no first-hop injection through bridges of test_oo while second-hop injection is off")                           \
+    X(quirk_valid_is_ood, SWITCH, 0, 1, NULL, "published export: valid.json is the OOD test")                          \
+    X(quirk_dead_vocab, SWITCH, 0, 1, NULL, "50,257 tokens that never occur, as the GPT-2 tokenizer gives")            \
+    X(quirk_float_phi, SWITCH, 0, 1, NULL, "phi is ignored, as in the released code of paper D")
+
+/* The published setting of "composition" (arXiv 2405.15071, 3.1, at phi 18). */
 void hs_data_config_default(hs_data_config *config);
-/* The published setting of a task (C.1, C.2 at phi 7.2, C.3); HS_ERR_USAGE names the nearest task. */
+/* The published setting of a task (arXiv 2405.15071, 3.1, 4 at phi 7.2, and 5); HS_ERR_USAGE names the nearest task. */
 hs_status hs_data_config_for_task(hs_data_config *config, const char *task, hs_error *err);
 /* What suits a given graph instead of a generated one: all its queries (phi 0), a tenth of them held out, each hop of a test
  * query used by some training query (cover), every test item kept. */
@@ -176,16 +254,16 @@ typedef struct hs_dataset {
 } hs_dataset;
 enum { HS_FACT_OOD = 2 };
 
-/* A task: one file and one line in the table. `graph` is NULL for a generated dataset. */
+/* A task is a folder of src/data and a line in src/data/tasks.c (docs/design.md, "Adding a task"). */
+typedef struct hs_task_ops hs_task_ops; /* its generator, defaults and forms of items */
 typedef struct hs_task {
     const char *name;
     const char *help;
     bool needs_graph, takes_graph;
-    hs_status (*build)(const hs_data_config *config, const hs_graph *graph, hs_pool *pool, hs_dataset *out,
-                       hs_error *err);
+    const hs_task_ops *ops;
 } hs_task;
 const hs_task *hs_task_find(const char *name); /* NULL if there is none */
-const hs_task *hs_task_list(size_t *n);
+const hs_task *const *hs_task_list(size_t *n);
 
 /* Build, audit, and fail (HS_ERR_DATA) if a proof does not hold. `out` is zero-initialized by the caller, and empty
  * again after a failure. `pool` and `events` may be NULL. */
@@ -200,6 +278,13 @@ void hs_dataset_audit_json(const hs_dataset *data, hs_str *out);
 const hs_split *hs_dataset_split(const hs_dataset *data, const char *name); /* NULL if absent */
 /* Content hash: form, tokens, bridges, further answers. Independent of the name, the role and the machine. */
 uint64_t hs_split_hash(const hs_split *split);
+/* The roles of the items of a split, up to HS_MAX_ROLES: prompt first (entities, then relations), then what lies
+ * between, then the answer. Returns their number; 0 for HS_ITEM_OTHER. */
+uint32_t hs_split_roles(const hs_dataset *data, const hs_split *split, hs_role roles[HS_MAX_ROLES]);
+/* Tokens of one role of item i, also of one that is no token of the sequence (bridges, compared values: from the
+ * dataset). Returns their number; 0 where the item has none or the role is unknown. */
+uint32_t hs_item_role(const hs_dataset *data, const hs_split *split, uint64_t item, const char *role,
+                      uint32_t tokens[2]);
 /* Tokens of entity number `entity`: tokens_per_entity of them. */
 void hs_dataset_entity_tokens(const hs_dataset *data, uint32_t entity, uint32_t tokens[2]);
 /* Entity number of its tokens, HS_NO_ID if they name none. */
@@ -228,8 +313,8 @@ void hs_split_free(hs_split *split);
 hs_status hs_dataset_write_published(const hs_dataset *data, const char *dir, hs_error *err);
 /* Reads ours and the originals (papers B, C and D). */
 hs_status hs_dataset_read_published(hs_dataset *out, const char *dir, hs_error *err);
-/* The npy set of TRM (B.4): train/ and test/ with all__*.npy, identifiers.json, vocab_map.json, reverse_vocab_map.json.
- */
+/* The npy set of TRM (released code of arXiv 2601.09049): train/ and test/ with all__*.npy, identifiers.json,
+ * vocab_map.json, reverse_vocab_map.json. */
 hs_status hs_dataset_write_trm(const hs_dataset *data, const char *dir, hs_error *err);
 /* One JSON object a line: a header, facts, items. Import takes lines without a header too. */
 hs_status hs_dataset_write_jsonl(const hs_dataset *data, const char *path, hs_error *err);
@@ -237,7 +322,7 @@ hs_status hs_dataset_read_jsonl(hs_dataset *out, const char *path, hs_error *err
 /* A folder of ours, a folder in the published form, or a JSONL file: by what is there. */
 hs_status hs_dataset_read_any(hs_dataset *out, const char *path, hs_error *err);
 
-/* ---------------------------------------------------------------- new facts (B.3) */
+/* ---------------------------------------------------------------- new facts (arXiv 2601.09049, 5.1) */
 
 typedef struct hs_new_facts_config {
     bool paper; /* false: as the released code does; true: as the paper says */

@@ -1,33 +1,9 @@
-/* dataset.c - the dataset object: building blocks for the tasks, the table of tasks, building with proof.
- * Invariant of a finished dataset: every token of every split is below vocab.n, hashes are current, and the audit
- * passed. */
+/* dataset.c - the dataset object: splits, vocabulary, facts.
+ * Invariant of a finished dataset: every token of every split is below vocab.n and hashes are current. */
 #include "data/internal.h"
 
 #include <stdlib.h>
 #include <string.h>
-
-/* ---------------------------------------------------------------- tasks */
-
-static const hs_task TASKS[] = {
-    {"composition", "h r1 r2 -> t over facts that share a bridge (spec C.1, B, D)", false, true, hs_task_composition},
-    {"comparison", "attr e1 e2 -> label: same/different, earlier/later (spec C.2)", false, true, hs_task_comparison},
-    {"complex", "comparison with untrained facts of OOD entities and a graph-solvable hard test (spec C.3)", false,
-     false, hs_task_complex},
-};
-
-const hs_task *hs_task_list(size_t *n)
-{
-    *n = sizeof TASKS / sizeof TASKS[0];
-    return TASKS;
-}
-
-const hs_task *hs_task_find(const char *name)
-{
-    for (size_t i = 0; i < sizeof TASKS / sizeof TASKS[0]; i++)
-        if (strcmp(TASKS[i].name, name) == 0)
-            return &TASKS[i];
-    return NULL;
-}
 
 /* ---------------------------------------------------------------- splits */
 
@@ -104,6 +80,26 @@ uint64_t hs_split_hash(const hs_split *split)
     return hash;
 }
 
+bool hs_split_name_ok(const char *name)
+{
+    size_t len = strlen(name);
+    return len > 0 && len < sizeof((hs_split *)0)->name && name[0] != '.' && !strpbrk(name, "/\\\n\"");
+}
+
+bool hs_split_class(const char *name, uint32_t hops, uint32_t *ood_mask)
+{
+    if (strncmp(name, "test_", 5) != 0)
+        return false;
+    const char *letters = name + 5;
+    *ood_mask = 0;
+    for (uint32_t k = 0; k < hops; k++) {
+        if (letters[k] != 'i' && letters[k] != 'o')
+            return false;
+        *ood_mask |= letters[k] == 'o' ? 1u << k : 0;
+    }
+    return letters[hops] == 0 || strcmp(letters + hops, "_sr") == 0;
+}
+
 /* ---------------------------------------------------------------- vocabulary */
 
 hs_status hs_vocab_add(hs_dataset *data, const char *name, const char *kind, uint32_t *id, hs_error *err)
@@ -167,7 +163,7 @@ uint32_t hs_vocab_token(const hs_dataset *data, const char *name)
     return hs_names_find(&data->vocab, name, strlen(name));
 }
 
-/* Two-token entities (C.7): F first names and F last names, each shared by m = E/F entities. Entity e = k*F + i has
+/* Two-token entities (arXiv 2405.15071, App. C): F first names and F last names, each shared by m = E/F entities. Entity e = k*F + i has
  * first name i and last name (i + k) mod F, so that no two entities have both names in common. */
 void hs_dataset_entity_tokens(const hs_dataset *data, uint32_t entity, uint32_t tokens[2])
 {
@@ -192,19 +188,24 @@ uint32_t hs_dataset_entity_of(const hs_dataset *data, const uint32_t *tokens)
     return k < data->config.token_multiplicity ? k * F + tokens[0] : HS_NO_ID;
 }
 
+uint32_t hs_dataset_entity_number(const hs_dataset *data, const uint32_t *tokens)
+{
+    return data->tokens_per_entity == 1 ? tokens[0] : hs_dataset_entity_of(data, tokens);
+}
+
 /* ---------------------------------------------------------------- facts */
 
-hs_status hs_dataset_set_facts(hs_dataset *data, const hs_kg *kg, uint32_t relation_base, hs_error *err)
+hs_status hs_dataset_set_facts(hs_dataset *data, const hs_fact_table *table, uint32_t relation_base, hs_error *err)
 {
-    data->facts = array(kg->n_facts, sizeof *data->facts);
-    data->fact_flags = array(kg->n_facts, 1);
+    data->facts = array(table->n_facts, sizeof *data->facts);
+    data->fact_flags = array(table->n_facts, 1);
     if (!data->facts || !data->fact_flags)
-        return hs_fail_memory(err, kg->n_facts * sizeof *data->facts);
-    data->n_facts = kg->n_facts;
-    for (uint32_t i = 0; i < kg->n_facts; i++) {
-        data->facts[i] = kg->facts[i];
+        return hs_fail_memory(err, table->n_facts * sizeof *data->facts);
+    data->n_facts = table->n_facts;
+    for (uint32_t i = 0; i < table->n_facts; i++) {
+        data->facts[i] = table->facts[i];
         data->facts[i].relation += relation_base;
-        data->fact_flags[i] = kg->flags[i] & (HS_FACT_SYNTHETIC | HS_FACT_OOD);
+        data->fact_flags[i] = table->flags[i] & (HS_FACT_SYNTHETIC | HS_FACT_OOD);
     }
     return HS_OK;
 }
@@ -258,49 +259,6 @@ void hs_dataset_finish(hs_dataset *data)
         drop_empty(s);
         s->hash = hs_split_hash(s);
     }
-}
-
-hs_status hs_dataset_certify(hs_dataset *data, hs_error *err)
-{
-    hs_dataset_finish(data);
-    HS_TRY(hs_dataset_audit(data, err));
-    if (!data->audit.passed) {
-        hs_fail(err, HS_ERR_DATA, "the dataset fails its audit: %s", data->audit.failure);
-        return hs_error_where(err, "dataset %s", data->task);
-    }
-    return hs_dataset_make_card(data, err);
-}
-
-hs_status hs_dataset_build(hs_dataset *out, const hs_data_config *config, const hs_graph *graph, hs_pool *pool,
-                           const hs_events *events, hs_error *err)
-{
-    HS_TRY(hs_data_config_check(config, err));
-    const hs_task *task = hs_task_find(config->task);
-    if (graph && !task->takes_graph) {
-        hs_fail(err, HS_ERR_USAGE, "the task \"%s\" cannot be made from a graph", task->name);
-        hs_error_where(err, "data.task");
-        return hs_error_hint(err, "possible: composition, comparison; or leave the graph out");
-    }
-    if (!graph && task->needs_graph)
-        return hs_fail(err, HS_ERR_USAGE, "the task \"%s\" needs a graph", task->name);
-    out->config = *config;
-    hs_injection_resolve(&out->config);
-    strcpy(out->task, task->name);
-    out->seed = config->seed;
-    out->tokens_per_entity = 1;
-    double start = hs_now();
-    hs_status status = task->build(&out->config, graph, pool, out, err);
-    double built = hs_now();
-    if (status == HS_OK)
-        status = hs_dataset_certify(out, err);
-    if (status != HS_OK) {
-        hs_dataset_free(out);
-        return status;
-    }
-    char items[32];
-    hs_event_send(events, HS_EVENT_INFO, "data", "%s: %s training items, built in %.2f s, audited in %.2f s", out->task,
-                  hs_format_count(out->audit.training_items, items), built - start, hs_now() - built);
-    return HS_OK;
 }
 
 void hs_dataset_free(hs_dataset *data)

@@ -6,7 +6,9 @@
 
 /* ---------------------------------------------------------------- config.c */
 
-/* Sets the four numbers of a named setting of B.2. */
+/* Fields and their ranges; not whether there is such a task. HS_ERR_DATA with where = "data.KEY". */
+hs_status hs_data_config_check_fields(const hs_data_config *config, hs_error *err);
+/* Sets the four numbers of a named injection. */
 void hs_injection_resolve(hs_data_config *config);
 bool hs_injection_on(const hs_data_config *config);
 /* The configuration as one JSON object, and back (unknown keys are ignored, absent ones keep their value). The second
@@ -14,30 +16,30 @@ bool hs_injection_on(const hs_data_config *config);
 void hs_data_config_json(const hs_data_config *config, hs_str *out);
 hs_status hs_data_config_from_json(hs_data_config *config, const void *json_object, hs_error *err);
 
-/* ---------------------------------------------------------------- kg.c */
+/* ---------------------------------------------------------------- table.c */
 
 /* Further flags of a fact while a dataset is being built. */
-enum { HS_KG_RESTRICTED = 4, HS_KG_HELD_OUT = 8 };
+enum { HS_FACT_RESTRICTED = 4, HS_FACT_HELD_OUT = 8 };
 
 /* The facts a task works on, sorted by (head, relation, tail); start[h]..start[h+1] leave h. In a functional graph each
  * (head, relation) has one tail; else `multi` is set and all tails of a (head, relation) carry the same flags but
  * HS_FACT_SYNTHETIC. */
-typedef struct hs_kg {
+typedef struct hs_fact_table {
     uint32_t n_entities, n_relations, n_facts;
     hs_fact *facts;
     uint8_t *flags;
     uint32_t *start;
     bool generated, multi, any_synthetic;
     uint32_t n_id; /* ID atomic facts: (head, relation) groups that are not OOD */
-} hs_kg;
+} hs_fact_table;
 
-hs_status hs_kg_generate(hs_kg *kg, const hs_data_config *config, hs_pool *pool, hs_error *err);
-hs_status hs_kg_from_graph(hs_kg *kg, const hs_data_config *config, const hs_graph *graph, hs_error *err);
+hs_status hs_fact_table_generate(hs_fact_table *table, const hs_data_config *config, hs_pool *pool, hs_error *err);
+hs_status hs_fact_table_from_graph(hs_fact_table *table, const hs_data_config *config, const hs_graph *graph, hs_error *err);
 /* Marks OOD, restricted and held-out facts as the configuration says and counts n_id. */
-void hs_kg_mark(hs_kg *kg, const hs_data_config *config);
-void hs_kg_free(hs_kg *kg);
+void hs_fact_table_mark(hs_fact_table *table, const hs_data_config *config);
+void hs_fact_table_free(hs_fact_table *table);
 
-/* ---------------------------------------------------------------- select.c */
+/* ---------------------------------------------------------------- sample.c */
 
 #define HS_CAT_NONE UINT16_MAX
 /* Of the candidates i in [0, n) with cat[i] = c, keep the limit[c] with the smallest key (ties: smallest i) and set the
@@ -61,49 +63,25 @@ hs_status hs_vocab_dead(hs_dataset *data, hs_error *err);
 /* Token of a special name; HS_NO_ID if absent. */
 uint32_t hs_vocab_token(const hs_dataset *data, const char *name);
 /* Takes over facts and flags (relations as token ids: `relation_base` is added). */
-hs_status hs_dataset_set_facts(hs_dataset *data, const hs_kg *kg, uint32_t relation_base, hs_error *err);
+hs_status hs_dataset_set_facts(hs_dataset *data, const hs_fact_table *table, uint32_t relation_base, hs_error *err);
 /* One form for equal content (no empty arrays), max_width, and the hash of every split. */
 void hs_dataset_finish(hs_dataset *data);
-/* finish, audit, card; HS_ERR_DATA if a proof fails. */
-hs_status hs_dataset_certify(hs_dataset *data, hs_error *err);
 
-/* ---------------------------------------------------------------- the tasks */
-
-hs_status hs_task_composition(const hs_data_config *config, const hs_graph *graph, hs_pool *pool, hs_dataset *out,
-                              hs_error *err);
-hs_status hs_task_comparison(const hs_data_config *config, const hs_graph *graph, hs_pool *pool, hs_dataset *out,
-                             hs_error *err);
-hs_status hs_task_complex(const hs_data_config *config, const hs_graph *graph, hs_pool *pool, hs_dataset *out,
-                          hs_error *err);
-
-/* ---------------------------------------------------------------- baselines.c, audit.c, card.c */
-
-hs_status hs_audit_baselines(const hs_dataset *data, hs_audit_split *split, hs_error *err);
 /* OOD bits of the test class a split's name stands for ("test_io" = bit 1); false if it stands for none. */
 bool hs_split_class(const char *name, uint32_t hops, uint32_t *ood_mask);
-hs_status hs_dataset_make_card(hs_dataset *data, hs_error *err);
+/* A name that is safe as a file name in a folder. */
+bool hs_split_name_ok(const char *name);
+/* Number of the entity with these tokens. With one token an entity that is the token, also of a value, which lies
+ * behind the entities; HS_NO_ID if two tokens name none. */
+uint32_t hs_dataset_entity_number(const hs_dataset *data, const uint32_t *tokens);
 
+/* ---------------------------------------------------------------- build.c, card.c */
+
+/* finish, audit, card; HS_ERR_DATA if a proof fails. */
+hs_status hs_dataset_certify(hs_dataset *data, hs_error *err);
+hs_status hs_dataset_make_card(hs_dataset *data, hs_error *err);
 /* The parts of a card (json_t): task, counts, configuration; then, with the splits read, the audit. */
 hs_status hs_card_parse(hs_dataset *out, const void *json, hs_error *err);
 hs_status hs_card_parse_audit(hs_dataset *out, const void *json, hs_error *err);
-
-/* ---------------------------------------------------------------- store.c, folder.c */
-
-void hs_vocab_json(const hs_dataset *data, hs_str *out);
-hs_status hs_vocab_from_json(hs_dataset *out, const void *json_array, hs_error *err);
-bool hs_split_name_ok(const char *name);
-/* Does the form of the items fit their kind? What the audit relies on. */
-hs_status hs_split_check_form(const hs_dataset *data, const hs_split *split, hs_error *err);
-
-/* A folder that appears whole or not at all: make "DIR.tmp-PID", write into it, then commit (rename) or abort (remove).
- */
-typedef struct hs_folder {
-    char dir[4096], tmp[4096 + 32];
-} hs_folder;
-hs_status hs_folder_open(hs_folder *folder, const char *dir, hs_error *err);
-hs_status hs_folder_commit(hs_folder *folder, hs_error *err);
-void hs_folder_abort(hs_folder *folder);
-/* Writes text as folder->tmp/name. */
-hs_status hs_folder_put(const hs_folder *folder, const char *name, const hs_str *text, hs_error *err);
 
 #endif

@@ -103,7 +103,7 @@ static void wrong_further_answer(void **state)
         real_graph(&g);
         hs_data_config c;
         hs_data_config_for_graph((hs_data_config_default(&c), &c));
-        strcpy(c.tails, "any");
+        c.tails = HS_TAILS_ANY;
         hs_dataset d = {0};
         assert_ok(hs_dataset_build(&d, &c, &g, NULL, NULL, err));
         hs_graph_free(&g);

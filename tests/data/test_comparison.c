@@ -1,4 +1,4 @@
-/* Comparison and complex reasoning: counts of spec C.2 and C.3, labels, splits, balance, the hard test by brute force.
+/* Comparison and complex reasoning: counts of arXiv 2405.15071, 4 and 5, labels, splits, balance, the hard test by brute force.
  */
 #include "data/comparison/label.h"
 #include "data_test.h"
@@ -30,7 +30,7 @@ static void published_counts(void **state)
     hs_dataset d;
     task_config(&c, "comparison");
     build(&d, &c, NULL);
-    assert_int_equal(d.vocab.n, 1106); /* spec C.2 */
+    assert_int_equal(d.vocab.n, 1106); /* arXiv 2405.15071, 4 */
     assert_int_equal(split_n(&d, "id_atomic"), 18000);
     assert_int_equal(split_n(&d, "ood_atomic"), 2000);
     assert_int_equal(split_n(&d, "train_inferred"), 129600);
@@ -115,7 +115,7 @@ static void balanced_table(void **state)
     hs_data_config c;
     hs_dataset d;
     small_table(&c, "comparison");
-    strcpy(c.balance, "labels");
+    c.balance = HS_BALANCE_LABELS;
     build(&d, &c, NULL);
     for (uint32_t s = 0; s < d.n_splits; s++) {
         const hs_split *split = &d.splits[s];
@@ -144,7 +144,7 @@ static void impossible_parameters(void **state)
     assert_string_equal(e.where, "data.phi");
     assert_non_null(strstr(e.hint, "phi up to"));
     small_table(&c, "comparison");
-    strcpy(c.variant, "held_out_id");
+    c.variant = HS_VARIANT_HELD_OUT_ID;
     assert_int_equal(hs_dataset_build(&d, &c, NULL, NULL, NULL, &e), HS_ERR_DATA);
     assert_string_equal(e.where, "data.variant");
     hs_graph g;
@@ -224,7 +224,7 @@ static void from_graph(void **state)
     hs_error e = {0};
     assert_int_equal(hs_dataset_build(&d, &c, &g, NULL, NULL, &e), HS_ERR_DATA);
     assert_non_null(strstr(e.hint, "balance none"));
-    strcpy(c.balance, "none");
+    c.balance = HS_BALANCE_NONE;
     build(&d, &c, &g);
     const hs_split *train = hs_dataset_split(&d, "train_inferred");
     for (uint64_t i = 0; i < train->n; i++)

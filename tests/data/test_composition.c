@@ -1,4 +1,4 @@
-/* Composition: counts of spec C.1, the definitions of the splits by brute force, variants, injection, graphs. */
+/* Composition: counts of arXiv 2405.15071, 3.1, the definitions of the splits by brute force, variants, injection, graphs. */
 #include "data_test.h"
 
 static void build(hs_dataset *d, const hs_data_config *c)
@@ -148,7 +148,7 @@ static void same_for_any_threads(void **state)
     hs_data_config_default(&c);
     c.entities = 300;
     c.phi = 7.2;
-    strcpy(c.injection, "both_half");
+    c.injection = HS_INJECTION_BOTH_HALF;
     hs_dataset one, two = {0}, other;
     build(&one, &c);
     hs_pool *pool = hs_pool_create(2);
@@ -190,7 +190,7 @@ static void impossible_parameters(void **state)
     c.holdout = NAN;
     expect_error(&c, NULL, "data.holdout", "0 to 0.95");
     c = small_config(2);
-    strcpy(c.variant, "bas");
+    c.variant = (hs_variant)17;
     expect_error(&c, NULL, "data.variant", "base");
     c = small_config(2);
     strcpy(c.task, "compositoin");
@@ -199,7 +199,7 @@ static void impossible_parameters(void **state)
     c.token_multiplicity = 7;
     expect_error(&c, NULL, "data.token_multiplicity", "divisor");
     c = small_config(3);
-    strcpy(c.injection, "both_full");
+    c.injection = HS_INJECTION_BOTH_FULL;
     expect_error(&c, NULL, "data.injection", "hops 2");
     c = small_config(4);
     c.entities = 100000;
@@ -233,7 +233,7 @@ static void second_hop_restricted(void **state)
     (void)state;
     hs_data_config c = small_config(2);
     c.entities = 100;
-    strcpy(c.variant, "second_hop_restricted");
+    c.variant = HS_VARIANT_SECOND_HOP_RESTRICTED;
     c.variant_fraction = 0.1;
     hs_dataset d;
     build(&d, &c);
@@ -255,18 +255,18 @@ static void fact_variants(void **state)
     (void)state;
     hs_data_config c = small_config(2);
     hs_dataset d;
-    strcpy(c.variant, "without_id_facts");
+    c.variant = HS_VARIANT_WITHOUT_ID_FACTS;
     build(&d, &c);
     assert_int_equal(hs_dataset_split(&d, "id_atomic")->role, HS_SPLIT_TEST);
     assert_int_equal(hs_dataset_split(&d, "ood_atomic")->role, HS_SPLIT_TRAIN);
     hs_dataset_free(&d);
-    strcpy(c.variant, "only_queries");
+    c.variant = HS_VARIANT_ONLY_QUERIES;
     build(&d, &c);
     assert_int_equal(hs_dataset_split(&d, "id_atomic")->role, HS_SPLIT_TEST);
     assert_int_equal(hs_dataset_split(&d, "ood_atomic")->role, HS_SPLIT_TEST);
     assert_int_equal(d.audit.training_items, split_n(&d, "train_inferred"));
     hs_dataset_free(&d);
-    strcpy(c.variant, "held_out_id");
+    c.variant = HS_VARIANT_HELD_OUT_ID;
     c.variant_fraction = 0.25;
     build(&d, &c);
     const hs_split *held = hs_dataset_split(&d, "held_out_id_atomic"), *train = hs_dataset_split(&d, "train_inferred");
@@ -329,11 +329,11 @@ static void dead_vocabulary(void **state)
     c.quirk_dead_vocab = true;
     hs_dataset d;
     build(&d, &c);
-    assert_int_equal(d.vocab.n, 52464); /* spec C.4 */
+    assert_int_equal(d.vocab.n, 52464); /* arXiv 2405.15071, released code */
     hs_dataset_free(&d);
 }
 
-/* ---------------------------------------------------------------- fact-level augmentation (B.2) */
+/* ---------------------------------------------------------------- fact-level augmentation (arXiv 2601.09049) */
 
 static uint64_t added(const hs_dataset *d, uint32_t hop)
 {
@@ -350,17 +350,17 @@ static void published_settings(void **state)
 {
     (void)state;
     static const struct {
-        const char *name;
+        hs_injection injection;
         double h1, h2;
-    } SETTINGS[] = {{"none", 0, 0},
-                    {"both_full", 22697, 21492},
-                    {"both_half", 5724, 5778},
-                    {"first_full", 22697, 0},
-                    {"second_full", 0, 21492}};
+    } SETTINGS[] = {{HS_INJECTION_NONE, 0, 0},
+                    {HS_INJECTION_BOTH_FULL, 22697, 21492},
+                    {HS_INJECTION_BOTH_HALF, 5724, 5778},
+                    {HS_INJECTION_FIRST_FULL, 22697, 0},
+                    {HS_INJECTION_SECOND_FULL, 0, 21492}};
     hs_data_config c;
     hs_data_config_default(&c);
     for (size_t i = 0; i < 5; i++) {
-        strcpy(c.injection, SETTINGS[i].name);
+        c.injection = SETTINGS[i].injection;
         hs_dataset d;
         build(&d, &c);
         assert_near(added(&d, 1), SETTINGS[i].h1);

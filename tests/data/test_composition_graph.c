@@ -134,7 +134,7 @@ static void all_tails(void **state)
     real_graph(&g);
     hs_data_config c;
     graph_config(&c);
-    strcpy(c.tails, "any");
+    c.tails = HS_TAILS_ANY;
     hs_dataset d = {0};
     assert_ok(hs_dataset_build(&d, &c, &g, NULL, NULL, err));
     assert_int_equal(d.n_facts, g.n_facts);
@@ -204,7 +204,7 @@ static void all_tails_covered(void **state)
         assert_ok(hs_graph_index(&g, err));
         hs_data_config c;
         graph_config(&c);
-        strcpy(c.tails, "any");
+        c.tails = HS_TAILS_ANY;
         c.cover = true;
         c.seed = seed;
         hs_dataset d = {0};

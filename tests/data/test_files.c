@@ -13,7 +13,7 @@ static void build(hs_dataset *d, bool graph)
     hs_graph g = {0};
     if (graph) {
         augmented_graph(&g);
-        strcpy(c.tails, "any");
+        c.tails = HS_TAILS_ANY;
     }
     assert_ok(hs_dataset_build(d, &c, graph ? &g : NULL, NULL, NULL, err));
     hs_graph_free(&g);
@@ -148,7 +148,7 @@ static void out_of_memory(void **state)
         c.entities = 20;
         c.cover = true;
         if (kind == 1) {
-            strcpy(c.injection, "both_half");
+            c.injection = HS_INJECTION_BOTH_HALF;
         } else if (kind >= 2) {
             assert_ok(hs_data_config_for_task(&c, kind == 2 ? "comparison" : "complex", err));
             c.entities = 20;

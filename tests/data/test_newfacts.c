@@ -1,4 +1,4 @@
-/* New facts (spec B.3): the counts of the code and of the paper, and what the new tests promise. */
+/* New facts (arXiv 2601.09049, 5.1): the counts of the code and of the paper, and what the new tests promise. */
 #include "data_test.h"
 
 static void base_dataset(hs_dataset *d, bool full)
@@ -113,7 +113,7 @@ static void over_injected_queries(void **state)
     hs_dataset base, d = {0};
     hs_data_config c = small_config(2);
     c.ood_fraction = 0.3;
-    strcpy(c.injection, "both_full");
+    c.injection = HS_INJECTION_BOTH_FULL;
     assert_ok(hs_dataset_build(memset(&base, 0, sizeof base), &c, NULL, NULL, NULL, err));
     hs_new_facts_config how = {.seed = 3, .new_facts = 20, .keep = 300, .test_max = 0};
     assert_ok(hs_dataset_new_facts(&base, &how, &d, err));

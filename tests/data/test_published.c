@@ -51,12 +51,12 @@ static void generated(void **state)
     c = small_config(2);
     c.entities = 200;
     c.test_max = 20;
-    strcpy(c.injection, "both_full");
+    c.injection = HS_INJECTION_BOTH_FULL;
     build(&d, &c, NULL);
     round_trip(&d);
     hs_dataset_free(&d);
     c = small_config(2);
-    strcpy(c.variant, "held_out_id");
+    c.variant = HS_VARIANT_HELD_OUT_ID;
     build(&d, &c, NULL);
     round_trip(&d);
     hs_dataset_free(&d);
@@ -85,7 +85,7 @@ static void from_graph(void **state)
     build(&d, &c, &g);
     round_trip(&d);
     hs_dataset_free(&d);
-    strcpy(c.tails, "any");
+    c.tails = HS_TAILS_ANY;
     build(&d, &c, &g);
     round_trip(&d);
     hs_dataset_free(&d);
@@ -231,7 +231,7 @@ static void original_types_of_d(void **state)
         hs_dataset d, r = {0};
         hs_data_config c = small_config(hops);
         c.end_token = true;
-        strcpy(c.variant, hops == 2 ? "held_out_id" : "base");
+        c.variant = hops == 2 ? HS_VARIANT_HELD_OUT_ID : HS_VARIANT_BASE;
         build(&d, &c, NULL);
         char dir[256], command[1600];
         fresh_path(dir, "paper-d");

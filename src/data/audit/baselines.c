@@ -4,7 +4,7 @@
  * A grouping is a set of prompt columns. Only groups that occur in a test split matter; the training answers of each
  * such group are gathered by a counting sort (linear passes, no map of counts), and its commonest answer is taken. The
  * three leave-one-out groupings together hold every training query at distance one from a test query. */
-#include "data/internal.h"
+#include "data/audit/audit.h"
 
 #include <math.h>
 #include <string.h>
@@ -248,31 +248,30 @@ static hs_status nearest(const family *f, const uint32_t *leave_one_out, uint32_
     return status;
 }
 
-/* The columns of the prompt that mean something: first the head, then the relations (or the two entities). */
-static uint32_t positions(const family *f, uint32_t *mask)
+/* The columns of the prompt by role: entities, then relations. Returns their number; *path gets the relations. */
+static uint32_t positions(const family *f, uint32_t mask[MAX_OUT + 1], uint32_t *path)
 {
-    if (f->form->kind == HS_ITEM_COMPARE) {
-        mask[0] = 1u << 2;
-        mask[1] = 1u << 4;
-        mask[2] = 1u << 0;
-        return 3;
+    hs_role roles[HS_MAX_ROLES];
+    uint32_t n = hs_split_roles(f->data, f->form, roles), n_prompt = 0;
+    *path = 0;
+    for (uint32_t k = 0; k < n; k++) {
+        if (roles[k].column >= f->form->prompt || n_prompt > MAX_OUT)
+            continue;
+        mask[n_prompt] = ((1u << roles[k].n_tokens) - 1) << roles[k].column;
+        *path |= roles[k].relation ? mask[n_prompt] : 0;
+        n_prompt++;
     }
-    uint32_t tpe = f->data->tokens_per_entity;
-    mask[0] = (1u << tpe) - 1;
-    for (uint32_t k = 0; k < f->form->hops; k++)
-        mask[1 + k] = 1u << (tpe + k);
-    return 1 + f->form->hops;
+    return n_prompt;
 }
 
 static hs_status measure(const family *f, hs_error *err)
 {
-    uint32_t mask[MAX_OUT + 1], out[MAX_OUT + 1], n = positions(f, mask), all = 0;
+    uint32_t mask[MAX_OUT + 1], out[MAX_OUT + 1], path, n = positions(f, mask, &path), all = 0;
     for (uint32_t k = 0; k < n; k++)
         all |= mask[k];
     for (uint32_t k = 0; k < n; k++)
         out[k] = all & ~mask[k];
     uint32_t head = mask[0], last = mask[n - 1];
-    uint32_t path = f->form->kind == HS_ITEM_COMPARE ? last : all & ~head;
     HS_TRY(majority(f, path, offsetof(hs_baselines, majority_r1r2), err));
     HS_TRY(majority(f, last, offsetof(hs_baselines, majority_r2), err));
     HS_TRY(majority(f, head, offsetof(hs_baselines, majority_h), err));
@@ -334,8 +333,7 @@ hs_status hs_audit_baselines(const hs_dataset *data, hs_audit_split *split, hs_e
         hs_baselines none = {(double)NAN, (double)NAN, (double)NAN, (double)NAN, (double)NAN, (double)NAN};
         if (!done[k])
             split[k].baselines = none;
-        bool query = s->kind == HS_ITEM_QUERY || s->kind == HS_ITEM_COMPARE;
-        if (s->role == HS_SPLIT_TEST && query && !done[k])
+        if (s->role == HS_SPLIT_TEST && hs_form_of(s->kind)->query && !done[k])
             status = measure_family(data, split, k, done, err);
     }
     hs_free(done);

@@ -1,5 +1,5 @@
 /* card.c - dataset.json: what a dataset is, how it was made, and what its audit proved. */
-#include "data/internal.h"
+#include "data/task.h"
 
 #include <jansson.h>
 #include <math.h>
@@ -54,7 +54,26 @@ void hs_dataset_audit_json(const hs_dataset *data, hs_str *out)
     hs_str_addf(out, "]}");
 }
 
-static const char *const KINDS[] = {"fact", "query", "comparison", "complex fact", "other"};
+/* Adds, per relation, the items of a split that use it in any place; twice in one item counts once. */
+static void count_uses(const hs_dataset *data, const hs_split *s, uint64_t *uses)
+{
+    hs_role roles[HS_MAX_ROLES];
+    uint32_t column[HS_MAX_ROLES], n = 0, n_roles = hs_split_roles(data, s, roles);
+    for (uint32_t k = 0; k < n_roles; k++)
+        if (roles[k].relation)
+            column[n++] = roles[k].column;
+    for (uint64_t i = 0; i < s->n; i++) {
+        const uint32_t *tokens = s->tokens + i * s->width;
+        for (uint32_t j = 0; j < n; j++) {
+            uint32_t r = tokens[column[j]];
+            bool again = false;
+            for (uint32_t l = 0; l < j; l++)
+                again |= tokens[column[l]] == r;
+            if (!again && r - data->n_entities < data->n_relations)
+                uses[r - data->n_entities]++;
+        }
+    }
+}
 
 /* phi_r: training queries that use relation r as any hop, per fact of r. */
 static hs_status add_phi_r(const hs_dataset *data, hs_str *out, hs_error *err)
@@ -67,20 +86,8 @@ static hs_status add_phi_r(const hs_dataset *data, hs_str *out, hs_error *err)
             facts[data->facts[i].relation - data->n_entities]++;
     for (uint32_t k = 0; k < data->n_splits; k++) {
         const hs_split *s = &data->splits[k];
-        bool compare = s->kind == HS_ITEM_COMPARE;
-        if (s->role != HS_SPLIT_TRAIN || (s->kind != HS_ITEM_QUERY && !compare))
-            continue;
-        uint32_t first = compare ? 0 : data->tokens_per_entity, n = compare ? 1 : s->hops;
-        for (uint64_t i = 0; i < s->n; i++) {
-            const uint32_t *r = s->tokens + i * s->width + first;
-            for (uint32_t j = 0; j < n; j++) {
-                bool again = false; /* either hop counts once */
-                for (uint32_t l = 0; l < j; l++)
-                    again |= r[l] == r[j];
-                if (!again && r[j] - data->n_entities < data->n_relations)
-                    uses[r[j] - data->n_entities]++;
-            }
-        }
+        if (s->role == HS_SPLIT_TRAIN && hs_form_of(s->kind)->query)
+            count_uses(data, s, uses);
     }
     hs_str_addf(out, "{");
     bool any = false;
@@ -123,7 +130,7 @@ hs_status hs_dataset_make_card(hs_dataset *data, hs_error *err)
         hs_str_addf(&out,
                     ", \"role\": \"%s\", \"kind\": \"%s\", \"hops\": %u, \"n\": %llu, \"width\": %u, \"prompt\": %u, "
                     "\"hash\": \"%016llx\"}",
-                    s->role == HS_SPLIT_TRAIN ? "train" : "test", KINDS[s->kind], s->hops, (unsigned long long)s->n,
+                    s->role == HS_SPLIT_TRAIN ? "train" : "test", hs_form_of(s->kind)->name, s->hops, (unsigned long long)s->n,
                     s->width, s->prompt, (unsigned long long)s->hash);
     }
     hs_str_addf(&out, "],\n\"config\": ");

@@ -1,8 +1,7 @@
-/* comparison.c - attr e1 e2 -> label. From a generated table (spec C.2): less, same, more of a value. From a
+/* comparison.c - attr e1 e2 -> label. From a generated table (arXiv 2405.15071, 4): less, same, more of a value. From a
  * graph: same/different tails of an attribute relation, earlier/same/later of dates and numbers. OOD is a matter of
  * entities, drawn per attribute; only one-valued (entity, attribute) facts take part. */
 #include "data/comparison/pairs.h"
-#include "data/comparison/value_table.h"
 
 #include <string.h>
 
@@ -181,11 +180,11 @@ static hs_status take_from_graph(hs_dataset *out, const hs_data_config *config, 
 
 hs_status hs_comparison_check(const hs_data_config *config, hs_error *err)
 {
-    if (strcmp(config->variant, "base") != 0) {
+    if (config->variant != HS_VARIANT_BASE) {
         hs_fail(err, HS_ERR_DATA, "variants are defined for the task composition");
         return hs_error_where(err, "data.variant");
     }
-    if (strcmp(config->tails, "functional") != 0) {
+    if (config->tails != HS_TAILS_FUNCTIONAL) {
         hs_fail(err, HS_ERR_DATA, "a comparison takes facts with one value only");
         hs_error_where(err, "data.tails");
         return hs_error_hint(err, "possible: functional");
@@ -209,11 +208,11 @@ static hs_status run_steps(hs_pairs *p, const hs_graph *graph, hs_error *err)
     return hs_pairs_emit(p, err);
 }
 
-hs_status hs_task_comparison(const hs_data_config *config, const hs_graph *graph, hs_pool *pool, hs_dataset *out,
-                             hs_error *err)
+hs_status hs_comparison_build(const hs_data_config *config, const hs_graph *graph, hs_pool *pool, hs_dataset *out,
+                              hs_error *err)
 {
     hs_pairs p = {.config = config, .out = out, .pool = pool};
-    p.balanced = strcmp(config->balance, "labels") == 0 || (strcmp(config->balance, "auto") == 0 && graph);
+    p.balanced = config->balance == HS_BALANCE_LABELS || (config->balance == HS_BALANCE_AUTO && graph);
     hs_status status = run_steps(&p, graph, err);
     hs_pairs_free(&p);
     return status;

@@ -1,6 +1,6 @@
 /* label.h - what a comparison of two values answers. */
-#ifndef HOPSCOPE_DATA_COMPARE_H
-#define HOPSCOPE_DATA_COMPARE_H
+#ifndef HOPSCOPE_DATA_LABEL_H
+#define HOPSCOPE_DATA_LABEL_H
 
 #include "data/internal.h"
 

@@ -3,6 +3,7 @@
 #define HOPSCOPE_DATA_PAIRS_H
 
 #include "data/comparison/label.h"
+#include "data/task.h"
 
 /* Classes of a pair. In the task "comparison" mixed pairs are dropped; in "complex" they are CROSS. */
 enum {
@@ -44,7 +45,16 @@ hs_status hs_pairs_emit(hs_pairs *p, hs_error *err);
 void hs_pairs_free(hs_pairs *p);
 /* Candidate number of the ordered pair (i, j) of attribute a. */
 uint64_t hs_pair_at(const hs_pairs *p, uint32_t a, uint32_t i, uint32_t j);
-/* test_hard of the task "complex" (spec C.3): marks solvable-in-full but not solvable-in-easy pairs as HS_PAIR_HARD. */
+/* The generated table of values: vocabulary (entities, attributes, values, specials, labels) and facts, a uniform value
+ * for each (entity, attribute). */
+hs_status hs_table_generate(hs_dataset *out, const hs_data_config *config, hs_error *err);
+/* The published setting at phi 7.2. */
+void hs_comparison_defaults(hs_data_config *config);
+/* Options that these tasks do not have. */
+hs_status hs_comparison_check(const hs_data_config *config, hs_error *err);
+hs_status hs_comparison_build(const hs_data_config *config, const hs_graph *graph, hs_pool *pool, hs_dataset *out,
+                              hs_error *err);
+/* test_hard of the task "complex" (arXiv 2405.15071, App. F): marks solvable-in-full but not solvable-in-easy pairs as HS_PAIR_HARD. */
 hs_status hs_pairs_mark_hard(hs_pairs *p, hs_error *err);
 
 #endif

@@ -1,11 +1,10 @@
-/* complex.c - complex reasoning (spec C.3): facts of OOD entities are never given; what is known of them are some
+/* complex.c - complex reasoning (arXiv 2405.15071, 5 and App. F): facts of OOD entities are never given; what is known of them are some
  * comparisons with ID entities (train_cross). test_hard holds the pairs of OOD entities that can be ordered with these
  * and the values of the ID entities (G_full), but not by chaining the given comparisons alone (G_easy).
  *
  * G_full needs no search: with a -> b for a >= b, o1 reaches o2 exactly when the largest value that o1 is known to
  * reach is at least the smallest value that is known to reach o2. G_easy is searched from each OOD entity. */
-#include "data/comparison/pairs.h"
-#include "data/comparison/value_table.h"
+#include "data/complex/complex.h"
 
 #include <string.h>
 
@@ -161,8 +160,8 @@ static hs_status run_steps(hs_pairs *p, hs_error *err)
     return hs_pairs_emit(p, err);
 }
 
-hs_status hs_task_complex(const hs_data_config *config, const hs_graph *graph, hs_pool *pool, hs_dataset *out,
-                          hs_error *err)
+hs_status hs_complex_build(const hs_data_config *config, const hs_graph *graph, hs_pool *pool, hs_dataset *out,
+                           hs_error *err)
 {
     hs_pairs p = {.config = config, .out = out, .pool = pool, .complex = true};
     (void)graph;

@@ -23,20 +23,20 @@ static int by_key(const void *a, const void *b)
 }
 
 /* Are all facts of the query with this path, from hop `place` on, used in their places? With `mark` they become it. */
-static bool is_used(const hs_kg *kg, const uint32_t *edge, uint32_t hops, uint32_t place, uint32_t entity,
+static bool is_used(const hs_fact_table *table, const uint32_t *edge, uint32_t hops, uint32_t place, uint32_t entity,
                     uint8_t *used, bool mark)
 {
-    uint32_t i = edge[place], last = kg->start[entity + 1], relation = kg->facts[i].relation;
+    uint32_t i = edge[place], last = table->start[entity + 1], relation = table->facts[i].relation;
     bool all = true;
-    if (kg->multi) /* the facts of the entity with the relation, which other paths come to too */
-        for (i = kg->start[entity]; i < last && kg->facts[i].relation < relation;)
+    if (table->multi) /* the facts of the entity with the relation, which other paths come to too */
+        for (i = table->start[entity]; i < last && table->facts[i].relation < relation;)
             i++;
-    for (; i < last && kg->facts[i].relation == relation && (all || mark); i++) {
+    for (; i < last && table->facts[i].relation == relation && (all || mark); i++) {
         if (mark)
             used[i] |= (uint8_t)(1u << place);
         all &= used[i] >> place & 1;
         if (place + 1 < hops)
-            all &= is_used(kg, edge, hops, place + 1, kg->facts[i].tail, used, mark);
+            all &= is_used(table, edge, hops, place + 1, table->facts[i].tail, used, mark);
     }
     return all;
 }
@@ -44,17 +44,17 @@ static bool is_used(const hs_kg *kg, const uint32_t *edge, uint32_t hops, uint32
 /* Marks the facts that training uses at each hop place, and lists the held-out queries. */
 static void scan(hs_composition *c, uint8_t *used, held_out *list, uint64_t *n)
 {
-    hs_walk *walk = &c->walk[0];
-    for (uint32_t h = 0; h < c->kg.n_entities; h++) {
-        hs_walk_head(walk, &c->kg, c->hops, h);
-        for (uint32_t i = 0; i < walk->n; i++) {
+    hs_query_list *queries = &c->queries[0];
+    for (uint32_t h = 0; h < c->table.n_entities; h++) {
+        hs_queries_of_head(queries, &c->table, c->hops, h);
+        for (uint32_t i = 0; i < queries->n; i++) {
             uint64_t at = c->first[h] + i;
             if (c->cat[at] == HS_CAT_TRAIN) {
-                is_used(&c->kg, walk->query[i].edge, c->hops, 0, h, used, true);
+                is_used(&c->table, queries->query[i].edge, c->hops, 0, h, used, true);
             } else if (c->cat[at] == HS_CAT_TEST) {
                 list[*n].key = c->key[at];
                 list[*n].at = at;
-                memcpy(list[*n].edge, walk->query[i].edge, sizeof list[*n].edge);
+                memcpy(list[*n].edge, queries->query[i].edge, sizeof list[*n].edge);
                 ++*n;
             }
         }
@@ -64,10 +64,10 @@ static void scan(hs_composition *c, uint8_t *used, held_out *list, uint64_t *n)
 hs_status hs_composition_cover(hs_composition *c, hs_error *err)
 {
     uint64_t n = 0, total = 0;
-    for (uint64_t i = 0; i < c->first[c->kg.n_entities]; i++)
+    for (uint64_t i = 0; i < c->first[c->table.n_entities]; i++)
         total += c->cat[i] == HS_CAT_TEST;
     held_out *list = hs_alloc((size_t)(total ? total : 1) * sizeof *list);
-    uint8_t *used = hs_calloc(c->kg.n_facts, 1);
+    uint8_t *used = hs_calloc(c->table.n_facts, 1);
     if (!list || !used) {
         hs_free(list);
         hs_free(used);
@@ -76,13 +76,13 @@ hs_status hs_composition_cover(hs_composition *c, hs_error *err)
     scan(c, used, list, &n);
     qsort(list, (size_t)n, sizeof *list, by_key);
     for (uint64_t i = 0; i < n; i++) {
-        uint32_t head = c->kg.facts[list[i].edge[0]].head;
-        if (is_used(&c->kg, list[i].edge, c->hops, 0, head, used, false))
+        uint32_t head = c->table.facts[list[i].edge[0]].head;
+        if (is_used(&c->table, list[i].edge, c->hops, 0, head, used, false))
             continue;
         bool back = c->config->phi == 0 || c->config->quirk_float_phi;
         c->cat[list[i].at] = back ? HS_CAT_TRAIN : HS_CAT_NONE;
         if (back)
-            is_used(&c->kg, list[i].edge, c->hops, 0, head, used, true);
+            is_used(&c->table, list[i].edge, c->hops, 0, head, used, true);
     }
     hs_free(list);
     hs_free(used);

@@ -34,22 +34,22 @@ static void class_name(char *name, size_t size, uint32_t cat, uint32_t hops)
 static void put_item(const emit_ctx *ctx, hs_split *s, uint64_t item, const hs_query *q)
 {
     const hs_dataset *d = ctx->out;
-    const hs_kg *kg = &ctx->c->kg;
+    const hs_fact_table *table = &ctx->c->table;
     uint32_t hops = ctx->c->hops, tpe = d->tokens_per_entity, two[2];
     uint32_t *tokens = s->tokens + item * s->width;
-    hs_dataset_entity_tokens(d, kg->facts[q->edge[0]].head, two);
+    hs_dataset_entity_tokens(d, table->facts[q->edge[0]].head, two);
     for (uint32_t j = 0; j < tpe; j++)
         *tokens++ = two[j];
     for (uint32_t k = 0; k < hops; k++)
-        *tokens++ = d->n_entities + kg->facts[q->edge[k]].relation;
-    hs_dataset_entity_tokens(d, kg->facts[q->edge[hops - 1]].tail, two);
+        *tokens++ = d->n_entities + table->facts[q->edge[k]].relation;
+    hs_dataset_entity_tokens(d, table->facts[q->edge[hops - 1]].tail, two);
     for (uint32_t j = 0; j < tpe; j++)
         *tokens++ = two[j];
     if (ctx->end_token != HS_PAD)
         *tokens = ctx->end_token;
     uint32_t *bridge = s->bridge + item * s->bridges;
     for (uint32_t k = 0; k + 1 < hops; k++) {
-        hs_dataset_entity_tokens(d, kg->facts[q->edge[k]].tail, two);
+        hs_dataset_entity_tokens(d, table->facts[q->edge[k]].tail, two);
         for (uint32_t j = 0; j < tpe; j++)
             *bridge++ = two[j];
     }
@@ -63,23 +63,23 @@ static void emit_block(void *user, uint32_t block, uint32_t worker)
 {
     const emit_ctx *ctx = user;
     hs_composition *c = ctx->c;
-    hs_walk *walk = &c->walk[worker];
+    hs_query_list *queries = &c->queries[worker];
     uint64_t at[HS_N_CATS];
     memcpy(at, ctx->offset + (size_t)block * HS_N_CATS, sizeof at);
     uint32_t first = block * HEADS_PER_BLOCK, last = first + HEADS_PER_BLOCK;
-    for (uint32_t h = first; h < last && h < c->kg.n_entities; h++) {
+    for (uint32_t h = first; h < last && h < c->table.n_entities; h++) {
         const uint16_t *cat = c->cat + c->first[h];
-        hs_walk_head(walk, &c->kg, c->hops, h);
-        for (uint32_t i = 0; i < walk->n; i++) {
+        hs_queries_of_head(queries, &c->table, c->hops, h);
+        for (uint32_t i = 0; i < queries->n; i++) {
             if (cat[i] == HS_CAT_NONE)
                 continue;
             hs_split *s = &ctx->out->splits[ctx->split_of[cat[i]]];
             uint64_t item = at[cat[i]]++;
-            const hs_query *q = &walk->query[i];
+            const hs_query *q = &queries->query[i];
             if (!ctx->fill_also)
                 put_item(ctx, s, item, q);
             else if (q->n_also > 0)
-                memcpy(s->also + s->also_start[item], walk->also + q->also_first, q->n_also * sizeof *s->also);
+                memcpy(s->also + s->also_start[item], queries->also + q->also_first, q->n_also * sizeof *s->also);
         }
     }
 }
@@ -137,11 +137,11 @@ static hs_status emit_queries(emit_ctx *ctx, const uint64_t *count, hs_error *er
         class_name(form.name, sizeof form.name, cat, c->hops);
         hs_split *s;
         ctx->split_of[cat] = ctx->out->n_splits;
-        HS_TRY(hs_dataset_add_split(ctx->out, &form, c->kg.any_synthetic, c->kg.multi, &s, err));
+        HS_TRY(hs_dataset_add_split(ctx->out, &form, c->table.any_synthetic, c->table.multi, &s, err));
     }
-    uint32_t blocks = (c->kg.n_entities + HEADS_PER_BLOCK - 1) / HEADS_PER_BLOCK;
+    uint32_t blocks = (c->table.n_entities + HEADS_PER_BLOCK - 1) / HEADS_PER_BLOCK;
     hs_pool_run(c->pool, blocks, emit_block, ctx);
-    if (!c->kg.multi)
+    if (!c->table.multi)
         return HS_OK;
     for (uint32_t cat = 0; cat < HS_N_CATS; cat++)
         if (ctx->split_of[cat] != HS_PAD)
@@ -157,39 +157,39 @@ enum { FACTS_ID, FACTS_HELD_OUT, FACTS_OOD, N_FACT_SPLITS };
 
 static uint32_t fact_class(uint8_t flags)
 {
-    return flags & HS_FACT_OOD ? FACTS_OOD : flags & HS_KG_HELD_OUT ? FACTS_HELD_OUT : FACTS_ID;
+    return flags & HS_FACT_OOD ? FACTS_OOD : flags & HS_FACT_HELD_OUT ? FACTS_HELD_OUT : FACTS_ID;
 }
 
-static bool same_group(const hs_kg *kg, uint32_t i, uint32_t j)
+static bool same_group(const hs_fact_table *table, uint32_t i, uint32_t j)
 {
-    return j < kg->n_facts && kg->facts[i].head == kg->facts[j].head && kg->facts[i].relation == kg->facts[j].relation;
+    return j < table->n_facts && table->facts[i].head == table->facts[j].head && table->facts[i].relation == table->facts[j].relation;
 }
 
 static void fill_facts(const emit_ctx *ctx, hs_split *s, uint32_t class)
 {
-    const hs_kg *kg = &ctx->c->kg;
+    const hs_fact_table *table = &ctx->c->table;
     const hs_dataset *d = ctx->out;
     uint64_t item = 0, n_also = 0;
-    for (uint32_t i = 0, j; i < kg->n_facts; i = j) {
-        for (j = i + 1; same_group(kg, i, j); j++)
+    for (uint32_t i = 0, j; i < table->n_facts; i = j) {
+        for (j = i + 1; same_group(table, i, j); j++)
             continue;
-        if (fact_class(kg->flags[i]) != class)
+        if (fact_class(table->flags[i]) != class)
             continue;
         uint32_t two[2], *tokens = s->tokens + item * s->width;
-        hs_dataset_entity_tokens(d, kg->facts[i].head, two);
+        hs_dataset_entity_tokens(d, table->facts[i].head, two);
         for (uint32_t k = 0; k < d->tokens_per_entity; k++)
             *tokens++ = two[k];
-        *tokens++ = d->n_entities + kg->facts[i].relation;
-        hs_dataset_entity_tokens(d, kg->facts[i].tail, two);
+        *tokens++ = d->n_entities + table->facts[i].relation;
+        hs_dataset_entity_tokens(d, table->facts[i].tail, two);
         for (uint32_t k = 0; k < d->tokens_per_entity; k++)
             *tokens++ = two[k];
         if (ctx->end_token != HS_PAD)
             *tokens = ctx->end_token;
         for (uint32_t k = i; k < j; k++) {
-            if (s->synthetic && kg->flags[k] & HS_FACT_SYNTHETIC)
+            if (s->synthetic && table->flags[k] & HS_FACT_SYNTHETIC)
                 s->synthetic[item] = 1;
             if (s->also && k > i)
-                s->also[n_also] = kg->facts[k].tail;
+                s->also[n_also] = table->facts[k].tail;
             n_also += k > i;
         }
         item++;
@@ -201,14 +201,14 @@ static void fill_facts(const emit_ctx *ctx, hs_split *s, uint32_t class)
 static hs_status emit_facts(emit_ctx *ctx, hs_error *err)
 {
     static const char *const NAMES[N_FACT_SPLITS] = {"id_atomic", "held_out_id_atomic", "ood_atomic"};
-    const hs_kg *kg = &ctx->c->kg;
-    const char *variant = ctx->c->config->variant;
-    bool only_queries = strcmp(variant, "only_queries") == 0;
-    bool train[N_FACT_SPLITS] = {!only_queries && strcmp(variant, "without_id_facts") != 0, false, !only_queries};
+    const hs_fact_table *table = &ctx->c->table;
+    hs_variant variant = ctx->c->config->variant;
+    bool only_queries = variant == HS_VARIANT_ONLY_QUERIES;
+    bool train[N_FACT_SPLITS] = {!only_queries && variant != HS_VARIANT_WITHOUT_ID_FACTS, false, !only_queries};
     uint64_t count[N_FACT_SPLITS] = {0};
-    for (uint32_t i = 0; i < kg->n_facts; i++)
-        if (i == 0 || !same_group(kg, i - 1, i))
-            count[fact_class(kg->flags[i])]++;
+    for (uint32_t i = 0; i < table->n_facts; i++)
+        if (i == 0 || !same_group(table, i - 1, i))
+            count[fact_class(table->flags[i])]++;
     uint32_t tpe = ctx->out->tokens_per_entity;
     for (uint32_t class = 0; class < N_FACT_SPLITS; class ++) {
         if (count[class] == 0)
@@ -223,11 +223,11 @@ static hs_status emit_facts(emit_ctx *ctx, hs_error *err)
                          .width = 2 * tpe + 1 + (ctx->end_token != HS_PAD)};
         strcpy(form.name, NAMES[class]);
         hs_split *s;
-        HS_TRY(hs_dataset_add_split(ctx->out, &form, kg->any_synthetic, kg->multi, &s, err));
-        if (kg->multi) {
-            s->also = hs_alloc(((size_t)kg->n_facts + 1) * sizeof *s->also); /* an upper bound */
+        HS_TRY(hs_dataset_add_split(ctx->out, &form, table->any_synthetic, table->multi, &s, err));
+        if (table->multi) {
+            s->also = hs_alloc(((size_t)table->n_facts + 1) * sizeof *s->also); /* an upper bound */
             if (!s->also)
-                return hs_fail_memory(err, kg->n_facts * sizeof *s->also);
+                return hs_fail_memory(err, table->n_facts * sizeof *s->also);
         }
         fill_facts(ctx, s, class);
     }
@@ -240,14 +240,14 @@ hs_status hs_composition_emit(hs_composition *c, hs_dataset *out, hs_error *err)
     if (c->config->end_token)
         ctx.end_token = hs_vocab_token(out, "</a>");
     HS_TRY(emit_facts(&ctx, err));
-    uint32_t blocks = (c->kg.n_entities + HEADS_PER_BLOCK - 1) / HEADS_PER_BLOCK;
+    uint32_t blocks = (c->table.n_entities + HEADS_PER_BLOCK - 1) / HEADS_PER_BLOCK;
     ctx.offset = hs_calloc((size_t)blocks * HS_N_CATS, sizeof *ctx.offset);
     if (!ctx.offset)
         return hs_fail_memory(err, (size_t)blocks * HS_N_CATS * sizeof *ctx.offset);
     uint64_t count[HS_N_CATS] = {0};
     for (uint32_t block = 0; block < blocks; block++) {
         uint32_t last =
-            (block + 1) * HEADS_PER_BLOCK < c->kg.n_entities ? (block + 1) * HEADS_PER_BLOCK : c->kg.n_entities;
+            (block + 1) * HEADS_PER_BLOCK < c->table.n_entities ? (block + 1) * HEADS_PER_BLOCK : c->table.n_entities;
         memcpy(ctx.offset + (size_t)block * HS_N_CATS, count, sizeof count);
         for (uint64_t i = c->first[block * HEADS_PER_BLOCK]; i < c->first[last]; i++)
             if (c->cat[i] != HS_CAT_NONE)

@@ -1,6 +1,6 @@
 /* paths.h - all queries that start at one head, in a fixed order. */
-#ifndef HOPSCOPE_DATA_WALK_H
-#define HOPSCOPE_DATA_WALK_H
+#ifndef HOPSCOPE_DATA_PATHS_H
+#define HOPSCOPE_DATA_PATHS_H
 
 #include "data/internal.h"
 
@@ -14,21 +14,21 @@ typedef struct hs_query {
 } hs_query;
 
 /* A worker's scratch: the queries of one head. */
-typedef struct hs_walk {
+typedef struct hs_query_list {
     hs_query *query;
     uint32_t n;
     uint32_t *also;
     uint32_t n_also;
-} hs_walk;
+} hs_query_list;
 
 /* Room for the paths of any head. */
-hs_status hs_walk_init(hs_walk *walk, uint64_t max_paths, bool multi, hs_error *err);
-void hs_walk_free(hs_walk *walk);
+hs_status hs_query_list_init(hs_query_list *queries, uint64_t max_paths, bool multi, hs_error *err);
+void hs_query_list_free(hs_query_list *queries);
 /* Number of paths of `hops` facts from each head, trivial ones included: counts (n_entities). Returns the sum, or
  * UINT64_MAX when it does not fit 64 bits. `scratch` (n_entities). */
-uint64_t hs_walk_count(const hs_kg *kg, uint32_t hops, uint64_t *counts, uint64_t *scratch);
-/* Fill `walk` with the queries from head h: ordered by relation path. A generated graph keeps trivial paths
+uint64_t hs_paths_count(const hs_fact_table *table, uint32_t hops, uint64_t *counts, uint64_t *scratch);
+/* Fill `queries` with the queries from head h: ordered by relation path. A generated graph keeps trivial paths
  * (published); from a graph all entities of a path are distinct. */
-void hs_walk_head(hs_walk *walk, const hs_kg *kg, uint32_t hops, uint32_t h);
+void hs_queries_of_head(hs_query_list *queries, const hs_fact_table *table, uint32_t hops, uint32_t h);
 
 #endif

@@ -5,55 +5,40 @@
 #include <stdlib.h>
 #include <string.h>
 
-void hs_assembly_begin(hs_assembly *a, hs_dataset *out)
+void hs_collect_begin(hs_collector *a, hs_dataset *out)
 {
-    *a = (hs_assembly){.out = out};
+    *a = (hs_collector){.out = out};
     a->a_begin = hs_vocab_token(out, "<a>");
     a->a_end = hs_vocab_token(out, "</a>");
     a->q_begin = hs_vocab_token(out, "<q>");
 }
 
-void hs_assembly_free(hs_assembly *a)
+void hs_collector_free(hs_collector *a)
 {
     hs_free(a->cap);
     hs_free(a->cap_also);
 }
 
 /* The form of an item by its prompt. */
-static hs_status form_of(const hs_assembly *a, const hs_item *item, hs_split *form, hs_error *err)
+static hs_status form_of(const hs_collector *a, const hs_collected *item, hs_split *form, hs_error *err)
 {
-    uint32_t tpe = a->out->tokens_per_entity, q = a->q_begin;
-    *form = (hs_split){.role = item->role, .kind = HS_ITEM_OTHER, .prompt = item->n_prompt, .answers = item->n_answer};
-    bool complex = false;
-    if (q != HS_NO_ID && item->n_prompt == 5 && item->prompt[0] == q) {
-        form->kind = HS_ITEM_COMPLEX_FACT;
-        form->hops = 1;
-        complex = true;
-    } else if (q != HS_NO_ID && (item->n_prompt == 5 || item->n_prompt == 6) && item->prompt[1] == q) {
-        form->kind = HS_ITEM_COMPARE;
-        complex = item->n_prompt == 6;
-    } else if (item->n_answer == tpe && item->n_prompt == tpe + 1) {
-        form->kind = HS_ITEM_FACT;
-        form->hops = 1;
-    } else if (item->n_answer == tpe && item->n_prompt > tpe + 1 && item->n_prompt <= tpe + HS_MAX_HOPS) {
-        form->kind = HS_ITEM_QUERY;
-        form->hops = item->n_prompt - tpe;
-        form->bridges = (form->hops - 1) * tpe;
-    }
+    *form = (hs_split){
+        .role = item->role, .prompt = item->n_prompt, .answer = item->n_prompt, .answers = item->n_answer};
+    hs_form_recognize(a->out, item->prompt, item->n_prompt, item->n_answer, form);
+    bool opened = form->answer > form->prompt; /* "<a>" and "</a>" around the answer */
     if (strlen(item->split) >= sizeof form->name || !hs_split_name_ok(item->split)) {
         hs_fail(err, HS_ERR_DATA, "the name of a split is empty, too long or not a file name");
         return hs_error_value(err, item->split, strlen(item->split));
     }
     strcpy(form->name, item->split);
-    bool end = complex || a->out->config.end_token;
-    if ((complex && a->a_begin == HS_NO_ID) || (end && a->a_end == HS_NO_ID))
+    bool end = opened || a->out->config.end_token;
+    if ((opened && a->a_begin == HS_NO_ID) || (end && a->a_end == HS_NO_ID))
         return hs_fail(err, HS_ERR_DATA, "the vocabulary lacks \"<a>\" or \"</a>\"");
-    form->answer = form->prompt + complex;
     form->width = form->answer + form->answers + end;
     return HS_OK;
 }
 
-static hs_status find_split(hs_assembly *a, const hs_item *item, hs_split **out, uint32_t *number, hs_error *err)
+static hs_status find_split(hs_collector *a, const hs_collected *item, hs_split **out, uint32_t *number, hs_error *err)
 {
     hs_split form;
     HS_TRY(form_of(a, item, &form, err));
@@ -114,7 +99,7 @@ static hs_status reserve(hs_split *s, size_t *cap, bool synthetic, bool also, hs
     return HS_OK;
 }
 
-hs_status hs_assembly_item(hs_assembly *a, const hs_item *item, hs_error *err)
+hs_status hs_collect_item(hs_collector *a, const hs_collected *item, hs_error *err)
 {
     hs_split *s;
     uint32_t number = 0;
@@ -146,17 +131,12 @@ hs_status hs_assembly_item(hs_assembly *a, const hs_item *item, hs_error *err)
 
 /* ---------------------------------------------------------------- facts */
 
-static uint32_t entity_number(const hs_dataset *d, const uint32_t *tokens)
-{
-    return d->tokens_per_entity == 1 ? tokens[0] : hs_dataset_entity_of(d, tokens);
-}
-
-hs_status hs_assembly_fact(hs_assembly *a, const uint32_t *head, uint32_t relation, const uint32_t *tail, uint8_t flags,
+hs_status hs_collect_fact(hs_collector *a, const uint32_t *head, uint32_t relation, const uint32_t *tail, uint8_t flags,
                            hs_error *err)
 {
     hs_dataset *d = a->out;
     size_t cap = a->cap_facts;
-    hs_fact fact = {entity_number(d, head), relation, entity_number(d, tail)};
+    hs_fact fact = {hs_dataset_entity_number(d, head), relation, hs_dataset_entity_number(d, tail)};
     if (fact.head == HS_NO_ID || fact.tail == HS_NO_ID)
         return hs_fail(err, HS_ERR_DATA, "the tokens of a fact name no entity");
     HS_TRY(hs_grow((void **)&d->facts, &cap, (size_t)d->n_facts + 1, sizeof *d->facts, err));
@@ -172,21 +152,23 @@ hs_status hs_assembly_fact(hs_assembly *a, const uint32_t *head, uint32_t relati
     return HS_OK;
 }
 
-static hs_status facts_from_items(hs_assembly *a, hs_error *err)
+static hs_status facts_from_items(hs_collector *a, hs_error *err)
 {
     const hs_dataset *d = a->out;
     for (uint32_t k = 0; k < d->n_splits; k++) {
         const hs_split *s = &d->splits[k];
-        if (s->kind != HS_ITEM_FACT && s->kind != HS_ITEM_COMPLEX_FACT)
+        hs_role roles[HS_MAX_ROLES];
+        if (!hs_form_of(s->kind)->fact)
             continue;
+        hs_split_roles(d, s, roles);
         uint8_t ood = strcmp(s->name, "ood_atomic") == 0 ? HS_FACT_OOD : 0;
         for (uint64_t i = 0; i < s->n; i++) {
             const uint32_t *t = s->tokens + i * s->width;
-            uint32_t at = s->kind == HS_ITEM_COMPLEX_FACT ? 1 : 0, tpe = d->tokens_per_entity;
+            const uint32_t *head = t + roles[0].column, relation = t[roles[1].column];
             uint8_t flags = (uint8_t)(ood | (s->synthetic && s->synthetic[i] ? HS_FACT_SYNTHETIC : 0));
-            HS_TRY(hs_assembly_fact(a, t + at, t[at + tpe], t + s->answer, flags, err));
+            HS_TRY(hs_collect_fact(a, head, relation, t + s->answer, flags, err));
             for (uint64_t j = s->also_start ? s->also_start[i] : 0; s->also_start && j < s->also_start[i + 1]; j++)
-                HS_TRY(hs_assembly_fact(a, t + at, t[at + tpe], &s->also[j], flags, err));
+                HS_TRY(hs_collect_fact(a, head, relation, &s->also[j], flags, err));
         }
     }
     return HS_OK;
@@ -222,7 +204,7 @@ static hs_status sort_facts(hs_dataset *d, hs_error *err)
     return HS_OK;
 }
 
-hs_status hs_assembly_sort_facts(hs_assembly *a, hs_error *err)
+hs_status hs_collect_sort_facts(hs_collector *a, hs_error *err)
 {
     return sort_facts(a->out, err);
 }
@@ -255,7 +237,7 @@ static void find_bridges(hs_dataset *d, hs_split *s)
     uint32_t tpe = d->tokens_per_entity;
     for (uint64_t i = 0; i < s->n; i++) {
         const uint32_t *t = s->tokens + i * s->width;
-        uint32_t entity[HS_MAX_HOPS + 1] = {entity_number(d, t)}, target = entity_number(d, t + s->answer), two[2];
+        uint32_t entity[HS_MAX_HOPS + 1] = {hs_dataset_entity_number(d, t)}, target = hs_dataset_entity_number(d, t + s->answer), two[2];
         if (!find_path(d, t + tpe, s->hops, 0, entity, target, true) &&
             !find_path(d, t + tpe, s->hops, 0, entity, target, false))
             continue;
@@ -266,7 +248,7 @@ static void find_bridges(hs_dataset *d, hs_split *s)
     }
 }
 
-hs_status hs_assembly_finish(hs_assembly *a, hs_error *err)
+hs_status hs_collect_finish(hs_collector *a, hs_error *err)
 {
     hs_dataset *d = a->out;
     if (d->n_splits == 0)
@@ -275,7 +257,7 @@ hs_status hs_assembly_finish(hs_assembly *a, hs_error *err)
         HS_TRY(facts_from_items(a, err));
     HS_TRY(sort_facts(d, err));
     for (uint32_t k = 0; k < d->n_splits; k++)
-        if (d->splits[k].kind == HS_ITEM_QUERY)
+        if (d->splits[k].bridges > 0)
             find_bridges(d, &d->splits[k]);
     hs_dataset_finish(d);
     HS_TRY(hs_dataset_audit(d, err));

@@ -1,39 +1,39 @@
 /* collect.h - a dataset put together from items that were read one by one (published JSON, JSONL). */
-#ifndef HOPSCOPE_DATA_ASSEMBLY_H
-#define HOPSCOPE_DATA_ASSEMBLY_H
+#ifndef HOPSCOPE_DATA_COLLECT_H
+#define HOPSCOPE_DATA_COLLECT_H
 
-#include "data/internal.h"
+#include "data/task.h"
 
 /* What an item says. Tokens are ids of the vocabulary; answer is without "<a>" and "</a>". */
-typedef struct hs_item {
+typedef struct hs_collected {
     const char *split;
     hs_split_role role;
     uint32_t prompt[32], n_prompt, answer[2], n_answer;
     const uint32_t *also;
     uint32_t n_also;
     bool synthetic;
-} hs_item;
+} hs_collected;
 
-typedef struct hs_assembly {
+typedef struct hs_collector {
     hs_dataset *out; /* its vocab, counts, tokens_per_entity and config are set before the first item */
     size_t *cap;     /* per split: room in items */
     size_t n_cap, *cap_also;
     size_t cap_facts;
     bool facts_given;                 /* the facts are known apart from the fact items */
     uint32_t a_begin, a_end, q_begin; /* "<a>", "</a>", "<q>" */
-} hs_assembly;
+} hs_collector;
 
-void hs_assembly_begin(hs_assembly *a, hs_dataset *out);
+void hs_collect_begin(hs_collector *a, hs_dataset *out);
 /* The split is made by its first item; a later item of another form is HS_ERR_DATA. */
-hs_status hs_assembly_item(hs_assembly *a, const hs_item *item, hs_error *err);
+hs_status hs_collect_item(hs_collector *a, const hs_collected *item, hs_error *err);
 /* Head and tail as tokens_per_entity tokens each. */
-hs_status hs_assembly_fact(hs_assembly *a, const uint32_t *head, uint32_t relation, const uint32_t *tail, uint8_t flags,
+hs_status hs_collect_fact(hs_collector *a, const uint32_t *head, uint32_t relation, const uint32_t *tail, uint8_t flags,
                            hs_error *err);
 /* Sorts the facts given so far, so that they can be looked up. */
-hs_status hs_assembly_sort_facts(hs_assembly *a, hs_error *err);
+hs_status hs_collect_sort_facts(hs_collector *a, hs_error *err);
 /* Facts sorted (with those of the fact items unless facts_given), bridges found by walking them, hashes, audit and
  * card. A failed proof is no error here: see audit.passed. */
-hs_status hs_assembly_finish(hs_assembly *a, hs_error *err);
-void hs_assembly_free(hs_assembly *a); /* not the dataset */
+hs_status hs_collect_finish(hs_collector *a, hs_error *err);
+void hs_collector_free(hs_collector *a); /* not the dataset */
 
 #endif

@@ -1,6 +1,6 @@
 /* folder.c - a folder that appears whole or not at all: written beside its place, then renamed. An existing folder with
  * anything in it is never touched. */
-#include "data/internal.h"
+#include "data/io/folder.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -108,14 +108,4 @@ hs_status hs_folder_commit(hs_folder *folder, hs_error *err)
 void hs_folder_abort(hs_folder *folder)
 {
     remove_tree(folder->tmp);
-}
-
-hs_status hs_dataset_read_any(hs_dataset *out, const char *path, hs_error *err)
-{
-    char inside[4096];
-    struct stat st;
-    if (stat(path, &st) == 0 && !S_ISDIR(st.st_mode))
-        return hs_dataset_read_jsonl(out, path, err);
-    HS_TRY(hs_path_join(inside, sizeof inside, path, "train.json", err));
-    return hs_file_exists(inside) ? hs_dataset_read_published(out, path, err) : hs_dataset_read(out, path, err);
 }

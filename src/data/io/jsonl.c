@@ -8,6 +8,7 @@
  * one, what stands in the place of a relation is one. Bridges are found from the facts. */
 #include "data/io/collect.h"
 #include "data/io/json_each.h"
+#include "data/io/vocab.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -136,7 +137,7 @@ hs_status hs_dataset_write_jsonl(const hs_dataset *data, const char *path, hs_er
 
 typedef struct reading {
     hs_dataset *out;
-    hs_assembly assembly;
+    hs_collector collector;
     bool header, naming; /* naming: first pass over a file without header */
     hs_names entities, relations;
     uint32_t *also;
@@ -251,13 +252,13 @@ static hs_status read_fact(reading *r, const json_t *line, hs_error *err)
         return hs_fail(err, HS_ERR_DATA, "the relation of a fact is not in the vocabulary");
     uint8_t flags = (uint8_t)((json_is_true(json_object_get(line, "ood")) ? HS_FACT_OOD : 0) |
                               (json_is_true(json_object_get(line, "synthetic")) ? HS_FACT_SYNTHETIC : 0));
-    r->assembly.facts_given = true;
-    return hs_assembly_fact(&r->assembly, head, relation[0], tail, flags, err);
+    r->collector.facts_given = true;
+    return hs_collect_fact(&r->collector, head, relation[0], tail, flags, err);
 }
 
 static hs_status read_item(reading *r, const json_t *line, hs_error *err)
 {
-    hs_item item = {.split = json_string_value(json_object_get(line, "split"))};
+    hs_collected item = {.split = json_string_value(json_object_get(line, "split"))};
     const char *role = json_string_value(json_object_get(line, "role"));
     if (!item.split)
         return hs_fail(err, HS_ERR_DATA, "a line has neither \"fact\" nor \"split\"");
@@ -279,7 +280,7 @@ static hs_status read_item(reading *r, const json_t *line, hs_error *err)
     }
     if (item.n_prompt == 0 || item.n_answer == 0)
         return hs_fail(err, HS_ERR_DATA, "an item has an empty prompt or answer");
-    return hs_assembly_item(&r->assembly, &item, err);
+    return hs_collect_item(&r->collector, &item, err);
 }
 
 static hs_status read_header(reading *r, const json_t *line, hs_error *err)
@@ -289,7 +290,7 @@ static hs_status read_header(reading *r, const json_t *line, hs_error *err)
     if ((uint64_t)r->out->n_entities + r->out->n_relations > r->out->vocab.n)
         return hs_fail(err, HS_ERR_DATA, "the card has more entities and relations than the vocabulary");
     r->header = true;
-    hs_assembly_begin(&r->assembly, r->out);
+    hs_collect_begin(&r->collector, r->out);
     return HS_OK;
 }
 
@@ -349,10 +350,10 @@ static hs_status read_all(reading *r, const char *path, hs_error *err)
         if (named == HS_ERR_DATA)
             hs_error_where(err, "%s", path);
         HS_TRY(named);
-        hs_assembly_begin(&r->assembly, r->out);
+        hs_collect_begin(&r->collector, r->out);
     }
     HS_TRY(read_file(r, path, err));
-    hs_status status = hs_assembly_finish(&r->assembly, err);
+    hs_status status = hs_collect_finish(&r->collector, err);
     if (status == HS_ERR_DATA)
         hs_error_where(err, "%s", path);
     return status;
@@ -362,7 +363,7 @@ hs_status hs_dataset_read_jsonl(hs_dataset *out, const char *path, hs_error *err
 {
     reading r = {.out = out};
     hs_status status = read_all(&r, path, err);
-    hs_assembly_free(&r.assembly);
+    hs_collector_free(&r.collector);
     hs_names_free(&r.entities);
     hs_names_free(&r.relations);
     hs_free(r.also);

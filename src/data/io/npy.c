@@ -1,7 +1,8 @@
-/* npy.c - the npy set of TRM (spec B.4): token i of the vocabulary is id i + 1, 0 is padding. No shift: position i
+/* npy.c - the npy set of TRM (released code of arXiv 2601.09049): token i of the vocabulary is id i + 1, 0 is padding. No shift: position i
  * predicts token i, the copy of the prompt is part of the loss; labels are 0 (ignored) after the end. The released data
  * say vocab_size = number of tokens, one too few for ids that run to that number; here it is one more. */
 #include "data/internal.h"
+#include "data/io/folder.h"
 
 #include <string.h>
 

@@ -1,4 +1,5 @@
-/* published.c - the form in which the papers' programs read and write datasets (spec C.1, C.2, C.3, B.1).
+/* published.c - the form in which the papers' programs read and write datasets (arXiv 2405.15071,
+ * 2601.09049 and 2505.23653).
  *
  * Items are {"input_text", "target_text", "type"}; texts are tokens without spaces, each "<...>". Names that are not of
  * that form are put in angle brackets ("<Bavaria>"), with "<", ">" and "%" as %3C, %3E, %25; names.json then lists the
@@ -6,7 +7,9 @@
  * original dataset) roles and kinds follow from the items. Originals list samples of the training set as probes in
  * test.json: a type that the training file has is not a test. */
 #include "data/io/collect.h"
+#include "data/io/folder.h"
 #include "data/io/json_each.h"
+#include "data/io/vocab.h"
 
 #include <ctype.h>
 #include <jansson.h>
@@ -74,7 +77,7 @@ static const char *const TYPES[][2] = {
 };
 enum { N_TYPES = sizeof TYPES / sizeof TYPES[0] };
 
-/* Types of paper D (spec D.1), only read: "Test-IO" is test_io, "Train-III" train_inferred. */
+/* Types of arXiv 2505.23653, only read: "Test-IO" is test_io, "Train-III" train_inferred. */
 static const char *const TYPES_D[][2] = {
     {"id_atomic", "ID Triples"},   {"id_atomic", "Retained ID Triples"}, {"held_out_id_atomic", "Held-out ID Triples"},
     {"ood_atomic", "OOD Triples"}, {"train_inferred", "Train-II"},       {"train_inferred", "Train-III"},
@@ -302,7 +305,7 @@ hs_status hs_dataset_write_published(const hs_dataset *data, const char *dir, hs
 /* ---------------------------------------------------------------- reading */
 
 typedef struct reading {
-    hs_assembly assembly;
+    hs_collector collector;
     hs_dataset *out;
     hs_names wrapped;
     hs_split_role role;
@@ -330,7 +333,7 @@ static hs_status parse_text(const reading *r, const char *text, uint32_t *tokens
     return HS_OK;
 }
 
-static const char *guess_type(const reading *r, const hs_item *item)
+static const char *guess_type(const reading *r, const hs_collected *item)
 {
     if (r->role == HS_SPLIT_TEST)
         return "test";
@@ -343,7 +346,7 @@ static const char *guess_type(const reading *r, const hs_item *item)
     return first < last && r->out->fact_flags[first] & HS_FACT_OOD ? "ood_atomic" : "id_atomic";
 }
 
-static hs_status parse_also(reading *r, const json_t *list, hs_item *item, hs_error *err)
+static hs_status parse_also(reading *r, const json_t *list, hs_collected *item, hs_error *err)
 {
     size_t n = json_array_size(list);
     HS_TRY(hs_grow((void **)&r->also, &r->cap_also, n, sizeof *r->also, err));
@@ -370,7 +373,7 @@ static hs_status read_item(void *user, const void *json, hs_error *err)
     const char *type = json_string_value(json_object_get(object, "type"));
     if (!input || !target)
         return hs_fail(err, HS_ERR_DATA, "an item lacks input_text or target_text");
-    hs_item item = {.role = r->role, .synthetic = json_is_true(json_object_get(object, "synthetic"))};
+    hs_collected item = {.role = r->role, .synthetic = json_is_true(json_object_get(object, "synthetic"))};
     uint32_t all[64], n, at;
     char name[16];
     HS_TRY(parse_text(r, input, item.prompt, 32, &item.n_prompt, err));
@@ -379,15 +382,15 @@ static hs_status read_item(void *user, const void *json, hs_error *err)
         hs_fail(err, HS_ERR_DATA, "target_text does not begin with input_text");
         return hs_error_value(err, target, strlen(target));
     }
-    at = item.n_prompt + (all[item.n_prompt] == r->assembly.a_begin);
-    if (all[n - 1] == r->assembly.a_end)
+    at = item.n_prompt + (all[item.n_prompt] == r->collector.a_begin);
+    if (all[n - 1] == r->collector.a_end)
         n--;
     if (at >= n || n - at > 2)
         return hs_fail(err, HS_ERR_DATA, "an item has no answer, or one of more than two tokens");
     item.n_answer = n - at;
     memcpy(item.answer, all + at, item.n_answer * sizeof *all);
     HS_TRY(parse_also(r, json_object_get(object, "also"), &item, err));
-    bool compare = item.n_prompt >= 5 && item.prompt[1] == r->assembly.q_begin;
+    bool compare = item.n_prompt >= 5 && item.prompt[1] == r->collector.q_begin;
     if (!type)
         type = guess_type(r, &item);
     item.split = split_of_type(type, compare, name);
@@ -396,7 +399,7 @@ static hs_status read_item(void *user, const void *json, hs_error *err)
         HS_TRY(hs_names_add(&r->train_types, item.split, strlen(item.split), &id, err));
     else if (hs_names_find(&r->train_types, item.split, strlen(item.split)) != HS_NO_ID)
         return HS_OK; /* a probe of the training set */
-    return hs_assembly_item(&r->assembly, &item, err);
+    return hs_collect_item(&r->collector, &item, err);
 }
 
 static hs_status read_fact(void *user, const void *json, hs_error *err)
@@ -413,7 +416,7 @@ static hs_status read_fact(void *user, const void *json, hs_error *err)
     if (n[0] != tpe || n[1] != 1 || n[2] != tpe)
         return hs_fail(err, HS_ERR_DATA, "a fact has the wrong number of tokens");
     uint8_t flags = r->fact_flags | (json_array_size(list) > 3 ? HS_FACT_SYNTHETIC : 0);
-    return hs_assembly_fact(&r->assembly, tokens[0], tokens[1][0], tokens[2], flags, err);
+    return hs_collect_fact(&r->collector, tokens[0], tokens[1][0], tokens[2], flags, err);
 }
 
 /* Without lists of facts: the probes of type ood_atomic say which facts are OOD. */
@@ -427,9 +430,9 @@ static hs_status read_ood_probe(void *user, const void *json, hs_error *err)
     if (!type || !target || strcmp(split_of_type(type, false, name), "ood_atomic") != 0)
         return HS_OK;
     HS_TRY(parse_text(r, target, tokens, 8, &n, err));
-    if (n < 2 * tpe + 1 || tokens[0] == r->assembly.q_begin)
+    if (n < 2 * tpe + 1 || tokens[0] == r->collector.q_begin)
         return HS_OK;
-    return hs_assembly_fact(&r->assembly, tokens, tokens[tpe], tokens + tpe + 1, HS_FACT_OOD, err);
+    return hs_collect_fact(&r->collector, tokens, tokens[tpe], tokens + tpe + 1, HS_FACT_OOD, err);
 }
 
 /* Entities and relations of an original dataset: by the names of their tokens. */
@@ -505,26 +508,26 @@ static hs_status read_all(reading *r, const char *dir, hs_error *err)
 {
     HS_TRY(read_names(r, dir, err));
     HS_TRY(read_card(r, dir, err));
-    hs_assembly_begin(&r->assembly, r->out);
+    hs_collect_begin(&r->collector, r->out);
     HS_TRY(read_list(r, dir, "id_facts.json", false, read_fact, err));
     r->fact_flags = HS_FACT_OOD;
     HS_TRY(read_list(r, dir, "ood_facts.json", false, read_fact, err));
-    r->assembly.facts_given = r->out->n_facts > 0;
-    if (!r->assembly.facts_given)
+    r->collector.facts_given = r->out->n_facts > 0;
+    if (!r->collector.facts_given)
         HS_TRY(read_list(r, dir, "test.json", true, read_ood_probe, err));
     r->role = HS_SPLIT_TRAIN;
-    HS_TRY(hs_assembly_sort_facts(&r->assembly, err));
+    HS_TRY(hs_collect_sort_facts(&r->collector, err));
     HS_TRY(read_list(r, dir, "train.json", true, read_item, err));
     r->role = HS_SPLIT_TEST;
     HS_TRY(read_list(r, dir, "test.json", true, read_item, err));
-    return hs_assembly_finish(&r->assembly, err);
+    return hs_collect_finish(&r->collector, err);
 }
 
 hs_status hs_dataset_read_published(hs_dataset *out, const char *dir, hs_error *err)
 {
     reading r = {.out = out};
     hs_status status = read_all(&r, dir, err);
-    hs_assembly_free(&r.assembly);
+    hs_collector_free(&r.collector);
     hs_names_free(&r.wrapped);
     hs_names_free(&r.train_types);
     hs_free(r.also);

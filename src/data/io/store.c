@@ -1,7 +1,9 @@
 /* store.c - a dataset as a folder: dataset.json (card), vocab.json, facts.packed, one NAME.split a split.
  * Written whole or not at all, only when the audit passes; read with every count, name and checksum checked. */
-#include "data/internal.h"
+#include "data/io/folder.h"
 #include "data/io/json_each.h"
+#include "data/io/vocab.h"
+#include "data/task.h"
 
 #include <jansson.h>
 #include <string.h>
@@ -105,37 +107,6 @@ static hs_status put_vocab(const hs_dataset *data, const hs_folder *folder, hs_e
     return status;
 }
 
-void hs_vocab_json(const hs_dataset *data, hs_str *out)
-{
-    hs_str_addf(out, "[");
-    for (uint32_t i = 0; i < data->vocab.n; i++) {
-        const char *name = hs_names_get(&data->vocab, i);
-        hs_str_addf(out, i ? ",\n" : "");
-        hs_str_add_json(out, name, strlen(name));
-    }
-    hs_str_addf(out, "]\n");
-}
-
-hs_status hs_vocab_from_json(hs_dataset *out, const void *json_array, hs_error *err)
-{
-    const json_t *list = json_array, *item;
-    size_t i;
-    if (!json_is_array(list))
-        return hs_fail(err, HS_ERR_DATA, "the vocabulary is not a list of names");
-    json_array_foreach(list, i, item)
-    {
-        uint32_t id;
-        if (!json_is_string(item) || strlen(json_string_value(item)) != json_string_length(item))
-            return hs_fail(err, HS_ERR_DATA, "entry %zu of the vocabulary is not a name", i + 1);
-        HS_TRY(hs_names_add(&out->vocab, json_string_value(item), json_string_length(item), &id, err));
-        if (id != i) {
-            hs_fail(err, HS_ERR_DATA, "the vocabulary has a name twice");
-            return hs_error_value(err, json_string_value(item), json_string_length(item));
-        }
-    }
-    return HS_OK;
-}
-
 static hs_status get_vocab(hs_dataset *out, const char *dir, hs_error *err)
 {
     char path[4096];
@@ -186,13 +157,6 @@ hs_status hs_dataset_write(const hs_dataset *data, const char *dir, hs_error *er
     return hs_folder_commit(&folder, err);
 }
 
-/* A name that is safe as a file name in the folder. */
-bool hs_split_name_ok(const char *name)
-{
-    size_t len = strlen(name);
-    return len > 0 && len < sizeof((hs_split *)0)->name && name[0] != '.' && !strpbrk(name, "/\\\n\"");
-}
-
 static hs_status get_split(hs_dataset *out, const char *dir, const json_t *entry, hs_error *err)
 {
     const char *name = json_string_value(json_object_get(entry, "name"));
@@ -223,32 +187,6 @@ static hs_status get_split(hs_dataset *out, const char *dir, const json_t *entry
     if (status == HS_ERR_DATA)
         hs_error_where(err, "%s", path);
     return status;
-}
-
-hs_status hs_split_check_form(const hs_dataset *data, const hs_split *s, hs_error *err)
-{
-    uint32_t tpe = data->tokens_per_entity;
-    bool ok = s->prompt <= 32;
-    switch (s->kind) {
-    case HS_ITEM_FACT:
-        ok &= s->hops == 1 && s->prompt == tpe + 1 && s->answers == tpe && s->bridges == 0;
-        break;
-    case HS_ITEM_QUERY:
-        ok &= s->hops >= 2 && s->hops <= HS_MAX_HOPS && s->prompt == tpe + s->hops && s->answers == tpe &&
-              s->bridges == (s->hops - 1) * tpe;
-        break;
-    case HS_ITEM_COMPARE:
-        ok &= s->hops == 0 && s->prompt >= 5 && s->prompt <= 6 && s->bridges == 0;
-        break;
-    case HS_ITEM_COMPLEX_FACT:
-        ok &= s->prompt == 5 && s->bridges == 0;
-        break;
-    case HS_ITEM_OTHER:
-        ok &= s->bridges == 0;
-        break;
-    }
-    return ok ? HS_OK
-              : hs_fail(err, HS_ERR_DATA, "the items of split \"%s\" have a form their kind cannot have", s->name);
 }
 
 hs_status hs_dataset_read(hs_dataset *out, const char *dir, hs_error *err)

@@ -11,12 +11,6 @@
 #include <string.h>
 
 static const char *const format_names[] = {"auto", "tsv", "csv", "2wiki", "ntriples", "turtle", "world", NULL};
-static const char *const ood_pick_names[] = {"auto", "fact", "path", NULL};
-static const char *const tails_names[] = {"functional", "any", NULL};
-static const char *const balance_names[] = {"auto", "none", "labels", NULL};
-static const char *const variant_names[] = {"base",        "second_hop_restricted", "without_id_facts",
-                                            "held_out_id", "only_queries",          NULL};
-static const char *const injection_names[] = {"none", "both_full", "both_half", "first_full", "second_full", NULL};
 #define MODEL_NAME(constant, name) #name,
 static const char *const kind_names[] = {HS_MODELS(MODEL_NAME) NULL};
 
@@ -39,6 +33,12 @@ static const char *const kind_names[] = {HS_MODELS(MODEL_NAME) NULL};
 #define SWITCH(f, help) ROW(f, 0, 1, NULL, 0, help)
 #define TEXT(f, flags, help) ROW(f, 0, 0, NULL, flags, help)
 #define CHOICE(f, names, help) ROW(f, 0, 0, names, 0, help)
+/* The data layer owns its keys, ranges and help. */
+#define DATA_ROW(f, type, min, max, names, help) ROW(data.f, min, max, names, DATA_##type, help),
+#define DATA_NUMBER 0
+#define DATA_SWITCH 0
+#define DATA_CHOICE 0
+#define DATA_LIST HS_KEY_LIST
 #define MAX32 4294967295.0
 #define MAX64 9007199254740992.0 /* 2^53: exact in JSON and YAML readers everywhere */
 
@@ -74,41 +74,7 @@ static const hs_config_key keys[] = {
      "a dataset to use as it is (a folder of ours or in the published form, a JSONL file); the rest of this section is idle"},
     ROW(data.task, 0, 0, NULL, HS_KEY_FIRST,
         "composition, comparison or complex; chooses the defaults of this section"),
-    NUMBER(data.seed, 0, MAX64, "seed of the graph that is generated and of the splits"),
-    NUMBER(data.entities, 2, 1e7, "generated graph: entities"),
-    NUMBER(data.relations, 1, 1e6, "generated graph: relations"),
-    NUMBER(data.out_degree, 1, 1e6, "generated graph: facts per entity"),
-    NUMBER(data.hops, 2, 4, "relations in a query"),
-    NUMBER(data.attributes, 1, 10000, "comparison: attributes of the generated table"),
-    NUMBER(data.values, 2, 10000, "comparison: values of an attribute"),
-    TEXT(data.attribute_list, HS_KEY_LIST,
-         "comparison from a graph: relations; NAME:same or NAME:order restricts the labels"),
-    NUMBER(data.ood_fraction, 0, 0.95, "share of atomic facts (composition) or entities (comparison) that are OOD"),
-    CHOICE(data.ood_pick, ood_pick_names, "OOD facts uniformly (fact) or along whole queries (path)"),
-    NUMBER(data.holdout, 0, 0.95, "probability that an ID query is held out for the ID test"),
-    NUMBER(data.phi, 0, 1000, "training queries per ID atomic fact; 0: all there are"),
-    NUMBER(data.test_max, 0, MAX32, "items kept per test split; 0: all"),
-    SWITCH(data.cover, "each hop of an ID test query is a hop of some training query"),
-    SWITCH(data.end_token, "score </a> after the answer, as published"),
-    CHOICE(data.tails, tails_names,
-           "facts whose head and relation have several tails: dropped (functional) or any tail is right"),
-    SWITCH(data.test_real_only, "test queries and OOD facts only over real facts"),
-    CHOICE(data.balance, balance_names, "comparison: balance of the labels"),
-    NUMBER(data.token_multiplicity, 0, MAX32, "two tokens per entity, each shared by this many; 0: one token"),
-    CHOICE(data.variant, variant_names, "variant of papers C and D"),
-    NUMBER(data.variant_fraction, 0, 0.95, "share of the ID facts that the variant restricts"),
-    NUMBER(data.trained_fraction, 0, 1, "complex: share of the ID-ID and of the ID-OOD comparisons that are trained"),
-    NUMBER(data.hard_per_label, 0, MAX32, "complex: queries per label in test_hard"),
-    CHOICE(data.injection, injection_names, "queries over OOD facts added to training (paper B); sets h1ratio .. h2k"),
-    NUMBER(data.h1ratio, 0, 1, "share of the first hops of test_oo that get training queries"),
-    NUMBER(data.h2ratio, 0, 1, "share of the second hops of test_oo that get training queries"),
-    NUMBER(data.h1k, 0, MAX32, "training queries per chosen first hop"),
-    NUMBER(data.h2k, 0, MAX32, "training queries per chosen second hop"),
-    SWITCH(data.avoid_test_bridges,
-           "no first-hop injection through bridges of test_oo while second-hop injection is off"),
-    SWITCH(data.quirk_valid_is_ood, "published export: valid.json is the OOD test"),
-    SWITCH(data.quirk_dead_vocab, "50,257 tokens that never occur, as the GPT-2 tokenizer gives"),
-    SWITCH(data.quirk_float_phi, "phi is ignored, as in the released code of paper D"),
+    HS_DATA_FIELDS(DATA_ROW)
 
     {"model.preset", HS_KEY_STRING, offsetof(hs_config, model_preset), sizeof ((hs_config *)0)->model_preset, 0, 0, hs_model_preset_choices,
      HS_KEY_FIRST, "family and size; chooses the defaults of this section (docs/models.md); empty: gpt2, 2 blocks, width 128"},

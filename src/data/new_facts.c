@@ -1,4 +1,4 @@
-/* new_facts.c - a finetuning set of new facts over a dataset (spec B.3), in two forms.
+/* new_facts.c - a finetuning set of new facts over a dataset (arXiv 2601.09049, 5.1), in two forms.
  *
  * code   the released program: facts are taken in random order together with every training query that uses them, those
  *        that fit into `keep` facts and queries; then the cheapest facts fill the rest.

@@ -1,0 +1,10 @@
+/* audit.h - the audit between its files. */
+#ifndef HOPSCOPE_DATA_AUDIT_H
+#define HOPSCOPE_DATA_AUDIT_H
+
+#include "data/task.h"
+
+/* Shortcut baselines of every test split of queries; NaN for the others. */
+hs_status hs_audit_baselines(const hs_dataset *data, hs_audit_split *split, hs_error *err);
+
+#endif
