@@ -24,14 +24,14 @@ typedef struct field {
 
 #define MEMBER(m) (((hs_data_config *)0)->m)
 #define LIST_TYPE(m) F_TEXT
-#define NUMBER_TYPE(m) _Generic(MEMBER(m), uint64_t: F_U64, uint32_t: F_U32, double: F_REAL)
+#define NUMBER_TYPE(m) _Generic(MEMBER(m), uint64_t : F_U64, uint32_t : F_U32, double : F_REAL)
 #define SWITCH_TYPE(m) F_BOOL
 #define CHOICE_TYPE(m) F_CHOICE
 #define FIELD(m, type, min, max, names, help)                                                                          \
     {#m, type##_TYPE(m), offsetof(hs_data_config, m), sizeof MEMBER(m), min, max, names},
 
-static const field FIELDS[] = {
-    {"task", F_TEXT, offsetof(hs_data_config, task), sizeof MEMBER(task), 0, 0, NULL}, HS_DATA_FIELDS(FIELD)};
+static const field FIELDS[] = {{"task", F_TEXT, offsetof(hs_data_config, task), sizeof MEMBER(task), 0, 0, NULL},
+                               HS_DATA_FIELDS(FIELD)};
 enum { N_FIELDS = sizeof FIELDS / sizeof FIELDS[0] };
 
 void hs_data_config_default(hs_data_config *config)

@@ -1,5 +1,5 @@
-/* task.h - what a task tells the rest of the data layer: how its datasets are made, and the forms of its items: how they
- * are read (roles), told apart in files (recognize, fits) and proved (check, promise). */
+/* task.h - what a task tells the rest of the data layer: how its datasets are made, and the forms of its items: how
+ * they are read (roles), told apart in files (recognize, fits) and proved (check, promise). */
 #ifndef HOPSCOPE_DATA_TASK_H
 #define HOPSCOPE_DATA_TASK_H
 

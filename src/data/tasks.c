@@ -1,5 +1,5 @@
-/* tasks.c - the table of tasks, and what follows from it: forms of items, roles, defaults and checks of a configuration.
- * Adding a task is adding its line here (docs/design.md, "Adding a task"). */
+/* tasks.c - the table of tasks, and what follows from it: forms of items, roles, defaults and checks of a
+ * configuration. Adding a task is adding its line here (docs/design.md, "Adding a task"). */
 #include "data/task.h"
 
 #include <string.h>

@@ -125,6 +125,5 @@ static const hs_form COMPARE = {.kind = HS_ITEM_COMPARE,
                                 .canonical = canonical};
 static const hs_form *const FORMS[] = {&COMPARE, NULL};
 static const hs_task_ops OPS = {.defaults = hs_comparison_defaults, .build = hs_comparison_build, .forms = FORMS};
-const hs_task hs_task_comparison = {"comparison",
-                                    "attr e1 e2 -> label: same/different, earlier/later (arXiv 2405.15071, 4)", false,
-                                    true, &OPS};
+const hs_task hs_task_comparison = {
+    "comparison", "attr e1 e2 -> label: same/different, earlier/later (arXiv 2405.15071, 4)", false, true, &OPS};

@@ -39,6 +39,5 @@ static const hs_form FACT = {.kind = HS_ITEM_COMPLEX_FACT,
 static const hs_form *const FORMS[] = {&FACT, NULL};
 static const hs_task_ops OPS = {.defaults = hs_comparison_defaults, .build = hs_complex_build, .forms = FORMS};
 const hs_task hs_task_complex = {
-    "complex",
-    "comparison with untrained facts of OOD entities and a graph-solvable hard test (arXiv 2405.15071, 5)", false,
-    false, &OPS};
+    "complex", "comparison with untrained facts of OOD entities and a graph-solvable hard test (arXiv 2405.15071, 5)",
+    false, false, &OPS};
