@@ -109,6 +109,15 @@ static void test_run(void **state)
     assert_sh(0, "$H config small.yaml --set train.lr=0.5 > resolved.yaml && $H run resolved.yaml -q", "12 steps", "");
 }
 
+/* Wide weights put answers hundreds of nats under the top: a large loss, not a divergence. */
+static void test_large_losses_are_no_divergence(void **state)
+{
+    (void)state;
+    write_file("wide.yaml", small);
+    assert_sh(0, "$H run wide.yaml --set model.init_std=5 --set model.n_embd=64 -q", "12 steps", "");
+    assert_sh(0, "$H run wide.yaml -o wider --set model.init_std=10 --set model.n_embd=64 -q", "12 steps", "");
+}
+
 static void test_bad_input(void **state)
 {
     (void)state;
@@ -202,6 +211,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_program, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_run, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_large_losses_are_no_divergence, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_bad_input, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_signals, set_up, tear_down),
     };

@@ -286,6 +286,82 @@ static void losses_case(const hs_kernels *k, size_t V, hs_rng *rng, float *resul
     *n = 2 * N * V;
 }
 
+/* A row whose right answers lie `gap` nats under the top: loss and gradient against the log domain in long double. `n`
+ * further right answers follow the target, each `below` under the one before. */
+static void far_row(const hs_kernels *k, size_t V, double gap, size_t n, double below, float *y)
+{
+    float x[100];
+    const float weight = 0.25f;
+    const uint32_t target = 1, also[2] = {3, 0};
+    const uint64_t also_start[2] = {0, n};
+    for (size_t i = 0; i < V; i++)
+        x[i] = (float)(-0.01 * (double)i);
+    x[2] = 3;
+    x[target] = (float)(3 - gap);
+    for (size_t i = 0; i < n; i++)
+        x[also[i]] = (float)(3 - gap - below * (double)(i + 1));
+    long double total = 0, mass = 0, share[100] = {0};
+    for (size_t i = 0; i < V; i++)
+        total += expl((long double)x[i] - 3);
+    mass = share[target] = 1;
+    for (size_t i = 0; i < n; i++)
+        mass += share[also[i]] = expl((long double)x[also[i]] - (long double)x[target]);
+    const double want = (double)(logl(total) + 3 - (long double)x[target] - logl(mass));
+    uint32_t correct = 0;
+    memcpy(y, x, V * sizeof *y);
+    const double plain = k->cross_entropy(1, V, y, &target, NULL, n ? also_start : NULL, also, &correct);
+    assert_true(isfinite(plain) && fabs(plain - want) < 1e-5 * (1 + want));
+    const double loss = k->cross_entropy(1, V, y, &target, &weight, n ? also_start : NULL, also, &correct);
+    assert_true(isfinite(loss) && fabs(loss - 0.25 * want) < 1e-5 * (1 + want));
+    assert_int_equal(correct, 0);
+    const double precision = 1e-5 + 1e-7 * gap; /* that of float logits `gap` apart */
+    for (size_t i = 0; i < V; i++) {
+        const double d = 0.25 * (double)(expl((long double)x[i] - 3) / total - share[i] / mass);
+        if (!(fabs((double)y[i] - d) < precision))
+            fail_msg("%s, gap %g, %zu more, V %zu: gradient %g at %zu, expected %g", k->isa, gap, n, V, (double)y[i], i, d);
+    }
+}
+
+static void far_case(const hs_kernels *k, size_t V, hs_rng *rng, float *result, size_t *n)
+{
+    static const double gaps[] = {20, 63.9, 64.1, 86.9, 87, 88, 90, 103, 200, 745, 800, 1e4};
+    (void)rng;
+    *n = 0;
+    for (size_t g = 0; g < sizeof gaps / sizeof *gaps && V >= 5; g++)
+        for (size_t more = 0; more <= 2; more++)
+            for (int far = 0; far < 2; far++, *n += V)
+                if (*n + V <= RESULT)
+                    far_row(k, V, gaps[g], more, far ? 95 : 0.5, result + *n);
+    *n = *n < RESULT ? *n : RESULT / V * V;
+}
+
+static void test_losses_far_from_the_top(void **state)
+{
+    (void)state;
+    on_every_build(far_case);
+}
+
+/* StableMax has no exponential: its gradient holds as far as float logits reach in any run. */
+static void test_stablemax_far_from_the_top(void **state)
+{
+    (void)state;
+    static const float tops[] = {90, 1e4f, 1e9f};
+    for (size_t b = 0; b < sizeof builds / sizeof *builds; b++) {
+        const hs_kernels *k = hs_kernels_named(builds[b]);
+        for (size_t i = 0; k && i < sizeof tops / sizeof *tops; i++) {
+            float x[3] = {tops[i], -tops[i], 0};
+            const uint32_t target = 1;
+            const float weight = 1;
+            const double t = (double)tops[i], total = t + 1 + 1 / (t + 1) + 1;
+            uint32_t correct = 0;
+            const double loss = k->stablemax(1, 3, x, &target, &weight, NULL, NULL, &correct);
+            assert_true(fabs(loss - log(total * (t + 1))) < 1e-6);
+            assert_true(fabs((double)x[0] * total - 1) < 1e-5);
+            assert_true(fabs((double)x[1] * (t + 1) + 1 - 1 / (t + 1) / total) < 1e-5);
+        }
+    }
+}
+
 /* ---------------------------------------------------------------- the rest */
 
 static void elementwise_case(const hs_kernels *k, size_t D, hs_rng *rng, float *result, size_t *n)
@@ -448,6 +524,8 @@ int main(void)
         cmocka_unit_test(test_activations),
         cmocka_unit_test(test_attention),
         cmocka_unit_test(test_losses),
+        cmocka_unit_test(test_losses_far_from_the_top),
+        cmocka_unit_test(test_stablemax_far_from_the_top),
         cmocka_unit_test(test_elementwise),
         cmocka_unit_test(test_argmax_takes_the_first_of_equals),
         cmocka_unit_test(test_dropout),

@@ -29,27 +29,108 @@ static size_t argmax(size_t n, const float *x)
     return 0; /* every entry is NaN */
 }
 
-static bool is_right(size_t index, uint32_t target, const uint64_t *also_start, const uint32_t *also, size_t p)
+/* The right answers of a row: the target and further ones. */
+typedef struct right_answers {
+    uint32_t target;
+    const uint32_t *also;
+    uint64_t n_also;
+} right_answers;
+
+static right_answers right_of(size_t p, const uint32_t *target, const uint64_t *also_start, const uint32_t *also)
 {
-    if (index == target)
-        return true;
-    if (also_start)
-        for (uint64_t i = also_start[p]; i < also_start[p + 1]; i++)
-            if (also[i] == index)
-                return true;
-    return false;
+    if (!also_start)
+        return (right_answers){.target = target[p]};
+    return (right_answers){target[p], also + also_start[p], also_start[p + 1] - also_start[p]};
 }
 
-/* Both losses are -log(mass / total) with mass = sum of s over the right answers and total over all. Where a pass has
- * left x[j] = weight * s'_j / total, the right answers still lack the factor (mass - total) / mass. */
-static void finish_gradient(float *x, double mass, double total, uint32_t target, const uint64_t *also_start,
-                            const uint32_t *also, size_t p)
+static bool is_right(size_t index, const right_answers *r)
 {
-    const float factor = (float)((mass - total) / mass);
-    x[target] *= factor;
-    if (also_start)
-        for (uint64_t i = also_start[p]; i < also_start[p + 1]; i++)
-            x[also[i]] *= factor;
+    bool right = index == r->target;
+    for (uint64_t i = 0; i < r->n_also && !right; i++)
+        right = r->also[i] == index;
+    return right;
+}
+
+static void scale_right(float *x, float factor, const right_answers *r)
+{
+    x[r->target] *= factor;
+    for (uint64_t i = 0; i < r->n_also; i++)
+        x[r->also[i]] *= factor;
+}
+
+/* ---------------------------------------------------------------- cross-entropy */
+
+static float best_right(const float *x, const right_answers *r)
+{
+    float best = x[r->target];
+    for (uint64_t i = 0; i < r->n_also; i++)
+        best = x[r->also[i]] > best ? x[r->also[i]] : best;
+    return best;
+}
+
+/* Sum of exp(x - shift) over the right answers. */
+static double right_mass(const float *x, float shift, const right_answers *r)
+{
+    double mass = exp((double)x[r->target] - (double)shift);
+    for (uint64_t i = 0; i < r->n_also; i++)
+        mass += exp((double)x[r->also[i]] - (double)shift);
+    return mass;
+}
+
+/* Sum of exp(x - top) over the row; with `keep` the row becomes these. */
+static inline float exp_sum(size_t V, float *x, float top, bool keep)
+{
+    vf sum = {0};
+    size_t i = 0;
+    for (; i + W <= V; i += W) {
+        vf e = exp_lanes(load(x + i) - splat(top));
+        if (keep)
+            store(x + i, e);
+        sum += e;
+    }
+    if (i < V) { /* lanes past the end add exp(-87), nothing beside a sum of at least 1 */
+        vf e = exp_lanes(load_part(x + i, V - i, -INFINITY) - splat(top));
+        if (keep)
+            store_part(x + i, V - i, e);
+        sum += e;
+    }
+    return fold_sum(sum);
+}
+
+/* Nats under the top logit from which a right answer's exp(x - top), which exp_lanes cuts at -87 and float ends at -103,
+ * is not trusted with the gradient. */
+static const float FAR = 64;
+
+/* One row. The loss is log(total) - log(mass), total and mass the sums of exp(x - top) over all and over the right
+ * answers; the gradient exp(x - top) / total, less each right answer's share of `mass`. A right answer lies at x[j] =
+ * weight * exp / total after the pass and lacks the factor (mass - total) / mass.
+ *
+ * Where every right answer is far below the top, shares are taken relative to the best of them: it is lifted to the top,
+ * the others with it, before the row is turned into exponentials; the factor is then exp(best - top) - total / mass. */
+static double cross_entropy_row(size_t V, float *x, const float *weight, const right_answers *r)
+{
+    const float top = row_max(V, x), best = best_right(x, r);
+    const bool far = top - best > FAR;
+    const float shift = far ? best : top;
+    double mass = right_mass(x, shift, r);
+    const double log_mass = log(mass) - ((double)top - (double)shift);
+    float total;
+    if (far && weight) {
+        total = exp_sum(V, x, top, false);
+        x[r->target] = x[r->target] - best + top;
+        for (uint64_t i = 0; i < r->n_also; i++)
+            x[r->also[i]] = x[r->also[i]] - best + top;
+        mass = right_mass(x, top, r); /* of the rounded ones, so that shares add up to 1 */
+        exp_sum(V, x, top, true);
+    } else {
+        total = exp_sum(V, x, top, weight != NULL);
+    }
+    if (weight) {
+        scale_row(V, *weight / total, x);
+        const double factor = far ? exp((double)best - (double)top) - (double)total / mass : (mass - (double)total) / mass;
+        scale_right(x, (float)factor, r);
+    }
+    return log((double)total) - log_mass;
 }
 
 static double cross_entropy(size_t P, size_t V, float *x, const uint32_t *target, const float *weight,
@@ -57,35 +138,14 @@ static double cross_entropy(size_t P, size_t V, float *x, const uint32_t *target
 {
     double loss = 0;
     for (size_t p = 0; p < P; p++, x += V) {
-        const float top = row_max(V, x);
-        *correct += is_right(argmax(V, x), target[p], also_start, also, p);
-        double mass = exp((double)x[target[p]] - (double)top);
-        if (also_start)
-            for (uint64_t j = also_start[p]; j < also_start[p + 1]; j++)
-                mass += exp((double)x[also[j]] - (double)top);
-        vf sum = {0};
-        size_t i = 0;
-        for (; i + W <= V; i += W) {
-            vf e = exp_lanes(load(x + i) - splat(top));
-            if (weight)
-                store(x + i, e);
-            sum += e;
-        }
-        if (i < V) { /* lanes past the end add exp(-87), nothing beside a sum of at least 1 */
-            vf e = exp_lanes(load_part(x + i, V - i, -INFINITY) - splat(top));
-            if (weight)
-                store_part(x + i, V - i, e);
-            sum += e;
-        }
-        const float total = fold_sum(sum);
-        loss += (weight ? (double)weight[p] : 1.0) * (log((double)total) - log(mass));
-        if (weight) {
-            scale_row(V, weight[p] / total, x);
-            finish_gradient(x, mass, (double)total, target[p], also_start, also, p);
-        }
+        const right_answers r = right_of(p, target, also_start, also);
+        *correct += is_right(argmax(V, x), &r);
+        loss += (weight ? (double)weight[p] : 1.0) * cross_entropy_row(V, x, weight ? weight + p : NULL, &r);
     }
     return loss;
 }
+
+/* ---------------------------------------------------------------- StableMax */
 
 static inline double stable_s(float x)
 {
@@ -97,16 +157,16 @@ static double stablemax(size_t P, size_t V, float *x, const uint32_t *target, co
 {
     double loss = 0;
     for (size_t p = 0; p < P; p++, x += V) {
-        *correct += is_right(argmax(V, x), target[p], also_start, also, p);
-        double lane[W] = {0}, mass = stable_s(x[target[p]]);
+        const right_answers r = right_of(p, target, also_start, also);
+        *correct += is_right(argmax(V, x), &r);
+        double lane[W] = {0}, mass = stable_s(x[r.target]);
         for (size_t i = 0; i < V; i++)
             lane[i % W] += stable_s(x[i]);
         double total = 0;
         for (int j = 0; j < W; j++)
             total += lane[j];
-        if (also_start)
-            for (uint64_t j = also_start[p]; j < also_start[p + 1]; j++)
-                mass += stable_s(x[also[j]]);
+        for (uint64_t j = 0; j < r.n_also; j++)
+            mass += stable_s(x[r.also[j]]);
         loss += (weight ? (double)weight[p] : 1.0) * (log(total) - log(mass));
         if (!weight)
             continue;
@@ -115,7 +175,7 @@ static double stablemax(size_t P, size_t V, float *x, const uint32_t *target, co
             const float d = 1.0f - x[i];
             x[i] = x[i] >= 0 ? q : q / (d * d);
         }
-        finish_gradient(x, mass, total, target[p], also_start, also, p);
+        scale_right(x, (float)((mass - total) / mass), &r); /* as in cross_entropy_row, with s in the place of exp */
     }
     return loss;
 }
