@@ -188,6 +188,7 @@ typedef struct hs_run_cost {
     double step_flop;
     double seconds_per_1000; /* measured on the first steps; 0 if not measured */
     uint64_t memory;         /* bytes of weights, optimizer and work space */
+    uint64_t blas_memory;    /* bytes of address space that the BLAS keeps for its threads (hs_tensor_memory) */
 } hs_run_cost;
 
 typedef struct hs_experiment_options {

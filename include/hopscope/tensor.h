@@ -16,9 +16,15 @@ extern "C" {
 
 /* ---------------------------------------------------------------- GEMM */
 
-/* Load the BLAS (once; thread-safe). HS_ERR_FAILED names what was looked for. Every other function here may be called
- * after this has returned HS_OK. */
+/* Load the BLAS (once; thread-safe) and have it take the memory for one thread's products. HS_ERR_FAILED names what was
+ * looked for and the package to install; HS_ERR_USAGE: HOPSCOPE_ISA names no kernels of this machine; HS_ERR_MEMORY.
+ * Every other function here may be called after this has returned HS_OK. */
 hs_status hs_tensor_open(hs_error *err);
+/* Have the BLAS take the memory for `threads` products at once; it keeps it. To be called before the first product of
+ * several threads: without it, OpenBLAS waits forever for memory that it cannot get. HS_ERR_MEMORY. Thread-safe. */
+hs_status hs_tensor_reserve(uint32_t threads, hs_error *err);
+/* Address space in bytes that hs_tensor_reserve takes for so many threads; what products touch of it becomes memory. */
+size_t hs_tensor_memory(uint32_t threads);
 /* "OpenBLAS 0.3.21 SkylakeX, kernels avx512" */
 const char *hs_tensor_description(void);
 
@@ -109,6 +115,8 @@ typedef struct hs_kernels {
 
 /* The kernels for this machine; HOPSCOPE_ISA=baseline|avx2|avx512 (environment) forces one that the machine has. */
 const hs_kernels *hs_kernels_get(void);
+/* HS_ERR_USAGE when HOPSCOPE_ISA names kernels that are unknown or that this machine cannot run; hs_tensor_open asks this. */
+hs_status hs_kernels_check(hs_error *err);
 /* A named set, or NULL if this build or machine has none: for tests. */
 const hs_kernels *hs_kernels_named(const char *isa);
 

@@ -165,6 +165,8 @@ uint64_t hs_model_hash(const hs_model *model);
  * weights(step, hash), event(time, step, kind, text), probe(step, method, ...), info(key, value); docs/run-db.md has every
  * column. Rows beyond a resumed checkpoint's step are removed, so that the record is the one history of the weights. */
 typedef struct hs_record hs_record;
+/* HS_ERR_USAGE where the absolute path is longer than SQLite takes (504 bytes); to be asked before there is work to lose. */
+hs_status hs_record_check_path(const char *path, hs_error *err);
 /* For writing; made if absent, brought to the present version if older. HS_ERR_DATA, and nothing is written, for a database
  * that is damaged, of another program or of a newer version. */
 hs_status hs_record_open(hs_record **out, const char *path, hs_error *err);

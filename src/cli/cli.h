@@ -80,7 +80,8 @@ typedef struct hs_view {
 hs_events hs_view_events(hs_view *view, bool quiet);
 void hs_view_close(hs_view *view); /* ends the progress line; before any other output */
 
-/* Install handlers: SIGINT and SIGTERM ask for a stop (the second one ends the process at once), SIGUSR1 for a save. */
+/* Install handlers: SIGINT, SIGTERM and SIGHUP ask for a stop (a second SIGINT or SIGTERM ends the process at once), SIGUSR1
+ * for a save. */
 hs_signals *hs_cli_signals(void);
 
 #endif

@@ -72,13 +72,19 @@ static int finish(hs_status status, const hs_error *err, const char *again)
     return hs_status_exit_code(status);
 }
 
+/* A dry run has nothing to save: signals end it at once. */
+static hs_signals *signals_of(const hs_experiment_options *options)
+{
+    return options->dry_run ? NULL : hs_cli_signals();
+}
+
 static int run_one(const hs_config *config, const hs_experiment_options *options, const arguments *a)
 {
     hs_view view;
     hs_events events = hs_view_events(&view, a->quiet != 0);
     hs_experiment_result result = {0};
     hs_error err = {0};
-    hs_status status = hs_experiment_run(config, options, hs_cli_signals(), &events, &result, &err);
+    hs_status status = hs_experiment_run(config, options, signals_of(options), &events, &result, &err);
     hs_view_close(&view);
     hs_str out = {0};
     if (status == HS_OK || stopped(status)) {
@@ -108,7 +114,7 @@ static int run_seeds(const hs_config *config, const hs_experiment_options *optio
     hs_events events = hs_view_events(&view, a->quiet != 0);
     uint32_t done = 0;
     hs_status status =
-        hs_experiment_seeds(config, options, (uint32_t)a->seeds, hs_cli_signals(), &events, results, &done, &err);
+        hs_experiment_seeds(config, options, (uint32_t)a->seeds, signals_of(options), &events, results, &done, &err);
     hs_view_close(&view);
     hs_str out = {0};
     if (a->json) {

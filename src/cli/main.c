@@ -42,7 +42,7 @@ static int version(bool json)
 {
     hs_error err = {0};
     hs_str out = {0};
-    const char *machine = hs_tensor_open(&err) == HS_OK ? hs_tensor_description() : "no BLAS found";
+    const char *machine = hs_tensor_open(&err) == HS_OK ? hs_tensor_description() : err.what;
     if (json) {
         hs_str_addf(&out, "{\"version\": \"%s\", \"compute\": ", HS_VERSION);
         hs_str_add_json(&out, machine, strlen(machine));
@@ -71,9 +71,13 @@ static int man_page(void)
                 ".SH SETTINGS\nKeys of an experiment file, and of \\fB\\-\\-set\\fR \\fIKEY\\fR=\\fIVALUE\\fR.\n");
     hs_config_describe(HS_DESCRIBE_MAN, &out);
     hs_str_addf(&out,
-                ".SH SIGNALS\nSIGINT and SIGTERM finish the step, save and leave; a second one leaves at once. SIGUSR1 "
-                "saves and goes on.\n"
+                ".SH SIGNALS\nSIGINT, SIGTERM and SIGHUP finish the step, save and leave; a second SIGINT or SIGTERM leaves at "
+                "once. SIGUSR1 saves and goes on.\n"
                 ".SH ENVIRONMENT\n.TP\n.B NO_COLOR\nNo colors when set.\n"
+                ".TP\n.B HOPSCOPE_ISA\nThe kernels to use: baseline, avx2 or avx512; default the best this processor has.\n"
+                ".TP\n.B HOPSCOPE_BLAS\nThe OpenBLAS library to load, a threaded build; default the one of Debian's package "
+                "libopenblas0-pthread.\n"
+                ".TP\n.B HOPSCOPE_BLAS_CORE\nThe processor type OpenBLAS is to assume (Haswell, SkylakeX ...), or auto.\n"
                 ".SH EXIT STATUS\n0 done, 1 failed, 2 wrong usage, 65 bad data, 74 input or output error, 130 and 143 "
                 "stopped by a signal after saving.\n");
     return hs_cli_print(&out);
@@ -118,9 +122,9 @@ static int unknown(const char *name)
     return hs_cli_fail(&err);
 }
 
-int main(int argc, char **argv)
+/* The exit code of the whole program. */
+static int dispatch(int argc, char **argv)
 {
-    signal(SIGPIPE, SIG_IGN); /* a closed pipe is an error of the write, said like any other */
     if (argc < 2) {
         help(stderr);
         return 2;
@@ -131,7 +135,7 @@ int main(int argc, char **argv)
             return commands[i].run(argc - 1, (const char **)(void *)(argv + 1));
     if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0 || strcmp(name, "help") == 0) {
         help(stdout);
-        return fflush(stdout) == 0 ? 0 : 74;
+        return 0;
     }
     if (strcmp(name, "--version") == 0 || strcmp(name, "version") == 0)
         return version(argc > 2 && strcmp(argv[2], "--json") == 0);
@@ -140,4 +144,16 @@ int main(int argc, char **argv)
     if (strcmp(name, "--completion") == 0)
         return completion();
     return unknown(name);
+}
+
+int main(int argc, char **argv)
+{
+    signal(SIGPIPE, SIG_IGN); /* a closed pipe is an error of the write, said like any other */
+    signal(SIGXFSZ, SIG_IGN); /* and so is a file larger than ulimit -f allows */
+    const int code = dispatch(argc, argv);
+    hs_error err;
+    if (fflush(stdout) == 0 && !ferror(stdout))
+        return code;
+    hs_fail(&err, HS_ERR_IO, "cannot write to standard output");
+    return code ? code : hs_cli_fail(&err); /* an error that was said stands */
 }

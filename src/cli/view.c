@@ -1,6 +1,7 @@
 /* view.c - events on a terminal or in a log, and the signals.
  *
- * Invariant: a signal handler only writes the flags of hs_signals; the second stop ends the process with _exit. */
+ * Invariant: a signal handler only writes the flags of hs_signals; the second stop ends the process with _exit. A terminal
+ * that goes away may send SIGHUP twice, so that one never counts as the second. */
 #include "cli/cli.h"
 #include "hopscope/experiment.h"
 
@@ -20,7 +21,7 @@ static hs_signals signals;
 
 static void on_stop(int number)
 {
-    if (signals.stop)
+    if (signals.stop && signals.stop != SIGHUP && number != SIGHUP)
         _exit(128 + number);
     signals.stop = number;
 }
@@ -39,6 +40,9 @@ hs_signals *hs_cli_signals(void)
     sigemptyset(&save.sa_mask);
     sigaction(SIGINT, &stop, NULL);
     sigaction(SIGTERM, &stop, NULL);
+    struct sigaction hangup;
+    if (sigaction(SIGHUP, NULL, &hangup) == 0 && hangup.sa_handler != SIG_IGN) /* nohup ignores it: so it stays */
+        sigaction(SIGHUP, &stop, NULL);
     sigaction(SIGUSR1, &save, NULL);
     return &signals;
 }
@@ -152,9 +156,9 @@ static void show_stage(hs_view *view, const hs_event *event)
 static void show_cost(hs_view *view, const hs_run_cost *c)
 {
     char text[LINE_MAX_BYTES], weights[32], items[32];
-    size_t used = (size_t)snprintf(text, sizeof text, "%s weights, %s training items, %.3g GFLOP a step, %.0f MB",
+    size_t used = (size_t)snprintf(text, sizeof text, "%s weights, %s training items, %.3g GFLOP a step, %.0f MB + %.0f MB set aside by the BLAS",
                                    hs_format_count(c->weights, weights), hs_format_count(c->training_items, items),
-                                   c->step_flop * 1e-9, (double)c->memory * 1e-6);
+                                   c->step_flop * 1e-9, (double)c->memory * 1e-6, (double)c->blas_memory * 1e-6);
     if (c->seconds_per_1000 > 0)
         snprintf(text + used, sizeof text - used, ", about %.3g s per 1,000 steps", c->seconds_per_1000);
     line(view, "cost", "", "", text);

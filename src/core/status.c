@@ -126,6 +126,8 @@ hs_status hs_fail_errno(hs_error *err, const char *path, const char *action)
     hs_error_where(err, "%s", path);
     if (code == ENOSPC)
         hs_error_hint(err, "free some space and run the same command again");
+    else if (code == EFBIG)
+        hs_error_hint(err, "the limit on the size of a file (ulimit -f) or of this file system is reached");
     else if (code == EACCES || code == EROFS)
         hs_error_hint(err, "choose a folder you may write to");
     return HS_ERR_IO;

@@ -49,6 +49,7 @@ hs_status hs_bench_roof(hs_pool *pool, double *flops, hs_error *err)
 {
     HS_TRY(hs_tensor_open(err));
     const uint32_t threads = hs_pool_threads(pool);
+    HS_TRY(hs_tensor_reserve(threads, err));
     const size_t n = (size_t)SIDE * SIDE;
     float *memory = hs_calloc((2 + threads) * n, sizeof *memory);
     if (!memory)

@@ -58,6 +58,27 @@ const hs_kernels *hs_kernels_named(const char *isa)
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static const hs_kernels *chosen;
 
+hs_status hs_kernels_check(hs_error *err)
+{
+    const char *wish = getenv("HOPSCOPE_ISA");
+    if (!wish || hs_kernels_named(wish))
+        return HS_OK;
+    static const char *const names[] = {"baseline", "avx2", "avx512"};
+    hs_str possible = {0};
+    bool known = false;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        known |= strcmp(wish, names[i]) == 0;
+        if (hs_kernels_named(names[i]))
+            hs_str_addf(&possible, "%s%s", possible.len ? ", " : "", names[i]);
+    }
+    hs_fail(err, HS_ERR_USAGE, known ? "this processor cannot run these kernels" : "no such kernels");
+    hs_error_where(err, "HOPSCOPE_ISA");
+    hs_error_value(err, wish, strlen(wish));
+    hs_error_hint(err, "possible here: %s", possible.s ? possible.s : "baseline");
+    hs_str_free(&possible);
+    return HS_ERR_USAGE;
+}
+
 static void choose(void)
 {
     const char *wish = getenv("HOPSCOPE_ISA");

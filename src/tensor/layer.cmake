@@ -20,9 +20,7 @@ foreach(isa IN LISTS isas)
   target_sources(hs_tensor PRIVATE $<TARGET_OBJECTS:hs_kernels_${isa}>)
 endforeach()
 target_link_libraries(hs_tensor PRIVATE ${CMAKE_DL_LIBS})
-# The threaded build by its own path: the default link may be the serial one, which is not thread-safe.
-find_library(OPENBLAS_PTHREAD NAMES libopenblas.so.0 PATHS /usr/lib/${CMAKE_LIBRARY_ARCHITECTURE}/openblas-pthread
-             NO_DEFAULT_PATH)
-if(OPENBLAS_PTHREAD)
-  target_compile_definitions(hs_tensor PRIVATE HS_OPENBLAS_PATH="${OPENBLAS_PTHREAD}")
+# Debian keeps each build of OpenBLAS in a folder of its own under this one (gemm.c).
+if(CMAKE_LIBRARY_ARCHITECTURE)
+  target_compile_definitions(hs_tensor PRIVATE HS_MULTIARCH="${CMAKE_LIBRARY_ARCHITECTURE}")
 endif()

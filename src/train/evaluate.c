@@ -98,6 +98,7 @@ hs_status hs_evaluate_polled(const hs_model *model, const float *param_override,
         out->accuracy = out->loss = NAN;
         return HS_OK;
     }
+    HS_TRY(hs_tensor_reserve(hs_pool_threads(pool), err));
     hs_model view = *model; /* the same model with other weights */
     if (param_override)
         view.param = (float *)(uintptr_t)param_override;

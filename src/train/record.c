@@ -14,6 +14,7 @@
 #include <time.h>
 
 #include <sqlite3.h>
+#include <unistd.h>
 
 enum { SCHEMA_VERSION = 2, APPLICATION_ID = 0x68736370, BUSY_MS = 5000 };
 
@@ -207,9 +208,24 @@ static hs_status open_schema(hs_record *r, bool writer, hs_error *err)
 }
 
 /* Open `name` (a path, or a URI of one) and what every use of it needs. */
+hs_status hs_record_check_path(const char *path, hs_error *err)
+{
+    char folder[4096] = "";
+    sqlite3_vfs *vfs = sqlite3_vfs_find(NULL);
+    if (path[0] != '/' && !getcwd(folder, sizeof folder))
+        return hs_fail_errno(err, path, "find the current folder");
+    const size_t len = strlen(path) + (folder[0] ? strlen(folder) + 1 : 0), suffix = strlen("-journal");
+    if (!vfs || len + suffix <= (size_t)vfs->mxPathname)
+        return HS_OK;
+    hs_fail(err, HS_ERR_USAGE, "the record's path has %zu bytes; SQLite takes up to %zu", len, (size_t)vfs->mxPathname - suffix);
+    hs_error_where(err, "%s", path);
+    return hs_error_hint(err, "choose a run directory with a shorter path");
+}
+
 static hs_status open_as(hs_record **out, const char *path, const char *name, int flags, hs_error *err)
 {
     *out = NULL;
+    HS_TRY(hs_record_check_path(path, err));
     hs_record *r = hs_calloc(1, sizeof *r);
     if (!r)
         return hs_fail_memory(err, sizeof *r);

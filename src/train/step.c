@@ -139,6 +139,7 @@ hs_status hs_trainer_create(hs_trainer **out, hs_model *model, const hs_dataset 
     *out = NULL;
     HS_TRY(hs_train_config_check(config, err));
     HS_TRY(check_fit(model, data, err));
+    HS_TRY(hs_tensor_reserve(hs_pool_threads(pool), err));
     hs_trainer *t = hs_calloc(1, sizeof *t);
     if (!t)
         return hs_fail_memory(err, sizeof *t);

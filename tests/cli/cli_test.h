@@ -58,7 +58,7 @@ static inline void assert_sh(int expected, const char *line, const char *in_out,
 /* Nothing of this name, nor of a half-written one, is there. */
 static inline void assert_nothing_at(const char *name)
 {
-    char line[300];
+    char line[600];
     snprintf(line, sizeof line, "ls -d %s %s.tmp* 2> /dev/null", name, name);
     sh(line);
     assert_string_equal(out, "");

@@ -44,15 +44,41 @@ static int drop(void **state)
     return 0;
 }
 
-static int set_up(void **state)
+static int set_up_in(const char *where)
 {
-    (void)state;
-    snprintf(folder, sizeof folder, "%s/determinism_XXXXXX", TEST_BINARY_DIR);
+    snprintf(folder, sizeof folder, "%s/determinism_XXXXXX", where);
     if (!mkdtemp(folder))
         return -1;
     snprintf(checkpoints, sizeof checkpoints, "%s/checkpoints", folder);
     snprintf(db, sizeof db, "%s/run.db", folder);
     return 0;
+}
+
+static int set_up(void **state)
+{
+    (void)state;
+    return set_up_in(TEST_BINARY_DIR);
+}
+
+/* A folder that a user without any rights can reach: the build may lie in one that only root may enter. */
+static int set_up_reachable(void **state)
+{
+    (void)state;
+    const char *const places[] = {TEST_BINARY_DIR, getenv("TMPDIR"), "/tmp"};
+    for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
+        char path[4096];
+        struct stat st;
+        bool open_to_all = places[i] && places[i][0] == '/';
+        snprintf(path, sizeof path, "%s/", places[i] ? places[i] : "");
+        for (char *slash = strchr(path + 1, '/'); open_to_all && slash; slash = strchr(slash + 1, '/')) {
+            *slash = 0;
+            open_to_all = stat(path, &st) == 0 && (st.st_mode & S_IXOTH);
+            *slash = '/';
+        }
+        if (open_to_all)
+            return set_up_in(places[i]);
+    }
+    return -1;
 }
 
 static int tear_down(void **state)
@@ -737,7 +763,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_full_disk_goes_on, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_rows_wait, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_full_disk_stops, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_read_only_goes_on, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_read_only_goes_on, set_up_reachable, tear_down),
         cmocka_unit_test_setup_teardown(test_diverges, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_rolls_back, set_up, tear_down),
     };

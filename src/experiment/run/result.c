@@ -139,9 +139,11 @@ void hs_experiment_result_json(const hs_experiment_result *result, const char *r
     hs_str_addf(out, ", \"facts\": %llu, \"synthetic_facts\": %llu", (unsigned long long)result->facts,
                 (unsigned long long)result->synthetic_facts);
     hs_str_addf(out,
-                ", \"weights\": %llu, \"vocab\": %llu, \"training_items\": %llu, \"memory\": %llu, \"step_flop\": ",
+                ", \"weights\": %llu, \"vocab\": %llu, \"training_items\": %llu, \"memory\": %llu, "
+                "\"blas_memory\": %llu, \"step_flop\": ",
                 (unsigned long long)result->cost.weights, (unsigned long long)result->cost.vocab,
-                (unsigned long long)result->cost.training_items, (unsigned long long)result->cost.memory);
+                (unsigned long long)result->cost.training_items, (unsigned long long)result->cost.memory,
+                (unsigned long long)result->cost.blas_memory);
     json_number(out, result->cost.step_flop);
     hs_str_addf(out, ", \"splits\": [");
     for (uint32_t i = 0; i < result->n_splits; i++) {

@@ -42,6 +42,7 @@ static hs_status make_paths(session *s, hs_error *err)
     HS_TRY(hs_path_join(s->yaml, sizeof s->yaml, dir, "experiment.yaml", err));
     HS_TRY(hs_path_join(s->dataset, sizeof s->dataset, dir, "dataset", err));
     HS_TRY(hs_path_join(s->db, sizeof s->db, dir, "run.db", err));
+    HS_TRY(hs_record_check_path(s->db, err));
     return hs_path_join(s->checkpoints, sizeof s->checkpoints, dir, "checkpoints", err);
 }
 
@@ -173,7 +174,8 @@ static hs_status measure_cost(session *s, hs_run_cost *cost, hs_error *err)
                           .training_items = s->data.audit.training_items,
                           .vocab = s->data.vocab.n,
                           .step_flop = hs_trainer_step_flop(s->trainer),
-                          .memory = hs_trainer_memory(s->trainer)};
+                          .memory = hs_trainer_memory(s->trainer),
+                          .blas_memory = hs_tensor_memory(hs_pool_threads(s->pool))};
     HS_TRY(estimate(s, cost, err));
     if (s->events && s->events->fn) {
         const hs_event event = {.kind = HS_EVENT_INFO, .stage = "cost", .data = cost};
