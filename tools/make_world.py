@@ -1,13 +1,18 @@
 #!/usr/bin/env python3
-"""Build data/world/world.tsv from Debian's iso-codes and unicode-cldr-core.
+"""Build data/world/world.tsv from Debian's iso-codes, unicode-cldr-core and tzdata.
 
 Usage: tools/make_world.py [--everywhere] [OUTPUT]
-Needs:  apt install iso-codes unicode-cldr-core
+Needs:  apt install iso-codes unicode-cldr-core tzdata
 
 A subdivision is "in country" only where no larger one holds it: so "part of" followed by "in country" is known by
 composition alone, and the commonest tail of every pair that starts with "in country" and leads to a currency, subregion
 or official language is right at most 20% of the time. With --everywhere all 5,127 subdivisions are "in country" too
 (the euro is then the answer 21.6% of the time).
+
+Ten relations lead from a country to a country: its nearest one, and its neighbours in the orders of population, economy,
+wealth, name, latitude and longitude. They give every country many bridges, so no embedding can hold "the" country behind
+an entity. Such an order is by the figures of CLDR (population, GDP at purchasing power) and by the country's place in
+tzdata; countries that share a figure stand in the order of their codes.
 
 Facts are head, relation, tail, one a line, sorted. Every (head, relation) has one tail. A name stands for one entity:
 of two entities with one name the first in the order country, continent and subregion, language, currency, script,
@@ -15,11 +20,18 @@ family, others, subdivision keeps it plain; a subdivision that shares its name i
 """
 import collections
 import json
+import math
+import re
 import sys
+import unicodedata
 import xml.etree.ElementTree as ET
 
 ISO = "/usr/share/iso-codes/json/"
 CLDR = "/usr/share/unicode/cldr/common/"
+PLACES = "/usr/share/zoneinfo/zone.tab"
+# The place of a country that has several in tzdata is the first one listed, or this one: capital or largest city.
+MAIN_PLACE = {"AU": "Australia/Sydney", "BR": "America/Sao_Paulo", "CA": "America/Toronto", "RU": "Europe/Moscow",
+              "UA": "Europe/Kyiv", "UZ": "Asia/Tashkent"}
 
 
 def iso(number):
@@ -128,6 +140,57 @@ def by_territory(supplemental, path, key, territories):
     return found
 
 
+def figures(supplemental):
+    """country -> (population, GDP); islands of fewer than 1,000 people and Antarctica have no economy worth an order."""
+    found = {t.get("type"): (float(t.get("population")), float(t.get("gdp")))
+             for t in supplemental.iterfind("territoryInfo/territory")}
+    return {c: f for c, f in found.items() if f[0] >= 1000 and c != "AQ"}
+
+
+def places():
+    """country -> (latitude, longitude) of its main place, in degrees."""
+    found = {}
+    with open(PLACES, encoding="utf-8") as f:
+        for line in f:
+            if line.startswith("#"):
+                continue
+            country, position, zone = line.rstrip("\n").split("\t")[:3]
+            if country in found and zone != MAIN_PLACE.get(country):
+                continue
+            parts = re.fullmatch(r"([+-])(\d\d)(\d\d)(\d\d)?([+-])(\d{3})(\d\d)(\d\d)?", position).groups("0")
+            degrees = [int(d) + int(m) / 60 + int(s) / 3600 for _, d, m, s in (parts[:4], parts[4:])]
+            found[country] = tuple(-x if sign == "-" else x for sign, x in zip((parts[0], parts[4]), degrees))
+    return found
+
+
+def angle(a, b):
+    """Angle between two places on the globe: the great-circle distance in units of the radius."""
+    (la, lo), (lb, lp) = [[math.radians(x) for x in p] for p in (a, b)]
+    return math.acos(min(1, math.sin(la) * math.sin(lb) + math.cos(la) * math.cos(lb) * math.cos(lo - lp)))
+
+
+def add_orders(names, facts, countries, supplemental):
+    """Country to country: the next one in each order, and the nearest."""
+    figure, place = figures(supplemental), places()
+
+    def order(value, up, down=None):
+        line = sorted((c for c in countries if c in value), key=lambda c: (value[c], c))
+        for a, b in zip(line, line[1:]):
+            facts.append((("country", a), up, ("country", b)))
+            if down:
+                facts.append((("country", b), down, ("country", a)))
+
+    order({c: f[0] for c, f in figure.items()}, "next more populous", "next less populous")
+    order({c: f[1] for c, f in figure.items()}, "next larger economy")
+    order({c: f[1] / f[0] for c, f in figure.items()}, "next richer")
+    order({c: unicodedata.normalize("NFD", names.name["country", c]) for c in countries}, "next by name")
+    order({c: p[0] for c, p in place.items()}, "next northward", "next southward")
+    order({c: p[1] for c, p in place.items()}, "next eastward", "next westward")
+    for c in (c for c in countries if c in place):
+        nearest = min((d for d in countries if d in place and d != c), key=lambda d: (angle(place[c], place[d]), d))
+        facts.append((("country", c), "nearest", ("country", nearest)))
+
+
 def add_subdivisions(names, facts, subdivisions, english, everywhere):
     """Subdivisions with distinct names. One that a larger one holds is 'part of' that; the others are 'in country'."""
     readable = {s["code"]: clean(english.get(s["code"].replace("-", "").lower(), s["name"])) for s in subdivisions}
@@ -196,6 +259,7 @@ def build(everywhere):
         facts.append((country, "first day of the week", ("day", day[first_day.get(c, first_day[""])])))
         facts.append((country, "clock", ("other", clock.get(c, clock[""]))))
         facts.append((country, "paper size", ("other", paper.get(c, paper[""]))))
+    add_orders(names, facts, countries, supplemental)
     for s in sorted(set(subregion[c] for c in countries)):
         facts.append((("region", s), "continent", ("region", continent[s])))
     for code in languages:

@@ -17,6 +17,13 @@ static void test_world(void **state)
     assert_true(has_fact(&g, "Germany", "first day of the week", "Monday"));
     assert_true(has_fact(&g, "Georgia (US)", "in country", "United States"));
     assert_true(has_fact(&g, "Georgia", "official language", "Georgian"));
+    assert_true(has_fact(&g, "Germany", "next more populous", "Turkey"));
+    assert_true(has_fact(&g, "Turkey", "next less populous", "Germany"));
+    assert_true(has_fact(&g, "Germany", "next larger economy", "Japan"));
+    assert_true(has_fact(&g, "Australia", "next by name", "Austria"));
+    assert_true(has_fact(&g, "Germany", "nearest", "Czechia"));
+    assert_true(has_fact(&g, "France", "next southward", "Austria"));
+    assert_true(has_fact(&g, "Austria", "next northward", "France"));
     assert_ok(hs_graph_stats_compute(&g, 3.6, &s, err));
     assert_int_equal(s.functional_facts, s.facts);
     assert_true(s.entities > 5600 && s.entities < 5800);
@@ -28,6 +35,20 @@ static void test_world(void **state)
         assert_non_null(p);
         assert_true(p->informative);
         assert_true(p->facts > 3000);
+    }
+    /* Ten ways from a country to a country: the first hop of a query cannot be folded into the entity. */
+    static const char *const first[] = {"nearest", "next by name", "next more populous", "next less populous",
+                                        "next larger economy", "next richer", "next northward", "next southward",
+                                        "next eastward", "next westward"};
+    for (size_t i = 0; i < 10; i++) {
+        uint32_t r1 = hs_names_find(&g.relations, first[i], strlen(first[i]));
+        for (size_t j = 0; j < 3; j++) {
+            uint32_t r2 = hs_names_find(&g.relations, second[j], strlen(second[j]));
+            const hs_pair_stats *p = hs_graph_stats_pair(&s, r1, r2);
+            assert_non_null(p);
+            assert_true(p->facts > 200);
+            assert_true(j == 2 || p->informative);
+        }
     }
     hs_graph_stats_free(&s);
     hs_graph_free(&g);
