@@ -1,17 +1,92 @@
-/* interp.h - what a model says and how it got there: answers with probabilities, the logit lens, the bridge entity.
+/* interp.h - the microscope: what a model holds where, and what changes when a state is changed.
  *
- * In a two-hop query (h, r1, r2) a model with the generalization circuit has the bridge b at the r1 position in its middle
- * layers: the logit lens (final norm and head on a middle state) then reads b there (paper C, section 3.3).
- */
+ * Words. A *stage* is a state of the residual stream after a block application (0 = embeddings); of TRM after every L and H
+ * step. A *position* is a column of the question, named by its role (h, r1, r2; a, e1, e2). A *role* is also what is looked
+ * for in a state: the bridge b, the target t.
+ *
+ * A method is one file in src/interp/methods and one line in the table there. It gets a model and a sample of a split, and
+ * fills a table of numbers, one an item; the rest (intervals, run.db, --items, controls, figures) is common.
+ * docs/interpret.md says of each method: question, definition, control, cost, how to read it, source. */
 #ifndef HOPSCOPE_INTERP_H
 #define HOPSCOPE_INTERP_H
 
 #include "hopscope/data.h"
 #include "hopscope/model.h"
+#include "hopscope/train.h"
 
 #ifdef __cplusplus
 extern "C" {
 #endif
+
+/* ---------------------------------------------------------------- findings */
+
+#define HS_ALL_STAGES (-1)
+
+/* One number with its interval: a row of run.db's table `probe`. Strings belong to the giver and last as long as the call. */
+typedef struct hs_finding {
+    const char *method, *split;
+    int32_t stage;        /* HS_ALL_STAGES: over all */
+    const char *position; /* "" = over all */
+    const char *role;     /* what was looked for, or changed; "" = nothing of the kind */
+    const char *measure;
+    uint64_t n;           /* items it rests on */
+    double value, low, high; /* 95% interval (Wilson for shares, bootstrap else); NaN where there is none */
+} hs_finding;
+
+/* Where findings go. A status other than HS_OK ends the work with that status. */
+typedef struct hs_sink {
+    void *user;
+    hs_status (*finding)(void *user, const hs_finding *finding, hs_error *err);
+    /* Every single item's number, or NULL when nobody wants them; `item` is its index in the split. */
+    hs_status (*item)(void *user, const hs_finding *finding, uint64_t item, hs_error *err);
+} hs_sink;
+
+/* The 95% score interval of Wilson (1927) for `successes` out of `n`; NaN for n = 0. */
+void hs_wilson(double successes, double n, double *low, double *high);
+
+/* ---------------------------------------------------------------- methods */
+
+/* Settings; section `interpret` of an experiment file. Lists are text (core.h, hs_list_*). */
+typedef struct hs_interpret_config {
+    char methods[512];   /* list of methods; "" = none, "all" = every one that fits */
+    char splits[512];    /* list of splits; "" = every test split, the facts and train_inferred */
+    uint32_t max;        /* items of a split, the same ones each time; 0 = all */
+    bool exhaustive;     /* tracing: every position behind the change too, and the restoring direction */
+    double edge;         /* path patching: an edge belongs to the circuit from this share of changed answers on */
+    uint32_t random_circuits; /* path patching: random circuits of the same size, as control */
+    uint64_t seed;       /* choice of perturbations, donors and random circuits */
+} hs_interpret_config;
+void hs_interpret_config_default(hs_interpret_config *config);
+/* HS_ERR_DATA names the key, the value and the nearest method. */
+hs_status hs_interpret_config_check(const hs_interpret_config *config, hs_error *err);
+
+typedef struct hs_table hs_table; /* src/interp/table.h */
+typedef struct hs_look hs_look;   /* src/interp/look.h: model, sample, settings */
+typedef struct hs_method {
+    const char *name;
+    const char *help;  /* the question it answers, one line */
+    const char *paper; /* where it is from */
+    bool cheap;        /* fit for every evaluation of a run: at most a few forward passes an item */
+    /* NULL if the method can look at this split of this model (split NULL: at the model as a whole), else what it would
+     * need, as the end of the sentence "it needs ...". */
+    const char *(*unfit)(const hs_model *model, const hs_dataset *data, const hs_split *split);
+    hs_status (*run)(const hs_look *look, hs_table *out, hs_error *err);
+} hs_method;
+const hs_method *const *hs_methods(size_t *n); /* in the order they are run */
+const hs_method *hs_method_find(const char *name); /* NULL if there is none */
+
+/* What is known of a dataset for all looks at it: facts that are hops of training queries, and the like. Borrows `data`. */
+typedef struct hs_scope hs_scope;
+hs_status hs_scope_create(hs_scope **out, const hs_dataset *data, hs_error *err);
+void hs_scope_free(hs_scope *scope);
+
+/* Every configured method on every configured split. `param` replaces the model's weights (EMA) or is NULL. A method that
+ * was named and fits nothing is HS_ERR_DATA and says what it would need. Changes nothing but what `sink` changes. Same
+ * findings for any number of threads. HS_STOPPED_* within a fraction of a second of a stop. `signals`, `pool` may be NULL. */
+hs_status hs_interpret(hs_scope *scope, const hs_model *model, const float *param, const hs_interpret_config *config,
+                       hs_pool *pool, const hs_signals *signals, const hs_sink *sink, hs_error *err);
+
+/* ---------------------------------------------------------------- one state through the lens */
 
 /* One state through the lens. */
 typedef struct hs_lens_reading {

@@ -1,0 +1,151 @@
+/* look.c - forward passes over a sample, in chunks, by the workers of a pool. See look.h.
+ *
+ * Invariant: a chunk's numbers depend on its items and the model alone, so any number of threads gives the same. */
+#include "interp/look.h"
+#include "hopscope/tensor.h"
+
+#include <string.h>
+
+hs_status hs_forward_create(hs_forward *f, const hs_model *model, uint32_t columns, hs_error *err)
+{
+    const uint32_t T = hs_model_predicts_in_place(model) ? model->config.n_positions : columns;
+    const size_t D = model->config.n_embd, V = model->config.vocab, S = model->n_stages, N = (size_t)HS_CHUNK * T;
+    *f = (hs_forward){.model = model, .T = T, .D = D, .V = V, .S = S};
+    bool ok = true;
+    for (int run = 0; run < 2; run++) {
+        ok &= (f->token[run] = hs_alloc(N * sizeof *f->token[run])) != NULL;
+        ok &= (f->states[run] = hs_alloc((S + 1) * N * D * sizeof *f->states[run])) != NULL;
+        ok &= (f->answer[run] = hs_alloc(HS_CHUNK * V * sizeof *f->answer[run])) != NULL;
+    }
+    ok &= (f->start = hs_alloc((HS_CHUNK + 1) * sizeof *f->start)) != NULL;
+    ok &= (f->score_row = hs_alloc(HS_CHUNK * sizeof *f->score_row)) != NULL;
+    ok &= (f->work = hs_alloc(hs_model_work_size(model, HS_CHUNK, (uint32_t)N, HS_CHUNK, false) * sizeof *f->work)) != NULL;
+    ok &= (f->x = hs_alloc(N * D * sizeof *f->x)) != NULL;
+    ok &= (f->logits = hs_alloc(HS_CHUNK * V * sizeof *f->logits)) != NULL;
+    ok &= (f->lens_work = hs_alloc((HS_CHUNK * (D + 2) + 64) * sizeof *f->lens_work)) != NULL;
+    if (ok)
+        return HS_OK;
+    hs_forward_free(f);
+    return hs_fail_memory(err, 2 * (S + 2) * N * D * sizeof *f->x);
+}
+
+void hs_forward_free(hs_forward *f)
+{
+    for (int run = 0; run < 2; run++) {
+        hs_free(f->token[run]);
+        hs_free(f->states[run]);
+        hs_free(f->answer[run]);
+    }
+    hs_free(f->start);
+    hs_free(f->score_row);
+    hs_free(f->work);
+    hs_free(f->x);
+    hs_free(f->logits);
+    hs_free(f->lens_work);
+    *f = (hs_forward){0};
+}
+
+void hs_forward_run(hs_forward *f, uint32_t run, const uint32_t *tokens, uint32_t columns, uint32_t n)
+{
+    uint32_t *token = f->token[run];
+    f->B = n;
+    for (uint32_t b = 0; b < n; b++) {
+        for (uint32_t t = 0; t < f->T; t++) /* beyond the question an in-place model sees padding */
+            token[b * f->T + t] = t < columns ? tokens[(size_t)b * columns + t] : UINT32_MAX;
+        f->start[b] = b * f->T;
+        f->score_row[b] = b * f->T + columns - 1;
+    }
+    f->start[n] = n * f->T;
+    f->batch[run] = (hs_batch){
+        .B = n, .N = n * f->T, .P = n, .token = token, .start = f->start, .score_row = f->score_row};
+    hs_model_states(f->model, &f->batch[run], f->work, f->states[run]);
+    hs_model_logits_from(f->model, &f->batch[run], (uint32_t)f->S, hs_forward_state(f, run, f->S, 0, 0), f->work,
+                         f->answer[run]);
+}
+
+void hs_forward_copy(hs_forward *f, uint32_t run, size_t stage)
+{
+    memcpy(f->x, hs_forward_state(f, run, stage, 0, 0), f->batch[run].N * f->D * sizeof *f->x);
+}
+
+void hs_forward_from(hs_forward *f, uint32_t run, size_t stage)
+{
+    hs_model_logits_from(f->model, &f->batch[run], (uint32_t)stage, f->x, f->work, f->logits);
+}
+
+float *hs_forward_state(hs_forward *f, uint32_t run, size_t stage, size_t item, size_t column)
+{
+    return f->states[run] + (stage * f->batch[run].N + item * f->T + column) * f->D;
+}
+
+float *hs_forward_x(hs_forward *f, size_t item, size_t column)
+{
+    return f->x + (item * f->T + column) * f->D;
+}
+
+uint32_t hs_forward_top(const hs_forward *f, const float *logits, size_t item)
+{
+    return (uint32_t)hs_kernels_get()->argmax(f->V, logits + item * f->V);
+}
+
+bool hs_model_predicts_in_place(const hs_model *model)
+{
+    return model->config.kind == HS_MODEL_TRM;
+}
+
+bool hs_model_has_final_norm(const hs_model *model)
+{
+    return model->config.kind != HS_MODEL_TRM && !model->config.no_ln;
+}
+
+const float *hs_model_embedding(const hs_model *model, uint32_t token)
+{
+    const size_t row = model->config.kind == HS_MODEL_TRM ? (size_t)token + 1 : token;
+    return model->param + model->tensor[0].offset + row * model->config.n_embd;
+}
+
+void hs_model_head(const hs_model *model, uint32_t n, const float *x, float *logits)
+{
+    const hs_tensor *head = hs_model_tensor(model, "lm_head.weight");
+    const size_t D = model->config.n_embd, V = model->config.vocab;
+    hs_gemm(false, true, n, V, D, 1, x, D, model->param + (head ? head : &model->tensor[0])->offset, D, 0, logits, V);
+}
+
+/* ---------------------------------------------------------------- chunks over workers */
+
+typedef struct each {
+    hs_forward *forward; /* (workers) */
+    hs_chunk_fn fn;
+    void *ctx;
+    uint32_t first_chunk, n;
+} each;
+
+static void each_chunk(void *ctx, uint32_t task, uint32_t worker)
+{
+    const each *e = ctx;
+    const uint32_t first = (e->first_chunk + task) * HS_CHUNK;
+    e->fn(e->ctx, &e->forward[worker], first, e->n - first < HS_CHUNK ? e->n - first : HS_CHUNK);
+}
+
+hs_status hs_look_each(const hs_look *look, uint32_t n_items, uint32_t columns, hs_chunk_fn fn, void *ctx, hs_error *err)
+{
+    const uint32_t workers = hs_pool_threads(look->pool), chunks = (n_items + HS_CHUNK - 1) / HS_CHUNK;
+    each e = {.fn = fn, .ctx = ctx, .n = n_items};
+    e.forward = hs_calloc(workers, sizeof *e.forward);
+    if (!e.forward)
+        return hs_fail_memory(err, workers * sizeof *e.forward);
+    hs_status status = HS_OK;
+    for (uint32_t w = 0; w < workers && status == HS_OK; w++)
+        status = hs_forward_create(&e.forward[w], look->model, columns, err);
+    const uint32_t group = 2 * workers;
+    for (; e.first_chunk < chunks && status == HS_OK; e.first_chunk += group) {
+        status = hs_signals_status(look->signals);
+        const uint32_t left = chunks - e.first_chunk;
+        if (status == HS_OK)
+            hs_pool_run(look->pool, left < group ? left : group, each_chunk, &e);
+    }
+    for (uint32_t w = 0; w < workers; w++)
+        hs_forward_free(&e.forward[w]);
+    hs_free(e.forward);
+    return status;
+}

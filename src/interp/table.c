@@ -1,0 +1,171 @@
+/* table.c - columns of numbers to findings: shares with Wilson intervals, means and ratios with bootstrap intervals.
+ *
+ * Wilson (1927), "Probable inference, the law of succession, and statistical inference", eq. for the score interval, 95%.
+ * Bootstrap (Efron 1979): percentiles 2.5 and 97.5 of the statistic over DRAWS resamples of the items, the same resamples
+ * for every cell of a table, so that cells stay comparable. */
+#include "interp/table.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { DRAWS = 200 };
+
+hs_status hs_table_add(hs_table *table, int32_t stage, const char *position, const char *role, const char *measure,
+                       hs_summary summary, uint32_t *index, hs_error *err)
+{
+    size_t cap = table->cap_cells;
+    HS_TRY(hs_grow((void **)&table->cell, &cap, (size_t)table->n_cells + 1, sizeof *table->cell, err));
+    table->cap_cells = (uint32_t)cap;
+    HS_TRY(hs_grow((void **)&table->value, &table->cap_values, ((size_t)table->n_cells + 1) * table->n + 1,
+                   sizeof *table->value, err));
+    hs_cell *c = &table->cell[table->n_cells];
+    *c = (hs_cell){.stage = stage, .summary = summary};
+    snprintf(c->position, sizeof c->position, "%s", position);
+    snprintf(c->role, sizeof c->role, "%s", role);
+    snprintf(c->measure, sizeof c->measure, "%s", measure);
+    for (uint32_t i = 0; i < table->n; i++)
+        table->value[(size_t)table->n_cells * table->n + i] = NAN;
+    *index = table->n_cells++;
+    return HS_OK;
+}
+
+float *hs_table_column(hs_table *table, uint32_t cell)
+{
+    return table->value + (size_t)cell * table->n;
+}
+
+void hs_table_free(hs_table *table)
+{
+    if (!table)
+        return;
+    hs_free(table->cell);
+    hs_free(table->value);
+    *table = (hs_table){0};
+}
+
+void hs_wilson(double successes, double n, double *low, double *high)
+{
+    const double z = 1.959963984540054, p = n > 0 ? successes / n : 0, z2 = z * z / (n > 0 ? n : 1);
+    const double middle = (p + z2 / 2) / (1 + z2), half = z * sqrt(p * (1 - p) / (n > 0 ? n : 1) + z2 / (4 * n)) / (1 + z2);
+    *low = n > 0 ? fmax(0, middle - half) : NAN;
+    *high = n > 0 ? fmin(1, middle + half) : NAN;
+}
+
+/* How often each item is drawn, for every resample: (DRAWS, n). */
+static uint16_t *resamples(uint32_t n)
+{
+    uint16_t *count = hs_calloc((size_t)DRAWS * n + 1, sizeof *count);
+    if (!count)
+        return NULL;
+    hs_rng rng;
+    hs_rng_init(&rng, n, HS_PURPOSE('b', 'o', 'o', 't'), 0, 0);
+    for (uint32_t d = 0; d < DRAWS; d++)
+        for (uint32_t i = 0; i < n; i++)
+            count[(size_t)d * n + hs_rng_below(&rng, n)]++;
+    return count;
+}
+
+static int by_value(const void *a, const void *b)
+{
+    const double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+/* Weighted sums of a column (and its number of values) under one resample; `count` NULL = each item once. */
+static void sums(const float *x, uint32_t n, const uint16_t *count, double *sum, double *weight)
+{
+    double s = 0, w = 0;
+    for (uint32_t i = 0; i < n; i++)
+        if (!isnan(x[i])) {
+            const double c = count ? count[i] : 1;
+            s += c * (double)x[i];
+            w += c;
+        }
+    *sum = s;
+    *weight = w;
+}
+
+static double statistic(const hs_table *t, const hs_cell *c, const float *x, const uint16_t *count, double *n)
+{
+    double sum, weight;
+    sums(x, t->n, count, &sum, &weight);
+    if (n)
+        *n = weight;
+    if (c->summary != HS_SUM_RATIO)
+        return weight > 0 ? sum / weight : NAN;
+    double base, base_weight;
+    sums(t->value + (size_t)c->base * t->n, t->n, count, &base, &base_weight);
+    return base != 0 ? sum / base : NAN;
+}
+
+static void bootstrap(const hs_table *t, const hs_cell *c, const float *x, const uint16_t *count, hs_finding *f)
+{
+    double draw[DRAWS];
+    uint32_t n = 0;
+    for (uint32_t d = 0; d < DRAWS; d++) {
+        const double s = statistic(t, c, x, count + (size_t)d * t->n, NULL);
+        if (!isnan(s))
+            draw[n++] = s;
+    }
+    if (n == 0)
+        return;
+    qsort(draw, n, sizeof *draw, by_value);
+    f->low = draw[(uint32_t)(0.025 * (n - 1) + 0.5)];
+    f->high = draw[(uint32_t)(0.975 * (n - 1) + 0.5)];
+}
+
+/* The finding's places in the names of a cell. */
+static hs_finding place(hs_finding base, const hs_cell *c)
+{
+    base.stage = c->stage;
+    base.position = c->position;
+    base.role = c->role;
+    base.measure = c->measure;
+    return base;
+}
+
+hs_status hs_table_report(const hs_table *table, hs_finding base, const hs_sink *sink, hs_error *err)
+{
+    uint16_t *count = NULL;
+    hs_status status = HS_OK;
+    for (uint32_t k = 0; k < table->n_cells && status == HS_OK; k++) {
+        const hs_cell *c = &table->cell[k];
+        const float *x = table->value + (size_t)k * table->n;
+        if (c->summary == HS_SUM_HIDDEN)
+            continue;
+        double n;
+        hs_finding f = place(base, c);
+        f.value = statistic(table, c, x, NULL, &n);
+        f.n = (uint64_t)n;
+        f.low = f.high = NAN;
+        if (f.n == 0)
+            continue; /* nothing was measured here */
+        if (c->summary == HS_SUM_SHARE) {
+            hs_wilson(f.value * n, n, &f.low, &f.high);
+        } else if (table->n > 1) {
+            if (!count && !(count = resamples(table->n)))
+                return hs_fail_memory(err, (size_t)DRAWS * table->n * sizeof *count);
+            bootstrap(table, c, x, count, &f);
+        }
+        status = sink->finding(sink->user, &f, err);
+    }
+    hs_free(count);
+    return status;
+}
+
+hs_status hs_table_items(const hs_table *table, hs_finding base, const uint64_t *item, const hs_sink *sink,
+                         hs_error *err)
+{
+    for (uint32_t k = 0; k < table->n_cells; k++) {
+        hs_finding f = place(base, &table->cell[k]);
+        f.n = 1;
+        f.low = f.high = NAN;
+        for (uint32_t i = 0; i < table->n; i++) {
+            f.value = (double)table->value[(size_t)k * table->n + i];
+            if (!isnan(f.value))
+                HS_TRY(sink->item(sink->user, &f, item ? item[i] : i, err));
+        }
+    }
+    return HS_OK;
+}

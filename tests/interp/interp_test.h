@@ -1,0 +1,171 @@
+/* interp_test.h - a small grokkable world with any model, and findings kept in memory. */
+#ifndef HOPSCOPE_TESTS_INTERP_H
+#define HOPSCOPE_TESTS_INTERP_H
+
+#include "../check.h"
+
+#include "hopscope/interp.h"
+#include "hopscope/tensor.h"
+#include "hopscope/train.h"
+
+typedef struct world {
+    hs_dataset data;
+    hs_model model;
+} world;
+
+/* A generated composition dataset and a model of it after `steps` steps. */
+static void world_make(world *w, hs_model_kind kind, uint32_t hops, uint64_t steps)
+{
+    memset(w, 0, sizeof *w);
+    assert_ok(hs_tensor_open(err));
+    hs_data_config d;
+    hs_data_config_default(&d);
+    snprintf(d.task, sizeof d.task, "composition");
+    d.entities = 30;
+    d.relations = 6;
+    d.out_degree = 4;
+    d.ood_fraction = 0.1;
+    d.holdout = 0.1;
+    d.hops = hops;
+    d.phi = 0;
+    assert_ok(hs_dataset_build(&w->data, &d, NULL, NULL, NULL, err));
+    hs_model_config m;
+    hs_model_config_default(&m);
+    m.kind = kind;
+    m.vocab = w->data.vocab.n;
+    m.n_embd = 32;
+    m.n_head = 2;
+    m.n_layer = 2;
+    m.passes = kind == HS_MODEL_TRM ? 1 : 2;
+    m.inject = kind == HS_MODEL_GPT2;
+    m.n_positions = 6;
+    m.h_cycles = 2;
+    m.l_cycles = 2;
+    m.prefix = 1;
+    assert_ok(hs_model_create(&w->model, &m, 1, err));
+    hs_train_config t;
+    hs_train_config_default(&t);
+    t.steps = steps + 1;
+    t.batch = 256;
+    t.lr = 3e-3;
+    hs_trainer *trainer;
+    assert_ok(hs_trainer_create(&trainer, &w->model, &w->data, &t, NULL, err));
+    for (uint64_t i = 0; i < steps; i++) {
+        hs_step_stats stats;
+        assert_ok(hs_trainer_step(trainer, &stats, err));
+    }
+    hs_trainer_free(trainer);
+}
+
+static inline void world_free(world *w)
+{
+    hs_model_free(&w->model);
+    hs_dataset_free(&w->data);
+}
+
+typedef struct kept {
+    char method[32], split[48], position[32], role[32], measure[32];
+    int32_t stage;
+    uint64_t n, item;
+    double value, low, high;
+} kept;
+typedef struct findings {
+    kept *row;
+    size_t n, cap;
+    kept *item;
+    size_t n_items, cap_items;
+} findings;
+
+static inline kept keep(const hs_finding *f, uint64_t item)
+{
+    kept k = {.stage = f->stage, .n = f->n, .item = item, .value = f->value, .low = f->low, .high = f->high};
+    snprintf(k.method, sizeof k.method, "%s", f->method);
+    snprintf(k.split, sizeof k.split, "%s", f->split);
+    snprintf(k.position, sizeof k.position, "%s", f->position);
+    snprintf(k.role, sizeof k.role, "%s", f->role);
+    snprintf(k.measure, sizeof k.measure, "%s", f->measure);
+    return k;
+}
+
+static inline hs_status keep_finding(void *user, const hs_finding *f, hs_error *err)
+{
+    findings *all = user;
+    HS_TRY(hs_grow((void **)&all->row, &all->cap, all->n + 1, sizeof *all->row, err));
+    all->row[all->n++] = keep(f, 0);
+    return HS_OK;
+}
+
+static inline hs_status keep_item(void *user, const hs_finding *f, uint64_t item, hs_error *err)
+{
+    findings *all = user;
+    HS_TRY(hs_grow((void **)&all->item, &all->cap_items, all->n_items + 1, sizeof *all->item, err));
+    all->item[all->n_items++] = keep(f, item);
+    return HS_OK;
+}
+
+static inline void findings_free(findings *all)
+{
+    hs_free(all->row);
+    hs_free(all->item);
+    memset(all, 0, sizeof *all);
+}
+
+/* Look with one method at one split; every item is kept. */
+static inline void look(const world *w, const char *method, const char *split, uint32_t max, hs_pool *pool, findings *out)
+{
+    memset(out, 0, sizeof *out);
+    hs_scope *scope;
+    hs_interpret_config config;
+    hs_interpret_config_default(&config);
+    snprintf(config.methods, sizeof config.methods, "%s", method);
+    snprintf(config.splits, sizeof config.splits, "%s", split);
+    config.max = max;
+    const hs_sink sink = {.user = out, .finding = keep_finding, .item = keep_item};
+    assert_ok(hs_scope_create(&scope, &w->data, err));
+    assert_ok(hs_interpret(scope, &w->model, NULL, &config, pool, NULL, &sink, err));
+    hs_scope_free(scope);
+}
+
+/* The finding of a cell; NULL if there is none. */
+static inline const kept *find(const findings *all, int32_t stage, const char *position, const char *role,
+                               const char *measure)
+{
+    for (size_t i = 0; i < all->n; i++) {
+        const kept *k = &all->row[i];
+        if (k->stage == stage && strcmp(k->position, position) == 0 && strcmp(k->role, role) == 0 &&
+            strcmp(k->measure, measure) == 0)
+            return k;
+    }
+    return NULL;
+}
+
+/* Two looks that must be the same to the bit. */
+static inline void same_findings(const findings *a, const findings *b)
+{
+    assert_int_equal(a->n, b->n);
+    assert_int_equal(a->n_items, b->n_items);
+    assert_memory_equal(a->row, b->row, a->n * sizeof *a->row);
+    assert_memory_equal(a->item, b->item, a->n_items * sizeof *a->item);
+}
+
+/* Logits (V) of one prompt (T tokens), from `stage` of a state (rows, D) or, with x NULL, from the tokens. */
+static inline void answer_of(const hs_model *model, const uint32_t *prompt, uint32_t T, uint32_t stage, const float *x,
+                             float *logits, float *states)
+{
+    uint32_t token[16], start[2] = {0, T}, row = T - 1;
+    const uint32_t rows = model->config.kind == HS_MODEL_TRM ? model->config.n_positions : T;
+    for (uint32_t t = 0; t < rows; t++)
+        token[t] = t < T ? prompt[t] : UINT32_MAX;
+    start[1] = rows;
+    const hs_batch batch = {.B = 1, .N = rows, .P = 1, .token = token, .start = start, .score_row = &row};
+    float *work = hs_alloc(hs_model_work_size(model, 1, rows, 1, false) * sizeof *work);
+    if (states)
+        hs_model_states(model, &batch, work, states);
+    if (logits && x)
+        hs_model_logits_from(model, &batch, stage, x, work, logits);
+    else if (logits)
+        hs_model_logits(model, &batch, work, logits);
+    hs_free(work);
+}
+
+#endif
