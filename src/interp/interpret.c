@@ -130,7 +130,8 @@ hs_status hs_scope_create(hs_scope **out, const hs_dataset *data, hs_error *err)
     scope->data = data;
     scope->used = hs_calloc(data->n_facts + 1, 1);
     scope->heads = hs_alloc((data->n_facts + 1) * sizeof *scope->heads);
-    if (!scope->used || !scope->heads) {
+    scope->facts = hs_alloc((data->n_facts + 1) * sizeof *scope->facts);
+    if (!scope->used || !scope->heads || !scope->facts) {
         hs_scope_free(scope);
         return hs_fail_memory(err, data->n_facts * (1 + sizeof *scope->heads));
     }
@@ -142,6 +143,8 @@ hs_status hs_scope_create(hs_scope **out, const hs_dataset *data, hs_error *err)
     for (uint64_t f = 0; f < data->n_facts; f++) {
         if (!queries) /* facts alone are trained: any of them may stand in */
             scope->used[f] = 1;
+        if (scope->used[f])
+            scope->facts[scope->n_facts++] = f;
         if (scope->used[f] && (scope->n_heads == 0 || scope->heads[scope->n_heads - 1] != data->facts[f].head))
             scope->heads[scope->n_heads++] = data->facts[f].head;
     }
@@ -154,8 +157,21 @@ void hs_scope_free(hs_scope *scope)
     if (!scope)
         return;
     hs_free(scope->used);
+    hs_free(scope->facts);
     hs_free(scope->heads);
     hs_free(scope);
+}
+
+uint64_t hs_only_fact(const hs_dataset *data, uint32_t head, uint32_t relation)
+{
+    uint64_t first, last;
+    hs_dataset_facts_of(data, head, relation, &first, &last);
+    return last == first + 1 ? first : HS_NO_FACT;
+}
+
+uint64_t hs_draw_fact(const hs_scope *scope, hs_rng *rng)
+{
+    return scope->n_facts ? scope->facts[hs_rng_below(rng, scope->n_facts)] : HS_NO_FACT;
 }
 
 /* ---------------------------------------------------------------- the walk */

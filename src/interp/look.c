@@ -90,17 +90,17 @@ uint32_t hs_forward_top(const hs_forward *f, const float *logits, size_t item)
 
 bool hs_model_predicts_in_place(const hs_model *model)
 {
-    return model->config.kind == HS_MODEL_TRM;
+    return hs_model_traits_of(model)->in_place;
 }
 
 bool hs_model_has_final_norm(const hs_model *model)
 {
-    return model->config.kind != HS_MODEL_TRM && !model->config.no_ln;
+    return !hs_model_traits_of(model)->in_place && !model->config.no_ln;
 }
 
 const float *hs_model_embedding(const hs_model *model, uint32_t token)
 {
-    const size_t row = model->config.kind == HS_MODEL_TRM ? (size_t)token + 1 : token;
+    const size_t row = hs_model_traits_of(model)->in_place ? (size_t)token + 1 : token;
     return model->param + model->tensor[0].offset + row * model->config.n_embd;
 }
 

@@ -9,6 +9,7 @@
 struct hs_scope {
     const hs_dataset *data;
     uint8_t *used; /* (n_facts) 1: this fact is a hop of a training query ("training ID" in paper C's scripts) */
+    uint64_t *facts, n_facts; /* indices of the used facts, ascending */
     uint32_t *heads, n_heads; /* entities with a used fact, ascending */
 };
 
@@ -59,6 +60,11 @@ const float *hs_model_embedding(const hs_model *model, uint32_t token);
 void hs_model_head(const hs_model *model, uint32_t n, const float *x, float *logits);
 bool hs_model_has_final_norm(const hs_model *model);
 bool hs_model_predicts_in_place(const hs_model *model);
+
+/* The one fact (head, relation token, *), or HS_NO_FACT if there is none or more than one. */
+uint64_t hs_only_fact(const hs_dataset *data, uint32_t head, uint32_t relation);
+/* A used fact drawn uniformly; HS_NO_FACT if there is none. */
+uint64_t hs_draw_fact(const hs_scope *scope, hs_rng *rng);
 
 /* fn(ctx, forward, first, n) for every chunk of [0, n_items), spread over the pool's workers; stops asked for are obeyed
  * between groups of chunks. What fn writes must depend on the chunk alone. */

@@ -127,9 +127,8 @@ static bool replace_in_chain(const hs_look *look, const hs_replace_group *group,
 
 static uint32_t value_of(const hs_dataset *data, uint32_t entity, uint32_t attribute)
 {
-    uint64_t first, last;
-    hs_dataset_facts_of(data, entity, attribute, &first, &last);
-    return last == first + 1 ? data->facts[first].tail : HS_NO_ID;
+    const uint64_t fact = hs_only_fact(data, entity, attribute);
+    return fact == HS_NO_FACT ? HS_NO_ID : data->facts[fact].tail;
 }
 
 /* Would an entity of value `other` in place of one of value `own` change the answer, as the published rule has it? */

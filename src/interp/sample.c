@@ -81,21 +81,14 @@ static hs_status chain_roles(hs_sample *s, hs_error *err)
     return HS_OK;
 }
 
-/* Tail of (entity, attribute relation) by the dataset's facts; HS_NO_ID unless there is exactly one. */
-static uint32_t value_of(const hs_dataset *data, uint32_t entity, uint32_t attribute)
-{
-    uint64_t first, last;
-    hs_dataset_facts_of(data, entity, attribute, &first, &last);
-    return last == first + 1 ? data->facts[first].tail : HS_NO_ID;
-}
-
 static hs_status ask_value(hs_sample *s, uint32_t number, uint32_t entity_column, hs_error *err)
 {
     hs_asked *a;
     HS_TRY(add_asked(s, "v", number, false, true, &a, err));
     for (uint32_t i = 0; i < s->n; i++) {
         const uint32_t *item = s->split->tokens + s->item[i] * s->split->width;
-        a->token[i] = value_of(s->data, item[entity_column], item[0]);
+        const uint64_t fact = hs_only_fact(s->data, item[entity_column], item[0]);
+        a->token[i] = fact == HS_NO_FACT ? HS_NO_ID : s->data->facts[fact].tail;
     }
     return HS_OK;
 }

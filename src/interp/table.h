@@ -19,7 +19,7 @@ typedef enum hs_summary {
 typedef struct hs_cell {
     int32_t stage;                  /* HS_ALL_STAGES = over all */
     char position[HS_ROLE_SIZE];    /* "" = over all */
-    char role[2 * HS_ROLE_SIZE];    /* "" = none */
+    char role[96];                  /* "" = none; or the name of a tensor */
     char measure[2 * HS_ROLE_SIZE];
     hs_summary summary;
     uint32_t base; /* of a ratio */

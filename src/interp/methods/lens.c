@@ -2,7 +2,7 @@
  *
  * A state is read through the output head as if it were the last one. Ranks are 0-based and count the tokens with a
  * strictly larger logit, so ties do not depend on token order. Measures of a (stage, position, role):
- *     rank, mrr (mean 1/(rank+1)), top1 (share of rank 0), probability   through the final norm, as paper C reads
+ *     rank, mrr (mean 1/(rank+1)), top1 (share of rank 0), probability, loss (mean -log probability)   through the final norm, as paper C reads
  *     mrr_raw, top1_raw        without the final norm, as paper D reads; only where the model has one
  *     mrr_entity, top1_entity  among the entities only
  *     cosine                   of the state and the token's embedding
@@ -17,9 +17,9 @@
 #include <math.h>
 #include <string.h>
 
-enum { RANK, MRR, TOP1, PROBABILITY, MRR_RAW, TOP1_RAW, MRR_ENTITY, TOP1_ENTITY, COSINE, N_MEASURES };
-static const char *const names[N_MEASURES] = {"rank",     "mrr",        "top1",        "probability", "mrr_raw",
-                                              "top1_raw", "mrr_entity", "top1_entity", "cosine"};
+enum { RANK, MRR, TOP1, PROBABILITY, LOSS, MRR_RAW, TOP1_RAW, MRR_ENTITY, TOP1_ENTITY, COSINE, N_MEASURES };
+static const char *const names[N_MEASURES] = {"rank",    "mrr",      "top1",       "probability", "loss",
+                                              "mrr_raw", "top1_raw", "mrr_entity", "top1_entity", "cosine"};
 
 static bool is_share(int measure)
 {
@@ -115,7 +115,7 @@ static void read_state(lens_job *j, size_t stage, size_t place, uint32_t item, c
             continue;
         const uint32_t rank = rank_of(normed, V, normed[token]);
         double value[N_MEASURES] = {[RANK] = rank, [MRR] = 1.0 / (1.0 + rank), [TOP1] = rank == 0,
-                                    [PROBABILITY] = exp((double)normed[token] - total)};
+                                    [PROBABILITY] = exp((double)normed[token] - total), [LOSS] = total - (double)normed[token]};
         if (j->raw) {
             const uint32_t r = rank_of(raw, V, raw[token]);
             value[MRR_RAW] = 1.0 / (1.0 + r);

@@ -6,7 +6,13 @@
 
 #define HS_METHOD_MAP(X) \
     X(lens)              \
-    X(trace)
+    X(trace)             \
+    X(cross)             \
+    X(decode)            \
+    X(cohesion)          \
+    X(realign)           \
+    X(probe)             \
+    X(progress)
 
 #define HS_X(name) extern const hs_method hs_method_##name;
 HS_METHOD_MAP(HS_X)
