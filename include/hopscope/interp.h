@@ -20,8 +20,6 @@ extern "C" {
 
 /* ---------------------------------------------------------------- findings */
 
-#define HS_ALL_STAGES (-1)
-
 /* One number with its interval: a row of run.db's table `probe`. Strings belong to the giver and last as long as the call. */
 typedef struct hs_finding {
     const char *method, *split;
@@ -85,6 +83,16 @@ void hs_scope_free(hs_scope *scope);
  * findings for any number of threads. HS_STOPPED_* within a fraction of a second of a stop. `signals`, `pool` may be NULL. */
 hs_status hs_interpret(hs_scope *scope, const hs_model *model, const float *param, const hs_interpret_config *config,
                        hs_pool *pool, const hs_signals *signals, const hs_sink *sink, hs_error *err);
+
+/* The same, findings as rows of `step` in the record (not committed). */
+hs_status hs_interpret_record(hs_scope *scope, const hs_model *model, const hs_interpret_config *config, hs_pool *pool,
+                              const hs_signals *signals, hs_record *record, uint64_t step, hs_error *err);
+/* ... and as a probe that the training loop calls at every evaluation (train.h); `job` must outlive it. */
+typedef struct hs_interpret_job {
+    hs_scope *scope;
+    const hs_interpret_config *config;
+} hs_interpret_job;
+hs_probe hs_interpret_probe(hs_interpret_job *job);
 
 /* ---------------------------------------------------------------- one state through the lens */
 

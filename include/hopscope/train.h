@@ -178,15 +178,15 @@ hs_status hs_record_eval(hs_record *record, uint64_t step, double seconds, const
 hs_status hs_record_weights(hs_record *record, uint64_t step, uint64_t hash, hs_error *err);
 hs_status hs_record_event(hs_record *record, uint64_t step, const char *kind, const char *text, hs_error *err);
 /* One number that a probe measured, at a place of the model and of the queries. A key that the measure does not have is "" or
- * HS_NO_PLACE. A second row with the same keys replaces the first. */
-enum { HS_NO_PLACE = -1 };
+ * HS_ALL_STAGES. A second row with the same keys replaces the first. */
+enum { HS_ALL_STAGES = -1 };
 typedef struct hs_probe_row {
     uint64_t step;
     char method[32];  /* who measured: "lens", "trace", ... */
     char split[48];   /* of the dataset */
     int32_t stage;    /* of the residual stream (hs_model_states), 0 .. n_stages */
-    int32_t position; /* token position in the query, from 0 */
-    char role[32];    /* what is looked for there: "bridge", "answer", ... */
+    char position[16]; /* column of the question by its role: "h", "r1", "r2" ... */
+    char role[96];    /* what is looked for or changed there: "b", "t", "r1" ..., or a tensor */
     char measure[32]; /* "found", "mrr", ... */
     uint64_t n;       /* items measured */
     double value, low, high; /* low, high: an interval, NaN without one */

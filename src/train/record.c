@@ -26,10 +26,10 @@ static const char schema[] =
     "CREATE TABLE event(id INTEGER PRIMARY KEY, time TEXT NOT NULL, step INTEGER NOT NULL, kind TEXT NOT NULL,"
     " text TEXT NOT NULL);"
     "CREATE TABLE info(key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;";
-/* What version 2 added. Keys that a measure does not have are "" and -1: NULL would make rows of a primary key distinct. */
+/* What version 2 added. Keys that a measure does not have are "" (stage: -1): NULL would make rows of a primary key distinct. */
 static const char schema_probe[] =
     "CREATE TABLE probe(step INTEGER NOT NULL, method TEXT NOT NULL, split TEXT NOT NULL, stage INTEGER NOT NULL,"
-    " position INTEGER NOT NULL, role TEXT NOT NULL, measure TEXT NOT NULL, n INTEGER NOT NULL, value REAL, low REAL,"
+    " position TEXT NOT NULL, role TEXT NOT NULL, measure TEXT NOT NULL, n INTEGER NOT NULL, value REAL, low REAL,"
     " high REAL, PRIMARY KEY(step, method, split, stage, position, role, measure)) WITHOUT ROWID;";
 
 typedef enum statement {
@@ -320,7 +320,7 @@ static void bind_probe(sqlite3_stmt *s, const row *w)
     bind_text(s, 2, w->probe.method);
     bind_text(s, 3, w->probe.split);
     sqlite3_bind_int64(s, 4, w->probe.stage);
-    sqlite3_bind_int64(s, 5, w->probe.position);
+    bind_text(s, 5, w->probe.position);
     bind_text(s, 6, w->probe.role);
     bind_text(s, 7, w->probe.measure);
     sqlite3_bind_int64(s, 8, (sqlite3_int64)w->probe.n);
@@ -627,13 +627,13 @@ static void take_probe(sqlite3_stmt *s, void *out)
     hs_probe_row *p = out;
     *p = (hs_probe_row){.step = (uint64_t)sqlite3_column_int64(s, 0),
                         .stage = sqlite3_column_int(s, 3),
-                        .position = sqlite3_column_int(s, 4),
                         .n = (uint64_t)sqlite3_column_int64(s, 7),
                         .value = column_number(s, 8),
                         .low = column_number(s, 9),
                         .high = column_number(s, 10)};
     snprintf(p->method, sizeof p->method, "%s", column_text(s, 1));
     snprintf(p->split, sizeof p->split, "%s", column_text(s, 2));
+    snprintf(p->position, sizeof p->position, "%s", column_text(s, 4));
     snprintf(p->role, sizeof p->role, "%s", column_text(s, 5));
     snprintf(p->measure, sizeof p->measure, "%s", column_text(s, 6));
 }

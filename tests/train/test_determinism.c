@@ -651,7 +651,7 @@ static hs_status measure(void *user, const hs_probe_context *at, hs_error *err)
     measuring *m = user;
     m->calls++;
     for (int stage = 0; stage < 2; stage++) {
-        hs_probe_row row = {.step = at->step, .method = "sum", .split = "train", .stage = stage, .position = HS_NO_PLACE,
+        hs_probe_row row = {.step = at->step, .method = "sum", .split = "train", .stage = stage,
                             .role = "bridge", .measure = "weight", .n = 3, .value = (double)at->model->param[stage],
                             .low = (double)NAN, .high = (double)NAN};
         if (m->signals && m->stop_at == at->step) {

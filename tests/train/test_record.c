@@ -232,7 +232,7 @@ static void run_sql(const char *text)
 
 static hs_probe_row probe_row(uint64_t step, const char *method, int32_t stage, const char *measure)
 {
-    hs_probe_row row = {.step = step, .stage = stage, .position = 1, .n = 7, .value = 0.5 + stage, .low = (double)NAN,
+    hs_probe_row row = {.step = step, .stage = stage, .position = "r1", .n = 7, .value = 0.5 + stage, .low = (double)NAN,
                         .high = 0.75};
     snprintf(row.method, sizeof row.method, "%s", method);
     snprintf(row.split, sizeof row.split, "test_ii");
@@ -275,7 +275,7 @@ static void test_probe_rows(void **state)
         assert_int_equal(rows[i].stage, (int)i - 1);
         assert_true(rows[i].value == 0.5 + rows[i].stage && isnan(rows[i].low) && rows[i].high == 0.75);
         assert_string_equal(rows[i].split, "test_ii");
-        assert_true(rows[i].n == 7 && rows[i].position == 1);
+        assert_true(rows[i].n == 7 && strcmp(rows[i].position, "r1") == 0);
     }
     hs_free(rows);
     assert_int_equal(hs_record_rewind(r, 3, NULL), HS_OK);

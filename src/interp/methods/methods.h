@@ -10,9 +10,7 @@
     X(cross)             \
     X(decode)            \
     X(cohesion)          \
-    X(realign)           \
-    X(probe)             \
-    X(progress)
+    X(realign)
 
 #define HS_X(name) extern const hs_method hs_method_##name;
 HS_METHOD_MAP(HS_X)
