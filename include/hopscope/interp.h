@@ -18,10 +18,10 @@
 extern "C" {
 #endif
 
-/* ---------------------------------------------------------------- findings */
+/* ---------------------------------------------------------------- readings */
 
 /* One number with its interval: a row of run.db's table `probe`. Strings belong to the giver and last as long as the call. */
-typedef struct hs_finding {
+typedef struct hs_reading {
     const char *method, *split;
     int32_t stage;        /* HS_ALL_STAGES: over all */
     const char *position; /* "" = over all */
@@ -29,14 +29,14 @@ typedef struct hs_finding {
     const char *measure;
     uint64_t n;           /* items it rests on */
     double value, low, high; /* 95% interval (Wilson for shares, bootstrap else); NaN where there is none */
-} hs_finding;
+} hs_reading;
 
-/* Where findings go. A status other than HS_OK ends the work with that status. */
+/* Where readings go. A status other than HS_OK ends the work with that status. */
 typedef struct hs_sink {
     void *user;
-    hs_status (*finding)(void *user, const hs_finding *finding, hs_error *err);
+    hs_status (*reading)(void *user, const hs_reading *reading, hs_error *err);
     /* Every single item's number, or NULL when nobody wants them; `item` is its index in the split. */
-    hs_status (*item)(void *user, const hs_finding *finding, uint64_t item, hs_error *err);
+    hs_status (*item)(void *user, const hs_reading *reading, uint64_t item, hs_error *err);
 } hs_sink;
 
 /* The 95% score interval of Wilson (1927) for `successes` out of `n`; NaN for n = 0. */
@@ -80,11 +80,11 @@ void hs_scope_free(hs_scope *scope);
 
 /* Every configured method on every configured split. `param` replaces the model's weights (EMA) or is NULL. A method that
  * was named and fits nothing is HS_ERR_DATA and says what it would need. Changes nothing but what `sink` changes. Same
- * findings for any number of threads. HS_STOPPED_* within a fraction of a second of a stop. `signals`, `pool` may be NULL. */
+ * readings for any number of threads. HS_STOPPED_* within a fraction of a second of a stop. `signals`, `pool` may be NULL. */
 hs_status hs_interpret(hs_scope *scope, const hs_model *model, const float *param, const hs_interpret_config *config,
                        hs_pool *pool, const hs_signals *signals, const hs_sink *sink, hs_error *err);
 
-/* The same, findings as rows of `step` in the record (not committed). */
+/* The same, readings as rows of `step` in the record (not committed). */
 hs_status hs_interpret_record(hs_scope *scope, const hs_model *model, const hs_interpret_config *config, hs_pool *pool,
                               const hs_signals *signals, hs_record *record, uint64_t step, hs_error *err);
 /* ... and as a probe that the training loop calls at every evaluation (train.h); `job` must outlive it. */

@@ -180,8 +180,8 @@ static hs_status apply(const hs_method *method, const hs_look *look, const hs_si
 {
     hs_table measured = {.n = look->sample ? look->sample->n : 1};
     hs_status status = method->run(look, &measured, err);
-    const hs_finding base = {.method = method->name, .split = look->sample ? look->sample->split->name : ""};
-    if (status == HS_OK && sink->finding)
+    const hs_reading base = {.method = method->name, .split = look->sample ? look->sample->split->name : ""};
+    if (status == HS_OK && sink->reading)
         status = hs_table_report(&measured, base, sink, err);
     if (status == HS_OK && sink->item)
         status = hs_table_items(&measured, base, look->sample && measured.n == look->sample->n ? look->sample->item : NULL,

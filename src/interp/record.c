@@ -1,4 +1,4 @@
-/* record.c - findings as rows of run.db, and the methods as a probe of the training loop. */
+/* record.c - readings as rows of run.db, and the methods as a probe of the training loop. */
 #include "interp/look.h"
 
 typedef struct target {
@@ -6,7 +6,7 @@ typedef struct target {
     uint64_t step;
 } target;
 
-static hs_status write_row(void *user, const hs_finding *f, hs_error *err)
+static hs_status write_row(void *user, const hs_reading *f, hs_error *err)
 {
     const target *to = user;
     hs_probe_row row = {
@@ -23,7 +23,7 @@ hs_status hs_interpret_record(hs_scope *scope, const hs_model *model, const hs_i
                               const hs_signals *signals, hs_record *record, uint64_t step, hs_error *err)
 {
     target to = {.record = record, .step = step};
-    const hs_sink sink = {.user = &to, .finding = write_row};
+    const hs_sink sink = {.user = &to, .reading = write_row};
     return hs_interpret(scope, model, NULL, config, pool, signals, &sink, err);
 }
 

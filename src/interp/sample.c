@@ -12,29 +12,27 @@ static int by_number(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-static void add_place(hs_sample *s, const char *role, uint32_t number, bool second, uint32_t column)
+static void add_place(hs_sample *s, const char *role, bool second, uint32_t column)
 {
     if (s->n_places == HS_MAX_PLACES)
         return;
     hs_place *p = &s->place[s->n_places++];
     p->column = column;
-    if (number)
-        snprintf(p->role, sizeof p->role, "%s%u%s", role, number, second ? "'" : "");
-    else
-        snprintf(p->role, sizeof p->role, "%s%s", role, second ? "'" : "");
+    snprintf(p->role, sizeof p->role, "%.12s%s", role, second ? "'" : "");
 }
 
-static hs_status add_asked(hs_sample *s, const char *role, uint32_t number, bool second, bool entity, hs_asked **out,
-                           hs_error *err)
+static int by_column(const void *a, const void *b)
+{
+    const hs_place *x = a, *y = b;
+    return (x->column > y->column) - (x->column < y->column);
+}
+
+static hs_status add_asked(hs_sample *s, const char *role, bool second, hs_asked **out, hs_error *err)
 {
     if (s->n_asked == HS_MAX_ASKED)
         return hs_fail(err, HS_ERR_DATA, "an item has more than %d roles", HS_MAX_ASKED);
     hs_asked *a = &s->asked[s->n_asked++];
-    if (number)
-        snprintf(a->role, sizeof a->role, "%s%u%s", role, number, second ? "'" : "");
-    else
-        snprintf(a->role, sizeof a->role, "%s%s", role, second ? "'" : "");
-    a->entity = entity;
+    snprintf(a->role, sizeof a->role, "%.12s%s", role, second ? "'" : "");
     a->token = hs_alloc((s->n + 1) * sizeof *a->token);
     if (!a->token)
         return hs_fail_memory(err, s->n * sizeof *a->token);
@@ -42,53 +40,17 @@ static hs_status add_asked(hs_sample *s, const char *role, uint32_t number, bool
     return HS_OK;
 }
 
-/* Asks for what stands in a column of the item itself. */
-static hs_status ask_column(hs_sample *s, const char *role, uint32_t number, bool second, bool entity, uint32_t column,
-                            hs_error *err)
+/* Asks for the tokens of a role, one each if an entity has two. */
+static hs_status ask_role(hs_sample *s, const hs_role *role, hs_error *err)
 {
-    hs_asked *a;
-    HS_TRY(add_asked(s, role, number, second, entity, &a, err));
-    for (uint32_t i = 0; i < s->n; i++)
-        a->token[i] = s->split->tokens[s->item[i] * s->split->width + column];
-    return HS_OK;
-}
-
-static hs_status ask_bridge(hs_sample *s, uint32_t hop, uint32_t width, hs_error *err)
-{
-    for (uint32_t w = 0; w < width; w++) {
+    for (uint32_t w = 0; w < role->n_tokens; w++) {
         hs_asked *a;
-        HS_TRY(add_asked(s, "b", hop > 1 ? hop : 0, w > 0, true, &a, err));
-        for (uint32_t i = 0; i < s->n; i++)
-            a->token[i] = s->split->bridge ? s->split->bridge[s->item[i] * s->split->bridges + (hop - 1) * width + w]
-                                           : HS_NO_ID;
-    }
-    return HS_OK;
-}
-
-static hs_status chain_roles(hs_sample *s, hs_error *err)
-{
-    const uint32_t w = s->data->tokens_per_entity, hops = s->split->kind == HS_ITEM_FACT ? 1 : s->split->hops;
-    for (uint32_t i = 0; i < w; i++) {
-        add_place(s, "h", 0, i > 0, i);
-        HS_TRY(ask_column(s, "h", 0, i > 0, true, i, err));
-    }
-    for (uint32_t r = 0; r < hops; r++) {
-        add_place(s, "r", r + 1, false, w + r);
-        HS_TRY(ask_column(s, "r", r + 1, false, false, w + r, err));
-        if (r + 1 < hops)
-            HS_TRY(ask_bridge(s, r + 1, w, err));
-    }
-    return HS_OK;
-}
-
-static hs_status ask_value(hs_sample *s, uint32_t number, uint32_t entity_column, hs_error *err)
-{
-    hs_asked *a;
-    HS_TRY(add_asked(s, "v", number, false, true, &a, err));
-    for (uint32_t i = 0; i < s->n; i++) {
-        const uint32_t *item = s->split->tokens + s->item[i] * s->split->width;
-        const uint64_t fact = hs_only_fact(s->data, item[entity_column], item[0]);
-        a->token[i] = fact == HS_NO_FACT ? HS_NO_ID : s->data->facts[fact].tail;
+        HS_TRY(add_asked(s, role->name, w > 0, &a, err));
+        for (uint32_t i = 0; i < s->n; i++) {
+            uint32_t tokens[2];
+            a->token[i] = hs_item_role(s->data, s->split, s->item[i], role->name, tokens) > w ? tokens[w] : HS_NO_ID;
+            a->entity |= a->token[i] < s->data->n_entities;
+        }
     }
     return HS_OK;
 }
@@ -114,53 +76,47 @@ static hs_status ask_labels(hs_sample *s, hs_error *err)
         }
     for (uint32_t k = 0; k < n; k++) {
         hs_asked *a;
-        HS_TRY(add_asked(s, "label", k + 1, false, false, &a, err));
+        char role[HS_ROLE_SIZE];
+        snprintf(role, sizeof role, "label%u", k + 1);
+        HS_TRY(add_asked(s, role, false, &a, err));
         for (uint32_t i = 0; i < s->n; i++)
             a->token[i] = label[k];
     }
     return HS_OK;
 }
 
-static hs_status compare_roles(hs_sample *s, hs_error *err)
+/* Columns that no role names: "p1", "p3" ... */
+static void name_other_columns(hs_sample *s, uint32_t first, uint32_t last)
 {
-    static const char *const roles[5] = {"a", "q", "e1", "mask", "e2"};
-    for (uint32_t i = 0; i < 5 && i < s->T; i++)
-        add_place(s, roles[i], 0, false, i);
-    HS_TRY(ask_column(s, "e1", 0, false, true, 2, err));
-    HS_TRY(ask_column(s, "e2", 0, false, true, 4, err));
-    HS_TRY(ask_value(s, 1, 2, err));
-    HS_TRY(ask_value(s, 2, 4, err));
-    return ask_labels(s, err);
+    for (uint32_t c = first; c < last; c++) {
+        bool named = false;
+        char role[HS_ROLE_SIZE];
+        for (uint32_t p = 0; p < s->n_places; p++)
+            named |= s->place[p].column == c;
+        snprintf(role, sizeof role, "p%u", c);
+        if (!named)
+            add_place(s, role, false, c);
+    }
 }
 
-static hs_status roles(hs_sample *s, const hs_model *model, hs_error *err)
+static hs_status find_roles(hs_sample *s, const hs_model *model, hs_error *err)
 {
-    const hs_split *split = s->split;
-    const uint32_t width = split->width;
-    switch (split->kind) {
-    case HS_ITEM_FACT:
-    case HS_ITEM_QUERY:
-        HS_TRY(chain_roles(s, err));
-        break;
-    case HS_ITEM_COMPARE:
-        HS_TRY(compare_roles(s, err));
-        break;
-    case HS_ITEM_COMPLEX_FACT:
-    case HS_ITEM_OTHER:
-        break;
+    hs_role roles[HS_MAX_ROLES];
+    const uint32_t n = hs_split_roles(s->data, s->split, roles);
+    const bool in_place = hs_model_predicts_in_place(model);
+    const uint32_t columns = in_place ? model->config.n_positions : s->T;
+    for (uint32_t r = 0; r < n; r++) {
+        if (r + 1 == n)
+            s->target = s->n_asked;
+        HS_TRY(ask_role(s, &roles[r], err));
+        for (uint32_t w = 0; w < roles[r].n_tokens; w++)
+            if (roles[r].column != HS_PAD && roles[r].column + w < columns)
+                add_place(s, roles[r].name, w > 0, roles[r].column + w);
     }
-    for (uint32_t c = s->n_places; c < s->T; c++) /* columns without a name of their own */
-        add_place(s, "p", c, false, c);
-    if (hs_model_predicts_in_place(model)) {
-        for (uint32_t c = s->T; c < model->config.n_positions; c++) {
-            const bool answer = c >= split->answer && c < split->answer + split->answers;
-            add_place(s, answer ? "t" : "p", answer ? 0 : c, answer && c > split->answer, c);
-        }
-    }
-    s->target = s->n_asked;
-    for (uint32_t a = 0; a < split->answers && split->answer + a < width; a++)
-        HS_TRY(ask_column(s, "t", 0, a > 0, split->kind == HS_ITEM_FACT || split->kind == HS_ITEM_QUERY,
-                          split->answer + a, err));
+    if (s->split->kind == HS_ITEM_COMPARE)
+        HS_TRY(ask_labels(s, err));
+    name_other_columns(s, 0, columns);
+    qsort(s->place, s->n_places, sizeof *s->place, by_column);
     return HS_OK;
 }
 
@@ -182,7 +138,7 @@ hs_status hs_sample_create(const hs_dataset *data, const hs_split *split, const 
         qsort(out->item, out->n, sizeof *out->item, by_number);
     for (uint32_t i = 0; i < out->n; i++)
         memcpy(out->token + (size_t)i * out->T, split->tokens + out->item[i] * split->width, out->T * sizeof *out->token);
-    const hs_status status = roles(out, model, err);
+    const hs_status status = find_roles(out, model, err);
     if (status != HS_OK)
         hs_sample_free(out);
     return status;
@@ -217,5 +173,6 @@ int hs_sample_hop_end(const hs_sample *sample, uint32_t hop)
 {
     char role[HS_ROLE_SIZE];
     snprintf(role, sizeof role, "r%u", hop);
-    return hs_sample_place(sample, role);
+    const int place = hs_sample_place(sample, role);
+    return place < 0 && hop == 1 ? hs_sample_place(sample, "r") : place;
 }

@@ -1,7 +1,8 @@
 /* sample.h - items of a split as interpretation sees them: columns with roles, and tokens looked for in a state.
  *
- * Roles are the field's names: of a query h, r1, r2 ... (columns) and b, b2 ..., t (tokens looked for); of a comparison a, e1,
- * e2, and v1, v2, t and the labels; the second token of a two-token entity carries a prime ("h'", "b'", "t'"). */
+ * Roles are those of the dataset (hs_split_roles in data.h): of a query h, r1, r2 ..., b, t; of a fact h, r, t; of a comparison
+ * attribute, e1, e2, v1, v2, label, and here label1 ... for each label there is. The second token of a two-token entity
+ * carries a prime ("h'", "b'"); a column without a role is "p" and its number. */
 #ifndef HOPSCOPE_INTERP_SAMPLE_H
 #define HOPSCOPE_INTERP_SAMPLE_H
 
@@ -32,7 +33,7 @@ typedef struct hs_sample {
     hs_place place[HS_MAX_PLACES]; /* columns of the prompt, left to right; of an in-place model also the answer's */
     uint32_t n_asked;
     hs_asked asked[HS_MAX_ASKED];
-    uint32_t target; /* index of "t" in `asked` */
+    uint32_t target; /* index of the answer's first token in `asked` */
 } hs_sample;
 
 /* At most `max` items (0 = all) of a split, the same ones each time: drawn by the split's content hash. `out` is
@@ -43,7 +44,7 @@ void hs_sample_free(hs_sample *sample);
 /* Index in `asked`, or of the place, of a role; -1 if there is none. */
 int hs_sample_asked(const hs_sample *sample, const char *role);
 int hs_sample_place(const hs_sample *sample, const char *role);
-/* Where the first hop ends: the place of r1 (its column holds the bridge in the circuit of paper C); -1 without one. */
+/* Where a hop (1, 2 ...) ends: the place of its relation (r1's holds the bridge in the circuit of paper C); -1 without one. */
 int hs_sample_hop_end(const hs_sample *sample, uint32_t hop);
 
 #endif

@@ -1,4 +1,4 @@
-/* table.c - columns of numbers to findings: shares with Wilson intervals, means and ratios with bootstrap intervals.
+/* table.c - columns of numbers to readings: shares with Wilson intervals, means and ratios with bootstrap intervals.
  *
  * Wilson (1927), "Probable inference, the law of succession, and statistical inference", eq. for the score interval, 95%.
  * Bootstrap (Efron 1979): percentiles 2.5 and 97.5 of the statistic over DRAWS resamples of the items, the same resamples
@@ -99,7 +99,7 @@ static double statistic(const hs_table *t, const hs_cell *c, const float *x, con
     return base != 0 ? sum / base : NAN;
 }
 
-static void bootstrap(const hs_table *t, const hs_cell *c, const float *x, const uint16_t *count, hs_finding *f)
+static void bootstrap(const hs_table *t, const hs_cell *c, const float *x, const uint16_t *count, hs_reading *f)
 {
     double draw[DRAWS];
     uint32_t n = 0;
@@ -115,8 +115,8 @@ static void bootstrap(const hs_table *t, const hs_cell *c, const float *x, const
     f->high = draw[(uint32_t)(0.975 * (n - 1) + 0.5)];
 }
 
-/* The finding's places in the names of a cell. */
-static hs_finding place(hs_finding base, const hs_cell *c)
+/* The reading's places in the names of a cell. */
+static hs_reading place(hs_reading base, const hs_cell *c)
 {
     base.stage = c->stage;
     base.position = c->position;
@@ -125,7 +125,7 @@ static hs_finding place(hs_finding base, const hs_cell *c)
     return base;
 }
 
-hs_status hs_table_report(const hs_table *table, hs_finding base, const hs_sink *sink, hs_error *err)
+hs_status hs_table_report(const hs_table *table, hs_reading base, const hs_sink *sink, hs_error *err)
 {
     uint16_t *count = NULL;
     hs_status status = HS_OK;
@@ -135,7 +135,7 @@ hs_status hs_table_report(const hs_table *table, hs_finding base, const hs_sink 
         if (c->summary == HS_SUM_HIDDEN)
             continue;
         double n;
-        hs_finding f = place(base, c);
+        hs_reading f = place(base, c);
         f.value = statistic(table, c, x, NULL, &n);
         f.n = (uint64_t)n;
         f.low = f.high = NAN;
@@ -148,17 +148,17 @@ hs_status hs_table_report(const hs_table *table, hs_finding base, const hs_sink 
                 return hs_fail_memory(err, (size_t)DRAWS * table->n * sizeof *count);
             bootstrap(table, c, x, count, &f);
         }
-        status = sink->finding(sink->user, &f, err);
+        status = sink->reading(sink->user, &f, err);
     }
     hs_free(count);
     return status;
 }
 
-hs_status hs_table_items(const hs_table *table, hs_finding base, const uint64_t *item, const hs_sink *sink,
+hs_status hs_table_items(const hs_table *table, hs_reading base, const uint64_t *item, const hs_sink *sink,
                          hs_error *err)
 {
     for (uint32_t k = 0; k < table->n_cells; k++) {
-        hs_finding f = place(base, &table->cell[k]);
+        hs_reading f = place(base, &table->cell[k]);
         f.n = 1;
         f.low = f.high = NAN;
         for (uint32_t i = 0; i < table->n; i++) {

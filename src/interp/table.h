@@ -39,10 +39,10 @@ hs_status hs_table_add(hs_table *table, int32_t stage, const char *position, con
 float *hs_table_column(hs_table *table, uint32_t cell); /* (n); valid until the next cell is added */
 void hs_table_free(hs_table *table);
 
-/* Every cell as a finding: in order, with interval. Deterministic in the table's values. */
-hs_status hs_table_report(const hs_table *table, hs_finding base, const hs_sink *sink, hs_error *err);
+/* Every cell as a reading: in order, with interval. Deterministic in the table's values. */
+hs_status hs_table_report(const hs_table *table, hs_reading base, const hs_sink *sink, hs_error *err);
 /* Every single value as an item. */
-hs_status hs_table_items(const hs_table *table, hs_finding base, const uint64_t *item, const hs_sink *sink,
+hs_status hs_table_items(const hs_table *table, hs_reading base, const uint64_t *item, const hs_sink *sink,
                          hs_error *err);
 
 #endif

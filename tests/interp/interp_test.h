@@ -1,4 +1,4 @@
-/* interp_test.h - a small grokkable world with any model, and findings kept in memory. */
+/* interp_test.h - a small grokkable world with any model, and readings kept in memory. */
 #ifndef HOPSCOPE_TESTS_INTERP_H
 #define HOPSCOPE_TESTS_INTERP_H
 
@@ -69,14 +69,14 @@ typedef struct kept {
     uint64_t n, item;
     double value, low, high;
 } kept;
-typedef struct findings {
+typedef struct readings {
     kept *row;
     size_t n, cap;
     kept *item;
     size_t n_items, cap_items;
-} findings;
+} readings;
 
-static inline kept keep(const hs_finding *f, uint64_t item)
+static inline kept keep(const hs_reading *f, uint64_t item)
 {
     kept k = {.stage = f->stage, .n = f->n, .item = item, .value = f->value, .low = f->low, .high = f->high};
     snprintf(k.method, sizeof k.method, "%s", f->method);
@@ -87,23 +87,23 @@ static inline kept keep(const hs_finding *f, uint64_t item)
     return k;
 }
 
-static inline hs_status keep_finding(void *user, const hs_finding *f, hs_error *err)
+static inline hs_status keep_reading(void *user, const hs_reading *f, hs_error *err)
 {
-    findings *all = user;
+    readings *all = user;
     HS_TRY(hs_grow((void **)&all->row, &all->cap, all->n + 1, sizeof *all->row, err));
     all->row[all->n++] = keep(f, 0);
     return HS_OK;
 }
 
-static inline hs_status keep_item(void *user, const hs_finding *f, uint64_t item, hs_error *err)
+static inline hs_status keep_item(void *user, const hs_reading *f, uint64_t item, hs_error *err)
 {
-    findings *all = user;
+    readings *all = user;
     HS_TRY(hs_grow((void **)&all->item, &all->cap_items, all->n_items + 1, sizeof *all->item, err));
     all->item[all->n_items++] = keep(f, item);
     return HS_OK;
 }
 
-static inline void findings_free(findings *all)
+static inline void readings_free(readings *all)
 {
     hs_free(all->row);
     hs_free(all->item);
@@ -111,7 +111,7 @@ static inline void findings_free(findings *all)
 }
 
 /* Look with one method at one split; every item is kept. */
-static inline void look(const world *w, const char *method, const char *split, uint32_t max, hs_pool *pool, findings *out)
+static inline void look(const world *w, const char *method, const char *split, uint32_t max, hs_pool *pool, readings *out)
 {
     memset(out, 0, sizeof *out);
     hs_scope *scope;
@@ -120,14 +120,14 @@ static inline void look(const world *w, const char *method, const char *split, u
     snprintf(config.methods, sizeof config.methods, "%s", method);
     snprintf(config.splits, sizeof config.splits, "%s", split);
     config.max = max;
-    const hs_sink sink = {.user = out, .finding = keep_finding, .item = keep_item};
+    const hs_sink sink = {.user = out, .reading = keep_reading, .item = keep_item};
     assert_ok(hs_scope_create(&scope, &w->data, err));
     assert_ok(hs_interpret(scope, &w->model, NULL, &config, pool, NULL, &sink, err));
     hs_scope_free(scope);
 }
 
-/* The finding of a cell; NULL if there is none. */
-static inline const kept *find(const findings *all, int32_t stage, const char *position, const char *role,
+/* The reading of a cell; NULL if there is none. */
+static inline const kept *find(const readings *all, int32_t stage, const char *position, const char *role,
                                const char *measure)
 {
     for (size_t i = 0; i < all->n; i++) {
@@ -140,7 +140,7 @@ static inline const kept *find(const findings *all, int32_t stage, const char *p
 }
 
 /* Two looks that must be the same to the bit. */
-static inline void same_findings(const findings *a, const findings *b)
+static inline void same_readings(const readings *a, const readings *b)
 {
     assert_int_equal(a->n, b->n);
     assert_int_equal(a->n_items, b->n_items);

@@ -20,7 +20,7 @@ static void test_items_are_the_heads(void **state)
     (void)state;
     for (size_t k = 0; k < 3; k++) {
         world w;
-        findings all;
+        readings all;
         world_make(&w, kinds[k], 2, 20);
         look(&w, "lens", "test_ii", 20, NULL, &all);
         const hs_split *split = hs_dataset_split(&w.data, "test_ii");
@@ -50,7 +50,7 @@ static void test_items_are_the_heads(void **state)
         hs_free(states);
         hs_free(logits);
         hs_free(work);
-        findings_free(&all);
+        readings_free(&all);
         world_free(&w);
     }
 }
@@ -59,12 +59,12 @@ static void test_summary_and_threads(void **state)
 {
     (void)state;
     world w;
-    findings one, three;
+    readings one, three;
     world_make(&w, HS_MODEL_GPT2, 3, 60);
     hs_pool *pool = hs_pool_create(3);
     look(&w, "lens", "train_inferred", 150, NULL, &one);
     look(&w, "lens", "train_inferred", 150, pool, &three);
-    same_findings(&one, &three);
+    same_readings(&one, &three);
     /* the second bridge of three hops is read too, and its mean is that of its items */
     const kept *mrr = find(&one, 2, "r2", "b2", "mrr");
     assert_non_null(mrr);
@@ -78,12 +78,12 @@ static void test_summary_and_threads(void **state)
     }
     assert_true(n == 150 && mrr->n == 150 && fabs(mrr->value - sum / n) < 1e-6);
     assert_true(mrr->low <= mrr->value && mrr->value <= mrr->high && mrr->high - mrr->low < 0.3);
-    assert_non_null(find(&one, HS_ALL_STAGES, "", "b", "found"));
+    assert_non_null(find(&one, HS_ALL_STAGES, "", "b1", "found"));
     assert_non_null(find(&one, HS_ALL_STAGES, "", "b2", "found_strict"));
     assert_null(find(&one, HS_ALL_STAGES, "", "r1", "found"));
     hs_pool_free(pool);
-    findings_free(&one);
-    findings_free(&three);
+    readings_free(&one);
+    readings_free(&three);
     world_free(&w);
 }
 
@@ -109,7 +109,7 @@ static void test_refusals(void **state)
     assert_ok(hs_scope_create(&scope, &w.data, err));
     hs_interpret_config config;
     hs_error error = {0};
-    const hs_sink sink = {.finding = NULL};
+    const hs_sink sink = {.reading = NULL};
     hs_interpret_config_default(&config);
     snprintf(config.methods, sizeof config.methods, "lenz");
     assert_int_equal(hs_interpret(scope, &w.model, NULL, &config, NULL, NULL, &sink, &error), HS_ERR_DATA);

@@ -15,7 +15,7 @@ static void test_stage_zero(void **state)
     (void)state;
     for (size_t k = 0; k < 3; k++) {
         world w;
-        findings all;
+        readings all;
         world_make(&w, kinds[k], 2, kinds[k] == HS_MODEL_TRM ? 20 : 150);
         look(&w, "trace", "train_inferred", 100, NULL, &all);
         const kept *strength = find(&all, 0, "h", "h", "strength"), *effect = find(&all, 0, "h", "h", "effect");
@@ -26,7 +26,7 @@ static void test_stage_zero(void **state)
             assert_true(fabs(effect->value - 1) < 1e-3); /* the head is all that differs between the runs */
             assert_true(strength->value > 0.5);
         }
-        findings_free(&all);
+        readings_free(&all);
         world_free(&w);
     }
 }
@@ -37,7 +37,7 @@ static void test_cells_by_hand(void **state)
 {
     (void)state;
     world w;
-    findings all;
+    readings all;
     world_make(&w, HS_MODEL_GPT2, 2, 150);
     look(&w, "trace", "train_inferred", 40, NULL, &all);
     const hs_split *split = hs_dataset_split(&w.data, "train_inferred");
@@ -82,7 +82,7 @@ static void test_cells_by_hand(void **state)
     hs_free(other);
     hs_free(x);
     hs_free(logits);
-    findings_free(&all);
+    readings_free(&all);
     world_free(&w);
 }
 
@@ -90,15 +90,15 @@ static void test_threads(void **state)
 {
     (void)state;
     world w;
-    findings one, three;
+    readings one, three;
     world_make(&w, HS_MODEL_LLAMA, 2, 60);
     hs_pool *pool = hs_pool_create(3);
     look(&w, "trace", "train_inferred", 200, NULL, &one);
     look(&w, "trace", "train_inferred", 200, pool, &three);
-    same_findings(&one, &three);
+    same_readings(&one, &three);
     hs_pool_free(pool);
-    findings_free(&one);
-    findings_free(&three);
+    readings_free(&one);
+    readings_free(&three);
     world_free(&w);
 }
 
@@ -108,16 +108,16 @@ static void test_cells(void **state)
 {
     (void)state;
     world w;
-    findings all;
+    readings all;
     world_make(&w, HS_MODEL_GPT2, 3, 20);
     look(&w, "trace", "train_inferred", 10, NULL, &all);
     assert_non_null(find(&all, 3, "r3", "h", "strength"));
     assert_non_null(find(&all, 1, "r1", "r1", "restored"));
     assert_null(find(&all, 1, "h", "r1", "strength"));
-    findings_free(&all);
+    readings_free(&all);
     look(&w, "trace", "id_atomic", 10, NULL, &all);
-    assert_non_null(find(&all, 1, "r1", "h", "strength"));
-    findings_free(&all);
+    assert_non_null(find(&all, 1, "r", "h", "strength"));
+    readings_free(&all);
     world_free(&w);
 }
 

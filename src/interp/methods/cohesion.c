@@ -1,6 +1,6 @@
 /* cohesion.c - the cosine lens (paper D, arXiv 2505.23653): do different facts that lead to one entity reach one state?
  *
- * For every entity e that is the tail of an ID and of an OOD fact, with the states at r1 of these facts' questions:
+ * For every entity e that is the tail of an ID and of an OOD fact, with the states at r of these facts' questions:
  *     id_cohesion    mean cosine of the ID states and their mean (the centroid)
  *     ood_alignment  mean cosine of the OOD states and the ID centroid
  *     ood_other      control: the same with the centroid of the next such entity
@@ -133,7 +133,7 @@ static hs_status measure(const hs_look *look, cohesion_job *j, hs_table *out, hs
         uint32_t c[3];
         const char *const names[3] = {"id_cohesion", "ood_alignment", "ood_other"};
         for (int m = 0; m < 3 && status == HS_OK; m++)
-            status = hs_table_add(out, (int32_t)stage, "r1", "t", names[m], HS_SUM_MEAN, &c[m], err);
+            status = hs_table_add(out, (int32_t)stage, "r", "t", names[m], HS_SUM_MEAN, &c[m], err);
         if (status == HS_OK)
             measure_stage(j, j->states + (size_t)stage * j->n * D, D, centroid, centroid + D, hs_table_column(out, c[0]),
                           hs_table_column(out, c[1]), hs_table_column(out, c[2]));

@@ -1,6 +1,6 @@
 /* decode.c - immediate and full-run probing of facts (paper D, arXiv 2505.23653): decodable is not yet usable.
  *
- * The state at r1 of a fact's question (h, r):
+ * The state at r of a fact's question (h, r):
  *     immediate  read through the head without the final norm, its top token is the tail
  *     full_run   put at the same stage and place into another fact's question and run to the end, it yields its own tail
  * The released notebook injects the state one block too late (at the output of the block above the one it was read from);

@@ -47,6 +47,12 @@ static size_t cell_of(const lens_job *j, size_t stage, size_t place, size_t aske
     return (stage * j->sample->n_places + place) * j->sample->n_asked + asked;
 }
 
+/* b, b1, b2 ..., of two tokens the first. */
+static bool is_bridge(const hs_asked *a)
+{
+    return a->role[0] == 'b' && strchr(a->role, '\'') == NULL;
+}
+
 static hs_status add_cells(lens_job *j, hs_error *err)
 {
     const hs_sample *s = j->sample;
@@ -62,7 +68,7 @@ static hs_status add_cells(lens_job *j, hs_error *err)
             }
     for (uint32_t a = 0; a < s->n_asked; a++) {
         j->found[a] = j->strict[a] = HS_NO_ID;
-        if (s->asked[a].role[0] != 'b' && a != s->target)
+        if (!is_bridge(&s->asked[a]) && a != s->target)
             continue;
         HS_TRY(hs_table_add(j->table, HS_ALL_STAGES, "", s->asked[a].role, "found", HS_SUM_SHARE, &j->found[a], err));
         if (a != s->target && hs_sample_hop_end(s, 1) >= 0)
@@ -150,9 +156,9 @@ static uint32_t first_stage(const lens_job *j, size_t place, size_t asked, uint3
 /* The place whose last state is read as the answer. */
 static size_t answer_place(const lens_job *j)
 {
-    const int t = hs_sample_place(j->sample, "t");
-    if (t >= 0)
-        return (size_t)t;
+    const int answer = hs_sample_place(j->sample, j->sample->asked[j->sample->target].role);
+    if (answer >= 0) /* a model that answers in place */
+        return (size_t)answer;
     for (uint32_t p = j->sample->n_places; p-- > 0;)
         if (j->sample->place[p].column + 1 == j->sample->T)
             return p;
