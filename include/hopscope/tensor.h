@@ -28,9 +28,14 @@ size_t hs_tensor_memory(uint32_t threads);
 /* "OpenBLAS 0.3.21 SkylakeX, kernels avx512" */
 const char *hs_tensor_description(void);
 
-/* C = alpha * op(A) op(B) + beta * C;  op(A) (M,K), op(B) (K,N), C (M,N); ld* = floats between rows as stored. */
+/* C = alpha * op(A) op(B) + beta * C;  op(A) (M,K), op(B) (K,N), C (M,N); ld* = floats between rows as stored. By the
+ * micro-kernels of this machine (hs_kernels.product), which give the same bits on every processor that has AVX2; by the
+ * BLAS where there are none. */
 void hs_gemm(bool transpose_a, bool transpose_b, size_t M, size_t N, size_t K, float alpha, const float *A, size_t lda,
              const float *B, size_t ldb, float beta, float *C, size_t ldc);
+/* The same by the BLAS everywhere: what the micro-kernels are measured against. */
+void hs_gemm_blas(bool transpose_a, bool transpose_b, size_t M, size_t N, size_t K, float alpha, const float *A, size_t lda,
+                  const float *B, size_t ldb, float beta, float *C, size_t ldc);
 
 /* ---------------------------------------------------------------- kernels */
 
@@ -109,6 +114,10 @@ typedef struct hs_kernels {
     void (*adam_atan2)(size_t n, const hs_adam *p, float gscale, const float *g, float *m, float *v, float *w);
     void (*lion)(size_t n, const hs_adam *p, float gscale, const float *g, float *m, float *w);
     void (*signsgd)(size_t n, const hs_adam *p, float gscale, const float *g, float *w);
+    /* hs_gemm by micro-kernels of our own, the same bits on every instruction set that has them; scratch:
+     * HS_PRODUCT_SCRATCH floats (tensor/product.h), 64-byte aligned. NULL where there is no fused multiply-add. */
+    void (*product)(bool transpose_a, bool transpose_b, size_t M, size_t N, size_t K, float alpha, const float *A,
+                    size_t lda, const float *B, size_t ldb, float beta, float *C, size_t ldc, float *scratch);
     /* Inverted dropout factors for n elements named by (key, ctr3): out[i] = 0 or 1/(1-p). Philox, 16 bits an element. */
     void (*dropout)(size_t n, const uint32_t key[2], uint32_t c1, uint32_t c2, uint32_t c3, float p, float *out);
 } hs_kernels;

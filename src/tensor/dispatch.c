@@ -49,7 +49,7 @@ const hs_kernels *hs_kernels_named(const char *isa)
     if (strcmp(isa, "avx512") == 0 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
         __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl"))
         return &avx512;
-    if (strcmp(isa, "avx2") == 0 && __builtin_cpu_supports("avx2"))
+    if (strcmp(isa, "avx2") == 0 && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
         return &avx2;
 #endif
     return strcmp(isa, "baseline") == 0 ? &baseline : NULL;

@@ -1,4 +1,4 @@
-/* gemm.c - matrix products by OpenBLAS, loaded at run time.
+/* gemm.c - matrix products: by our micro-kernels (kernels/product.c), or by OpenBLAS, loaded at run time.
  *
  * Three facts about Debian 12's OpenBLAS 0.3.21 decide how:
  * - It does not know processors newer than itself and falls back to AVX2 kernels on AMD Zen 4 and 5, at about half their
@@ -13,6 +13,7 @@
  *
  * The same binary, BLAS and core type give the same bits for the same call. */
 #include "hopscope/tensor.h"
+#include "tensor/product.h"
 
 #include <assert.h>
 #include <dlfcn.h>
@@ -234,12 +235,23 @@ hs_status hs_tensor_reserve(uint32_t threads, hs_error *err)
 
 /* ---------------------------------------------------------------- products */
 
-void hs_gemm(bool transpose_a, bool transpose_b, size_t M, size_t N, size_t K, float alpha, const float *A, size_t lda,
-             const float *B, size_t ldb, float beta, float *C, size_t ldc)
+void hs_gemm_blas(bool transpose_a, bool transpose_b, size_t M, size_t N, size_t K, float alpha, const float *A, size_t lda,
+                  const float *B, size_t ldb, float beta, float *C, size_t ldc)
 {
     assert(blas.sgemm);
     if (M == 0 || N == 0)
         return;
     blas.sgemm(ROW_MAJOR, transpose_a ? TRANS : NO_TRANS, transpose_b ? TRANS : NO_TRANS, (int)M, (int)N, (int)K, alpha,
                A, (int)lda, B, (int)ldb, beta, C, (int)ldc);
+}
+
+void hs_gemm(bool transpose_a, bool transpose_b, size_t M, size_t N, size_t K, float alpha, const float *A, size_t lda,
+             const float *B, size_t ldb, float beta, float *C, size_t ldc)
+{
+    static _Thread_local float scratch[HS_PRODUCT_SCRATCH] __attribute__((aligned(64)));
+    const hs_kernels *k = hs_kernels_get();
+    if (k->product)
+        k->product(transpose_a, transpose_b, M, N, K, alpha, A, lda, B, ldb, beta, C, ldc, scratch);
+    else
+        hs_gemm_blas(transpose_a, transpose_b, M, N, K, alpha, A, lda, B, ldb, beta, C, ldc);
 }

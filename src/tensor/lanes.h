@@ -7,10 +7,26 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+#ifdef __SSE2__
+#include <immintrin.h>
+#endif
 
 enum { W = 16 };
 typedef float vf __attribute__((vector_size(64), aligned(4), may_alias));
 typedef int32_t vi __attribute__((vector_size(64), aligned(4), may_alias));
+#if defined(__AVX2__) && !defined(__AVX512F__)
+typedef union wide {
+    vf all;
+    __m256 part[2];
+} wide;
+#define MAX_PART _mm256_max_ps
+#elif defined(__SSE2__) && !defined(__AVX512F__)
+typedef union wide {
+    vf all;
+    __m128 part[4];
+} wide;
+#define MAX_PART _mm_max_ps
+#endif
 
 static inline vf load(const float *p)
 {
@@ -44,14 +60,21 @@ static inline vf splat(float x)
     return x - (vf){0};
 }
 
-static inline vf select_lanes(vi mask, vf yes, vf no)
-{
-    return (vf)((mask & (vi)yes) | (~mask & (vi)no));
-}
-
+/* a > b ? a : b in each lane, so b where one of them is NaN. By name where the processor has it: GCC 12 compares vectors
+ * wider than its registers lane by lane. */
 static inline vf max_lanes(vf a, vf b)
 {
-    return select_lanes(a > b, a, b);
+#if defined(__AVX512F__)
+    return (vf)_mm512_max_ps((__m512)a, (__m512)b);
+#elif defined(__SSE2__)
+    wide x = {.all = a}, y = {.all = b};
+    for (size_t i = 0; i < sizeof x.part / sizeof *x.part; i++)
+        x.part[i] = MAX_PART(x.part[i], y.part[i]);
+    return x.all;
+#else
+    const vi greater = a > b;
+    return (vf)((greater & (vi)a) | (~greater & (vi)b));
+#endif
 }
 
 static inline float fold_sum(vf v)
@@ -101,8 +124,7 @@ static inline float row_dot(size_t D, const float *x, const float *y)
 static inline vf exp_lanes(vf x)
 {
     const vf magic = splat(12582912.0f); /* 1.5 * 2^23: adding it rounds to an integer */
-    vf clamped = select_lanes(x < splat(-87.0f), splat(-87.0f), x);
-    clamped = select_lanes(clamped > splat(88.0f), splat(88.0f), clamped);
+    const vf clamped = -max_lanes(splat(-88.0f), -max_lanes(splat(-87.0f), x));
     vf shifted = clamped * splat(1.44269504088896341f) + magic;
     vf n = shifted - magic;
     vf r = clamped - n * splat(0.693359375f);

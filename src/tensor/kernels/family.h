@@ -10,7 +10,7 @@
 #include "hopscope/tensor.h"
 
 /* Every family, for whoever lists them. */
-#define HS_FAMILIES(X) X(norm) X(activation) X(elementwise) X(attention) X(loss) X(optimizer)
+#define HS_FAMILIES(X) X(norm) X(activation) X(elementwise) X(attention) X(loss) X(optimizer) X(product)
 
 #define HS_FILL2(family, isa) hs_fill_##family##_##isa
 #define HS_FILL(family, isa) HS_FILL2(family, isa)
