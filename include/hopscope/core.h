@@ -228,6 +228,41 @@ double hs_now(void);
 /* CPU seconds of this process so far, all threads together. */
 double hs_cpu_now(void);
 
+/* ---------------------------------------------------------------- settings */
+
+/* One setting: a member of a struct of settings, its range, its help. Every layer has one table of its settings; checks,
+ * YAML keys, the manual and the written-out experiment come from it (docs/design.md, "Adding a setting"). */
+typedef enum hs_setting_type {
+    HS_SETTING_BOOL,
+    HS_SETTING_U32,
+    HS_SETTING_U64,
+    HS_SETTING_FLOAT,
+    HS_SETTING_DOUBLE,
+    HS_SETTING_ENUM,
+    HS_SETTING_STRING
+} hs_setting_type;
+enum {
+    HS_SETTING_LIST = 1,   /* a string that holds a list */
+    HS_SETTING_RESUME = 2, /* may differ when a run is resumed: changes no bit of the weights at a given step */
+    HS_SETTING_FIRST = 4,  /* applied before all others: chooses the defaults of its section */
+    HS_SETTING_BELOW = 8,  /* max itself does not fit */
+    HS_SETTING_PATH = 16   /* a file or folder: relative to the experiment file that names it */
+};
+typedef struct hs_setting {
+    const char *name;
+    hs_setting_type type;
+    size_t offset, size;      /* in its struct */
+    double min, max;          /* of a number */
+    const char *const *names; /* allowed values of an enum (in its order) or of a string, NULL-terminated; NULL = any */
+    unsigned flags;
+    const char *help; /* one line */
+} hs_setting;
+/* Every setting of `config` by itself. HS_ERR_DATA: where = "SECTION.NAME", the value, what would fit. */
+hs_status hs_settings_check(const hs_setting *fields, size_t n, const void *config, const char *section, hs_error *err);
+bool hs_setting_fits(const hs_setting *field, double value); /* of a number */
+/* What fits, for people: "from 0 to 1", "from 0 to below 1", "from 1", "auto, fact, path", "true, false" or "". Cut to `size`. */
+void hs_setting_range(const hs_setting *field, char *out, size_t size);
+
 /* ---------------------------------------------------------------- events */
 
 typedef enum hs_event_kind {

@@ -134,7 +134,7 @@ typedef enum hs_injection {
 extern const char *const hs_ood_pick_names[], *const hs_tails_names[], *const hs_balance_names[],
     *const hs_variant_names[], *const hs_injection_names[];
 
-/* Flat, one key `data.NAME` a field; ranges and names are in HS_DATA_FIELDS. */
+/* Flat, one key `data.NAME` a field; ranges and meanings are in the table of settings, hs_data_settings. */
 typedef struct hs_data_config {
     char task[32]; /* a name of hs_task_list: "composition", "comparison", "complex" */
     uint64_t seed;
@@ -179,48 +179,7 @@ typedef struct hs_data_config {
     bool quirk_float_phi;  /* phi is ignored and the whole pool is trained (the released code of paper D) */
 } hs_data_config;
 
-/* The keys of the section "data" in the order in which they are shown, and the one place of their ranges:
- * X(field, type, min, max, names, help), type one of NUMBER (whole or real), SWITCH, CHOICE (an
- * enum with its names), LIST (text: elements separated by commas). Before them stands `task`. */
-#define HS_DATA_FIELDS(X)                                                                                              \
-    X(seed, NUMBER, 0, 9007199254740992.0, NULL, "seed of the graph that is generated and of the splits")              \
-    X(entities, NUMBER, 2, 1e7, NULL, "generated graph: entities")                                                     \
-    X(relations, NUMBER, 1, 1e6, NULL, "generated graph: relations")                                                   \
-    X(out_degree, NUMBER, 1, 1e6, NULL, "generated graph: facts per entity")                                           \
-    X(hops, NUMBER, 2, HS_MAX_HOPS, NULL, "relations in a query")                                                      \
-    X(attributes, NUMBER, 1, 1e4, NULL, "comparison: attributes of the generated table")                               \
-    X(values, NUMBER, 2, 1e4, NULL, "comparison: values of an attribute")                                              \
-    X(attribute_list, LIST, 0, 0, NULL,                                                                                \
-      "comparison from a graph: relations; NAME:same or NAME:order restricts the labels")                              \
-    X(ood_fraction, NUMBER, 0, 0.95, NULL,                                                                             \
-      "share of atomic facts (composition) or entities (comparison) that are OOD")                                     \
-    X(ood_pick, CHOICE, 0, 0, hs_ood_pick_names, "OOD facts uniformly (fact) or along whole queries (path)")           \
-    X(holdout, NUMBER, 0, 0.95, NULL, "probability that an ID query is held out for the ID test")                      \
-    X(phi, NUMBER, 0, 1000, NULL, "training queries per ID atomic fact; 0: all there are")                             \
-    X(test_max, NUMBER, 0, UINT32_MAX, NULL, "items kept per test split; 0: all")                                      \
-    X(cover, SWITCH, 0, 1, NULL, "each hop of an ID test query is a hop of some training query")                       \
-    X(end_token, SWITCH, 0, 1, NULL, "score </a> after the answer, as published")                                      \
-    X(tails, CHOICE, 0, 0, hs_tails_names,                                                                             \
-      "facts whose head and relation have several tails: dropped (functional) or any tail is right")                   \
-    X(test_real_only, SWITCH, 0, 1, NULL, "test queries and OOD facts only over real facts")                           \
-    X(balance, CHOICE, 0, 0, hs_balance_names, "comparison: balance of the labels")                                    \
-    X(token_multiplicity, NUMBER, 0, 1e6, NULL, "two tokens per entity, each shared by this many; 0: one token")       \
-    X(variant, CHOICE, 0, 0, hs_variant_names, "variant of papers C and D")                                            \
-    X(variant_fraction, NUMBER, 0, 0.95, NULL, "share of the ID facts that the variant restricts")                     \
-    X(trained_fraction, NUMBER, 0, 1, NULL,                                                                            \
-      "complex: share of the ID-ID and of the ID-OOD comparisons that are trained")                                    \
-    X(hard_per_label, NUMBER, 0, 1e6, NULL, "complex: queries per label in test_hard")                                 \
-    X(injection, CHOICE, 0, 0, hs_injection_names,                                                                     \
-      "queries over OOD facts added to training (paper B); sets h1ratio .. h2k")                                       \
-    X(h1ratio, NUMBER, 0, 1, NULL, "share of the first hops of test_oo that get training queries")                     \
-    X(h2ratio, NUMBER, 0, 1, NULL, "share of the second hops of test_oo that get training queries")                    \
-    X(h1k, NUMBER, 0, 1e6, NULL, "training queries per chosen first hop")                                              \
-    X(h2k, NUMBER, 0, 1e6, NULL, "training queries per chosen second hop")                                             \
-    X(avoid_test_bridges, SWITCH, 0, 1, NULL,                                                                          \
-      "no first-hop injection through bridges of test_oo while second-hop injection is off")                           \
-    X(quirk_valid_is_ood, SWITCH, 0, 1, NULL, "published export: valid.json is the OOD test")                          \
-    X(quirk_dead_vocab, SWITCH, 0, 1, NULL, "50,257 tokens that never occur, as the GPT-2 tokenizer gives")            \
-    X(quirk_float_phi, SWITCH, 0, 1, NULL, "phi is ignored, as in the released code of paper D")
+const hs_setting *hs_data_settings(size_t *n); /* the table of settings: ranges, names, help */
 
 /* The published setting of "composition" (arXiv 2405.15071, 3.1, at phi 18). */
 void hs_data_config_default(hs_data_config *config);

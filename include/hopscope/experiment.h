@@ -63,29 +63,11 @@ typedef struct hs_config {
     hs_report_config report;
 } hs_config;
 
-/* One row of the table from which come the YAML keys, --set, the written-out file, the help and the manual. */
-typedef enum hs_key_type {
-    HS_KEY_BOOL,
-    HS_KEY_U32,
-    HS_KEY_U64,
-    HS_KEY_FLOAT,
-    HS_KEY_DOUBLE,
-    HS_KEY_ENUM,
-    HS_KEY_STRING
-} hs_key_type;
-enum {
-    HS_KEY_LIST = 1,   /* a string that holds a list */
-    HS_KEY_RESUME = 2, /* may differ when a run is resumed: changes no bit of the weights at a given step */
-    HS_KEY_FIRST = 4   /* applied before all others: chooses the defaults of its section */
-};
+/* One row of the table from which come the YAML keys, --set, the written-out file, the help and the manual: the tables of
+ * settings of all layers, one after another. */
 typedef struct hs_config_key {
     const char *key; /* "data.out_degree": section, then name */
-    hs_key_type type;
-    size_t offset, size;      /* in hs_config */
-    double min, max;          /* of a number */
-    const char *const *names; /* allowed values of an enum (in its order) or of a string, NULL-terminated; NULL = any */
-    unsigned flags;
-    const char *help; /* one line */
+    hs_setting setting;  /* its offset is in hs_config */
 } hs_config_key;
 const hs_config_key *hs_config_keys(size_t *n);           /* grouped by section */
 const hs_config_key *hs_config_key_find(const char *key); /* NULL if there is none */
@@ -94,7 +76,7 @@ const char *hs_config_section(const char *section);
 
 void hs_config_default(hs_config *config);
 /* Set one key from text, as `--set` does. HS_ERR_USAGE names the key, the value and what would fit. A key flagged
- * HS_KEY_FIRST resets its section. */
+ * HS_SETTING_FIRST resets its section. */
 hs_status hs_config_set(hs_config *config, const char *key, const char *value, hs_error *err);
 /* The value as text that hs_config_set takes, appended to `out`. */
 void hs_config_get(const hs_config *config, const hs_config_key *key, hs_str *out);

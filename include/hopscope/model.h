@@ -74,6 +74,8 @@ typedef struct hs_model_config {
 
 /* Defaults: GPT-2, 2 blocks, 1 pass, width 128, 4 heads, no dropout, tied; TRM as published but for its width. */
 void hs_model_config_default(hs_model_config *config);
+/* The table of settings; vocab and n_positions follow from the dataset and are none. */
+const hs_setting *hs_model_settings(size_t *n);
 /* HS_ERR_DATA naming the field and what would fit. */
 hs_status hs_model_config_check(const hs_model_config *config, hs_error *err);
 

@@ -84,7 +84,8 @@ typedef struct hs_train_config {
     hs_on_save_error on_save_error;
 } hs_train_config;
 void hs_train_config_default(hs_train_config *config);
-/* Ranges (src/train/keys.h) and what settings demand of each other; `where` of the error is the key, "train.lr". */
+const hs_setting *hs_train_settings(size_t *n); /* the table of settings: ranges, help */
+/* Ranges and what settings demand of each other; `where` of the error is the key, "train.lr". */
 hs_status hs_train_config_check(const hs_train_config *config, hs_error *err);
 
 /* Rate at step `step` (0-based) as a share of lr. */

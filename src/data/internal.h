@@ -6,8 +6,6 @@
 
 /* ---------------------------------------------------------------- config.c */
 
-/* Fields and their ranges; not whether there is such a task. HS_ERR_DATA with where = "data.KEY". */
-hs_status hs_data_config_check_fields(const hs_data_config *config, hs_error *err);
 /* Sets the four numbers of a named injection. */
 void hs_injection_resolve(hs_data_config *config);
 bool hs_injection_on(const hs_data_config *config);

@@ -114,7 +114,9 @@ hs_status hs_data_config_for_task(hs_data_config *config, const char *name, hs_e
 
 hs_status hs_data_config_check(const hs_data_config *config, hs_error *err)
 {
-    HS_TRY(hs_data_config_check_fields(config, err));
+    size_t n_settings;
+    const hs_setting *settings = hs_data_settings(&n_settings);
+    HS_TRY(hs_settings_check(settings, n_settings, config, "data", err));
     if (hs_task_find(config->task))
         return HS_OK;
     hs_data_config other;

@@ -9,10 +9,6 @@
 hs_status hs_decoder_check(const hs_model_config *c, hs_error *err)
 {
     char hint[96];
-    if (c->n_layer > HS_MAX_LAYERS) {
-        snprintf(hint, sizeof hint, "at most %d blocks", HS_MAX_LAYERS);
-        return hs_model_bad_field(err, "n_layer", c->n_layer, hint);
-    }
     if (c->n_layer * c->passes > HS_MAX_STAGES) {
         snprintf(hint, sizeof hint, "n_layer times passes is at most %d", HS_MAX_STAGES);
         return hs_model_bad_field(err, "passes", c->passes, hint);

@@ -1,4 +1,4 @@
-/* model.c - configuration, initialization, and dispatch to the families.
+/* model.c - creation, initialization, and dispatch to the families.
  *
  * Invariants: tensors stand in hs_model.param in the order of the table, each at a multiple of 16 floats (64 bytes);
  * the floats between them are 0 and stay 0. An element's initial value depends only on the seed, its tensor's place in
@@ -8,107 +8,6 @@
 #include <assert.h>
 #include <math.h>
 #include <string.h>
-
-/* ---------------------------------------------------------------- configuration */
-
-void hs_model_config_default(hs_model_config *config)
-{
-    *config = (hs_model_config){
-        .kind = HS_MODEL_GPT2,
-        .n_positions = 16,
-        .n_layer = 2,
-        .passes = 1,
-        .n_embd = 128,
-        .n_head = 4,
-        .eps = 1e-5f,
-        .init_std = 0.02f,
-        .tied = true,
-        .re_embed_temp = 1.0f,
-        .rope_theta = 10000.0f,
-        .prefix = 16,
-        .h_cycles = 2,
-        .l_cycles = 6,
-        .round_up = 256,
-        .halt_head = true,
-    };
-}
-
-hs_status hs_model_bad_field(hs_error *err, const char *field, double value, const char *hint)
-{
-    char text[32];
-    snprintf(text, sizeof text, "%g", value);
-    hs_fail(err, HS_ERR_DATA, "this value does not fit the model");
-    hs_error_where(err, "model.%s", field);
-    hs_error_value(err, text, strlen(text));
-    hs_error_hint(err, "%s", hint);
-    return HS_ERR_DATA;
-}
-
-/* Sizes are bounded so that products of any two fit 64 bits with ease and a hostile file cannot ask for a table without
- * end; the largest GPT-2 (1.5 billion weights) is far inside. */
-static hs_status check_sizes(const hs_model_config *c, hs_error *err)
-{
-    const struct {
-        const char *name;
-        uint32_t value, min, max;
-    } sizes[] = {{"vocab", c->vocab, 1, 1u << 24},     {"n_positions", c->n_positions, 1, 1u << 20},
-                 {"n_layer", c->n_layer, 1, 1024},     {"passes", c->passes, 1, 1024},
-                 {"n_embd", c->n_embd, 1, 1u << 16},   {"n_head", c->n_head, 1, 1u << 12},
-                 {"n_inner", c->n_inner, 0, 1u << 18}, {"memory_inner", c->memory_inner, 0, 1u << 18}};
-    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
-        char hint[64];
-        snprintf(hint, sizeof hint, "from %u to %u", sizes[i].min, sizes[i].max);
-        if (sizes[i].value < sizes[i].min || sizes[i].value > sizes[i].max)
-            return hs_model_bad_field(err, sizes[i].name, sizes[i].value, hint);
-    }
-    if (!(c->eps >= 0 && c->eps <= 1))
-        return hs_model_bad_field(err, "eps", (double)c->eps, "from 0 to 1");
-    if (!(c->init_std >= 0 && c->init_std <= 100))
-        return hs_model_bad_field(err, "init_std", (double)c->init_std, "from 0 to 100");
-    if (!(c->dropout >= 0 && c->dropout < 1))
-        return hs_model_bad_field(err, "dropout", (double)c->dropout, "from 0 to below 1");
-    if (c->dropout > 0 && c->n_head > 63) /* the place of a mask has six bits for the head */
-        return hs_model_bad_field(err, "n_head", c->n_head, "at most 63 heads with dropout");
-    return HS_OK;
-}
-
-hs_status hs_model_check_heads(const hs_model_config *c, bool rotary, hs_error *err)
-{
-    if (c->n_embd % c->n_head != 0)
-        return hs_model_bad_field(err, "n_head", c->n_head, "a divisor of n_embd");
-    if (rotary && (c->n_embd / c->n_head) % 2 != 0)
-        return hs_model_bad_field(err, "n_head", c->n_head,
-                                  "rotary positions turn pairs: the width of a head must be even");
-    if (rotary && !(c->rope_theta > 1 && c->rope_theta <= 1e12f))
-        return hs_model_bad_field(err, "rope_theta", (double)c->rope_theta, "above 1, 10000 as published");
-    return HS_OK;
-}
-
-hs_status hs_model_check_plain(const hs_model_config *c, hs_error *err)
-{
-    const struct {
-        const char *name;
-        bool on;
-    } switches[] = {{"re_embed", c->re_embed},  {"share_mlp", c->share_mlp}, {"memory_inner", c->memory_inner > 0},
-                    {"no_ln", c->no_ln},        {"no_mlp", c->no_mlp},       {"inject", c->inject},
-                    {"dropout", c->dropout > 0}};
-    for (size_t i = 0; i < sizeof switches / sizeof switches[0]; i++)
-        if (switches[i].on)
-            return hs_model_bad_field(err, switches[i].name, 1, "only GPT-2 has this");
-    return HS_OK;
-}
-
-hs_status hs_model_config_check(const hs_model_config *config, hs_error *err)
-{
-    HS_TRY(check_sizes(config, err));
-    const hs_model_ops *ops = hs_model_ops_of(config->kind);
-    if (!ops) {
-        char kinds[64];
-        hs_model_kinds_text(kinds, sizeof kinds);
-        return hs_model_bad_field(err, "kind", (double)config->kind, kinds);
-    }
-    return ops->check(config, err);
-}
 
 /* ---------------------------------------------------------------- creation */
 

@@ -229,9 +229,9 @@ static void test_round_trip(void **state)
                                         "back\\slash"};
     for (size_t i = 0; i < n; i++) {
         hs_config_default(&config);
-        strcpy(config.graph.path, keys[i].offset == offsetof(hs_config, graph.path) ? "" : "g.tsv");
+        strcpy(config.graph.path, keys[i].setting.offset == offsetof(hs_config, graph.path) ? "" : "g.tsv");
         strcpy(config.augment.relations, "r");
-        if (keys[i].type == HS_KEY_STRING && !keys[i].names && !(keys[i].flags & HS_KEY_FIRST)) {
+        if (keys[i].setting.type == HS_SETTING_STRING && !keys[i].setting.names && !(keys[i].setting.flags & HS_SETTING_FIRST)) {
             if (strcmp(keys[i].key, "report.paper_values") == 0 || strcmp(keys[i].key, "graph.path") == 0)
                 continue;
             for (size_t k = 0; k < sizeof texts / sizeof *texts; k++) {
@@ -245,14 +245,14 @@ static void test_round_trip(void **state)
             }
             continue;
         }
-        for (size_t k = 0; keys[i].names && keys[i].names[k]; k++) {
-            assert_int_equal(hs_config_set(&config, keys[i].key, keys[i].names[k], &err), HS_OK);
+        for (size_t k = 0; keys[i].setting.names && keys[i].setting.names[k]; k++) {
+            assert_int_equal(hs_config_set(&config, keys[i].key, keys[i].setting.names[k], &err), HS_OK);
             if (hs_config_check(&config, NULL) == HS_OK)
                 assert_round_trip();
         }
         static const char *const numbers[] = {"0",    "1",  "2",        "3", "0.1", "0.3333333333333333",
                                               "1e-8", "77", "123456789"};
-        for (size_t k = 0; !keys[i].names && k < sizeof numbers / sizeof *numbers; k++)
+        for (size_t k = 0; !keys[i].setting.names && k < sizeof numbers / sizeof *numbers; k++)
             if (hs_config_set(&config, keys[i].key, numbers[k], NULL) == HS_OK &&
                 hs_config_check(&config, NULL) == HS_OK)
                 assert_round_trip();
@@ -293,8 +293,8 @@ static void test_table(void **state)
         snprintf(section, sizeof section, "%.*s", (int)strcspn(keys[i].key, "."), keys[i].key);
         assert_non_null(hs_config_section(section));
         assert_ptr_equal(hs_config_key_find(keys[i].key), &keys[i]);
-        assert_true(strlen(keys[i].help) >= 4 && !strchr(keys[i].help, '\n'));
-        assert_true(keys[i].type != HS_KEY_ENUM || keys[i].names);
+        assert_true(strlen(keys[i].setting.help) >= 4 && !strchr(keys[i].setting.help, '\n'));
+        assert_true(keys[i].setting.type != HS_SETTING_ENUM || keys[i].setting.names);
         hs_str value = {0};
         hs_config_get(&config, &keys[i], &value);
         if (hs_config_set(&config, keys[i].key, value.s ? value.s : "", &err) != HS_OK)
@@ -304,8 +304,8 @@ static void test_table(void **state)
             assert_non_null(strstr(text[f].s, keys[i].key));
         for (size_t k = 0; k < i; k++) {
             assert_string_not_equal(keys[k].key, keys[i].key);
-            assert_true(keys[k].offset + keys[k].size <= keys[i].offset ||
-                        keys[i].offset + keys[i].size <= keys[k].offset);
+            assert_true(keys[k].setting.offset + keys[k].setting.size <= keys[i].setting.offset ||
+                        keys[i].setting.offset + keys[i].setting.size <= keys[k].setting.offset);
         }
     }
     for (int f = 0; f < 4; f++)
@@ -339,8 +339,8 @@ static void test_preset_names(void **state)
     const hs_config_key *key = hs_config_key_find("model.preset");
     size_t n = 0;
     for (const char *name; (name = hs_model_preset_name(n)) != NULL; n++)
-        assert_string_equal(key->names[n + 1], name); /* the first choice is "" */
-    assert_null(key->names[n + 1]);
+        assert_string_equal(key->setting.names[n + 1], name); /* the first choice is "" */
+    assert_null(key->setting.names[n + 1]);
     assert_true(n >= 12);
 }
 

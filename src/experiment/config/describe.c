@@ -47,11 +47,11 @@ static void yaml_quoted(hs_str *out, const char *s, size_t len)
 
 static void yaml_value(const hs_config_key *key, const char *value, hs_str *out)
 {
-    if (value[0] && (key->type != HS_KEY_STRING || key->names || (key->flags & HS_KEY_FIRST))) {
+    if (value[0] && (key->setting.type != HS_SETTING_STRING || key->setting.names || (key->setting.flags & HS_SETTING_FIRST))) {
         hs_str_add(out, value, strlen(value));
         return;
     }
-    if (!(key->flags & HS_KEY_LIST) || strstr(value, "\\\\")) {
+    if (!(key->setting.flags & HS_SETTING_LIST) || strstr(value, "\\\\")) {
         yaml_quoted(out, value, strlen(value));
         return;
     }
@@ -85,7 +85,7 @@ void hs_config_write(const hs_config *config, hs_str *out)
         hs_config_get(config, &keys[i], &value);
         hs_str_addf(&line, "  %s: ", keys[i].key + section_length(&keys[i]) + 1);
         yaml_value(&keys[i], value.s ? value.s : "", &line);
-        hs_str_addf(out, "%-36s # %s\n", line.s ? line.s : "", keys[i].help);
+        hs_str_addf(out, "%-36s # %s\n", line.s ? line.s : "", keys[i].setting.help);
         out->failed = out->failed || value.failed || line.failed;
         hs_str_free(&value);
         hs_str_free(&line);
@@ -96,39 +96,23 @@ void hs_config_write(const hs_config *config, hs_str *out)
 
 static const char *type_name(const hs_config_key *key)
 {
-    if (key->flags & HS_KEY_LIST)
+    if (key->setting.flags & HS_SETTING_LIST)
         return "list";
-    switch (key->type) {
-    case HS_KEY_BOOL:
+    switch (key->setting.type) {
+    case HS_SETTING_BOOL:
         return "switch";
-    case HS_KEY_U32:
-    case HS_KEY_U64:
+    case HS_SETTING_U32:
+    case HS_SETTING_U64:
         return "integer";
-    case HS_KEY_FLOAT:
-    case HS_KEY_DOUBLE:
+    case HS_SETTING_FLOAT:
+    case HS_SETTING_DOUBLE:
         return "number";
-    case HS_KEY_ENUM:
+    case HS_SETTING_ENUM:
         return "choice";
-    case HS_KEY_STRING:
-        return key->names ? "choice" : "text";
+    case HS_SETTING_STRING:
+        return key->setting.names ? "choice" : "text";
     }
     return "text";
-}
-
-/* "0 .. 1", "from 1", "auto, fact, path", "true, false" or "". */
-static void range_text(const hs_config_key *key, hs_str *out)
-{
-    if (key->names) {
-        for (size_t i = 0; key->names[i]; i++)
-            hs_str_addf(out, "%s%s", i ? ", " : "", key->names[i]);
-    } else if (key->type == HS_KEY_BOOL) {
-        hs_str_addf(out, "true, false");
-    } else if (key->type != HS_KEY_STRING) {
-        if (key->max >= 4294967295.0)
-            hs_str_addf(out, "from %.15g", key->min);
-        else
-            hs_str_addf(out, "%.15g .. %.15g", key->min, key->max);
-    }
 }
 
 static void man_text(hs_str *out, const char *s)
@@ -171,11 +155,11 @@ static void section_head(hs_describe_format format, const char *section, bool fi
 static void describe_key(hs_describe_format format, const hs_config_key *key, const char *value, const char *range,
                          bool first, hs_str *out)
 {
-    bool resume = (key->flags & HS_KEY_RESUME) != 0;
+    bool resume = (key->setting.flags & HS_SETTING_RESUME) != 0;
     const char *shown = *value ? value : "\"\"";
     switch (format) {
     case HS_DESCRIBE_TEXT:
-        hs_str_addf(out, "  %-30s %-12s %s", key->key, shown, key->help);
+        hs_str_addf(out, "  %-30s %-12s %s", key->key, shown, key->setting.help);
         if (*range)
             hs_str_addf(out, " (%s)", range);
         hs_str_addf(out, "\n");
@@ -183,20 +167,20 @@ static void describe_key(hs_describe_format format, const hs_config_key *key, co
     case HS_DESCRIBE_JSON:
         hs_str_addf(out, "%s\n  {\"key\": \"%s\", \"type\": \"%s\", \"default\": ", first ? "" : ",", key->key,
                     type_name(key));
-        if (key->type == HS_KEY_STRING || key->type == HS_KEY_ENUM)
+        if (key->setting.type == HS_SETTING_STRING || key->setting.type == HS_SETTING_ENUM)
             hs_str_add_json(out, value, strlen(value));
         else
             hs_str_add(out, value, strlen(value));
-        if (key->names) {
+        if (key->setting.names) {
             hs_str_addf(out, ", \"choices\": [");
-            for (size_t i = 0; key->names[i]; i++)
-                hs_str_addf(out, "%s\"%s\"", i ? ", " : "", key->names[i]);
+            for (size_t i = 0; key->setting.names[i]; i++)
+                hs_str_addf(out, "%s\"%s\"", i ? ", " : "", key->setting.names[i]);
             hs_str_addf(out, "]");
-        } else if (key->type != HS_KEY_STRING && key->type != HS_KEY_BOOL) {
-            hs_str_addf(out, ", \"min\": %.17g, \"max\": %.17g", key->min, key->max);
+        } else if (key->setting.type != HS_SETTING_STRING && key->setting.type != HS_SETTING_BOOL) {
+            hs_str_addf(out, ", \"min\": %.17g, \"max\": %.17g", key->setting.min, key->setting.max);
         }
         hs_str_addf(out, ", \"may_differ_on_resume\": %s, \"help\": ", resume ? "true" : "false");
-        hs_str_add_json(out, key->help, strlen(key->help));
+        hs_str_add_json(out, key->setting.help, strlen(key->setting.help));
         hs_str_addf(out, "}");
         break;
     case HS_DESCRIBE_MAN:
@@ -204,7 +188,7 @@ static void describe_key(hs_describe_format format, const hs_config_key *key, co
         hs_str_addf(out, ", default ");
         man_text(out, *value ? value : "empty");
         hs_str_addf(out, ")\"\n");
-        man_text(out, key->help);
+        man_text(out, key->setting.help);
         if (*range) {
             hs_str_addf(out, "\n(");
             man_text(out, range);
@@ -216,7 +200,7 @@ static void describe_key(hs_describe_format format, const hs_config_key *key, co
         hs_str_addf(out, "| `%s` | %s%s%s | ", key->key, *value ? "`" : "", value, *value ? "`" : "");
         markdown_text(out, *range ? range : type_name(key));
         hs_str_addf(out, " | ");
-        markdown_text(out, key->help);
+        markdown_text(out, key->setting.help);
         hs_str_addf(out, "%s |\n", resume ? " †" : "");
         break;
     }
@@ -246,13 +230,13 @@ void hs_config_describe(hs_describe_format format, hs_str *out)
         char section[32];
         if (opens_section(keys, i, section))
             section_head(format, section, i == 0, out);
-        hs_str value = {0}, range = {0};
+        hs_str value = {0};
+        char range[512];
         hs_config_get(config, &keys[i], &value);
-        range_text(&keys[i], &range);
-        describe_key(format, &keys[i], value.s ? value.s : "", range.s ? range.s : "", i == 0, out);
-        out->failed = out->failed || value.failed || range.failed;
+        hs_setting_range(&keys[i].setting, range, sizeof range);
+        describe_key(format, &keys[i], value.s ? value.s : "", range, i == 0, out);
+        out->failed = out->failed || value.failed;
         hs_str_free(&value);
-        hs_str_free(&range);
     }
     if (format == HS_DESCRIBE_JSON)
         hs_str_addf(out, "\n]\n");

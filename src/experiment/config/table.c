@@ -1,123 +1,112 @@
 /* table.c - the one configuration table, and how a value is read, written and compared.
  *
- * Invariant: a row's type is derived from its field by the compiler, so a row cannot disagree with the struct. Adding a
- * setting is adding one row; its default comes from the layer's own *_config_default. */
+ * The table is the tables of the layers one after another (hs_data_settings, hs_model_settings, hs_train_settings) and the few
+ * rows below. Adding a setting is adding one row there; its default comes from the layer's own *_config_default. */
+#include "core/setting.h"
 #include "experiment/internal.h"
-#include "train/keys.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <math.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
 static const char *const format_names[] = {"auto", "tsv", "csv", "2wiki", "ntriples", "turtle", "world", NULL};
-#define MODEL_NAME(constant, name) #name,
-static const char *const kind_names[] = {HS_MODELS(MODEL_NAME) NULL};
 
-#define FIELD(f) (((hs_config *)0)->f)
-/* An enum of ours is an unsigned int to gcc and clang: what tells it from a number is that it has names. */
-#define TYPE(f, names)                                                                                                 \
-    _Generic(FIELD(f),                      \
-        bool: HS_KEY_BOOL,                  \
-        uint32_t: ((names) != NULL ? HS_KEY_ENUM : HS_KEY_U32), \
-        uint64_t: HS_KEY_U64,               \
-        float: HS_KEY_FLOAT,                \
-        double: HS_KEY_DOUBLE,              \
-        char *: HS_KEY_STRING)
-#define ROW(f, min, max, names, flags, help)                                                                           \
-    {                                                                                                                  \
-#f, TYPE(f, names), offsetof(hs_config, f), sizeof FIELD(f), min, max, names, flags, help                      \
-    }
-#define NUMBER(f, min, max, help) ROW(f, min, max, NULL, 0, help)
-#define NUMBER_R(f, min, max, help) ROW(f, min, max, NULL, HS_KEY_RESUME, help)
-#define SWITCH(f, help) ROW(f, 0, 1, NULL, 0, help)
-#define TEXT(f, flags, help) ROW(f, 0, 0, NULL, flags, help)
-#define CHOICE(f, names, help) ROW(f, 0, 0, names, 0, help)
-/* The data layer owns its keys, ranges and help. */
-#define DATA_ROW(f, type, min, max, names, help) ROW(data.f, min, max, names, DATA_##type, help),
-#define DATA_NUMBER 0
-#define DATA_SWITCH 0
-#define DATA_CHOICE 0
-#define DATA_LIST HS_KEY_LIST
-#define MAX32 4294967295.0
-#define MAX64 9007199254740992.0 /* 2^53: exact in JSON and YAML readers everywhere */
+/* Settings that belong to the experiment as a whole; those of dataset, model and training stand in their layers. */
+#define NUMBER(f, min, max, flags, help) HS_SETTING(STRUCT, f, #f, min, max, NULL, flags, help)
+#define SWITCH(f, help) HS_SETTING(STRUCT, f, #f, 0, 1, NULL, 0, help)
+#define TEXT(f, flags, help) HS_SETTING(STRUCT, f, #f, 0, 0, NULL, flags, help)
+#define CHOICE(f, names, flags, help) HS_SETTING(STRUCT, f, #f, 0, 0, names, flags, help)
 
-static const hs_config_key keys[] = {
-    TEXT(graph.path, 0,
-         "graph file, \"-\" for standard input, \"world\" for the embedded graph; empty: the task generates one. A graph changes "
-         "the defaults of data: phi 0, holdout 0.1, cover, test_max 0"),
-    CHOICE(graph.format, format_names, "form of the file; auto looks at its name and first bytes"),
-    SWITCH(graph.raw, "2Wiki: take the evidences as they stand, without repairs"),
-    TEXT(graph.types, HS_KEY_LIST, "2Wiki: only records of these types, for example compositional; empty: all"),
-    SWITCH(graph.skip_derived, "2Wiki: skip records marked derived"),
-    SWITCH(graph.literals, "RDF: literals are tails too"),
-    TEXT(graph.relations, HS_KEY_LIST, "keep only these relations; empty: all"),
-    SWITCH(graph.functional, "keep only facts whose head and relation have one tail"),
-    SWITCH(graph.inverses, "add (t, r^-1, h) for every fact"),
-    NUMBER(graph.min_degree, 0, MAX32, "keep entities with at least this many facts; 0: all"),
-    NUMBER(graph.sample_bridges, 0, MAX32, "keep only facts that touch a sample of this many bridges; 0: all"),
-    NUMBER(graph.informative_min_facts, 0, MAX32, "keep relation pairs with at least this many two-hop facts; 0: all"),
-    NUMBER(graph.informative_max_majority, 0, 1, "... and whose commonest tail has at most this share"),
-    NUMBER(graph.seed, 0, MAX64, "seed of graph.sample_bridges"),
-
-    NUMBER(augment.phi, 0, 1000, "raise phi to this with synthetic facts; 0: no augmentation"),
-    SWITCH(augment.per_relation, "raise phi of every chosen relation, not only of the whole graph"),
-    TEXT(augment.relations, HS_KEY_LIST, "raise only these relations; empty: all that take part in two hops"),
-    SWITCH(augment.acyclic, "never close a directed cycle"),
-    SWITCH(augment.new_entities, "heads of synthetic facts may be invented entities"),
-    NUMBER(augment.per_value, 0, MAX32,
-           "comparison: each value of augment.relations is shared by this many entities; 0: no"),
-    NUMBER(augment.max_facts, 0, MAX64, "give up beyond this many synthetic facts; 0: 100 times the real ones"),
-    NUMBER(augment.seed, 0, MAX64, "seed of the synthetic facts"),
-
-    {"data.path", HS_KEY_STRING, offsetof(hs_config, data_path), sizeof ((hs_config *)0)->data_path, 0, 0, NULL, 0,
-     "a dataset to use as it is (a folder of ours or in the published form, a JSONL file); the rest of this section is idle"},
-    ROW(data.task, 0, 0, NULL, HS_KEY_FIRST,
-        "composition, comparison or complex; chooses the defaults of this section"),
-    HS_DATA_FIELDS(DATA_ROW)
-
-    {"model.preset", HS_KEY_STRING, offsetof(hs_config, model_preset), sizeof ((hs_config *)0)->model_preset, 0, 0, hs_model_preset_choices,
-     HS_KEY_FIRST, "family and size; chooses the defaults of this section (docs/models.md); empty: gpt2, 2 blocks, width 128"},
-    {"model.init", HS_KEY_STRING, offsetof(hs_config, model_init), sizeof ((hs_config *)0)->model_init, 0, 0, NULL, 0,
-     "start from the weights of this safetensors file (hopscope import writes one); its own configuration holds, not this section"},
-    CHOICE(model.kind, kind_names, "family of the model"),
-    NUMBER(model.n_layer, 1, 256, "distinct blocks"),
-    NUMBER(model.passes, 1, 256, "times the blocks are run; 1: an ordinary model"),
-    NUMBER(model.n_embd, 1, 65536, "width of the residual stream"),
-    NUMBER(model.n_head, 1, 1024, "attention heads"),
-    NUMBER(model.n_inner, 0, 1048576, "width of the MLP; 0: 4 times (gpt2) or 8/3 times (llama) the width"),
-    NUMBER(model.eps, 0, 1, "epsilon of the norms"),
-    NUMBER(model.init_std, 0, 10, "standard deviation of the initial weights"),
-    NUMBER(model.dropout, 0, 0.95, "on embeddings, attention probabilities and residual branches"),
-    SWITCH(model.tied, "the output head is the embedding"),
-    SWITCH(model.re_embed, "between passes, embed the predicted token again (paper C)"),
-    NUMBER(model.re_embed_temp, 0, 1e6, "temperature of re_embed"),
-    SWITCH(model.inject, "add the embeddings again at the start of each later pass"),
-    SWITCH(model.share_mlp, "one MLP and its norm for all blocks"),
-    NUMBER(model.memory_inner, 0, 1048576, "width of an extra MLP shared by blocks i and i + L/2; 0: none"),
-    SWITCH(model.no_ln, "without layer norm"),
-    SWITCH(model.no_mlp, "without MLP"),
-    NUMBER(model.rope_theta, 1, 1e9, "llama: base of the rotary positions"),
-    SWITCH(model.qk_norm, "llama: norm of queries and keys"),
-    NUMBER(model.prefix, 0, 65536, "trm: positions of the puzzle embedding"),
-    NUMBER(model.h_cycles, 1, 256, "trm: outer cycles"),
-    NUMBER(model.l_cycles, 1, 256, "trm: inner cycles"),
-    NUMBER(model.round_up, 1, 65536, "trm: the MLP's width is rounded up to a multiple of this"),
-    SWITCH(model.mix_attention, "trm: causal attention in place of the token MLP"),
-    SWITCH(model.halt_head, "trm: with the halting head"),
-
-#define TRAIN_NUMBER(f, min, max, help) NUMBER(train.f, min, max, help),
-#define TRAIN_NUMBER_R(f, min, max, help) NUMBER_R(train.f, min, max, help),
-#define TRAIN_CHOICE(f, names, help) CHOICE(train.f, names, help),
-#define TRAIN_CHOICE_R(f, names, help) ROW(train.f, 0, 0, names, HS_KEY_RESUME, help),
-#define TRAIN_TEXT_R(f, help) TEXT(train.f, HS_KEY_RESUME, help),
-    HS_TRAIN_KEYS(TRAIN_NUMBER, TRAIN_NUMBER_R, TRAIN_CHOICE, TRAIN_CHOICE_R, TRAIN_TEXT_R)
-
-    TEXT(report.title, HS_KEY_RESUME, "title of the report"),
-    TEXT(report.paper_values, HS_KEY_LIST | HS_KEY_RESUME, "SPLIT=ACCURACY of a paper, shown beside ours"),
+#define STRUCT hs_graph_config
+static const hs_setting graph_keys[] = {
+    TEXT(path, HS_SETTING_PATH, "graph file, \"-\" for standard input, \"world\" for the embedded graph; empty: the task generates one. A graph changes " "the defaults of data: phi 0, holdout 0.1, cover, test_max 0"),
+    CHOICE(format, format_names, 0, "form of the file; auto looks at its name and first bytes"),
+    SWITCH(raw, "2Wiki: take the evidences as they stand, without repairs"),
+    TEXT(types, HS_SETTING_LIST, "2Wiki: only records of these types, for example compositional; empty: all"),
+    SWITCH(skip_derived, "2Wiki: skip records marked derived"),
+    SWITCH(literals, "RDF: literals are tails too"),
+    TEXT(relations, HS_SETTING_LIST, "keep only these relations; empty: all"),
+    SWITCH(functional, "keep only facts whose head and relation have one tail"),
+    SWITCH(inverses, "add (t, r^-1, h) for every fact"),
+    NUMBER(min_degree, 0, HS_SETTING_MAX32, 0, "keep entities with at least this many facts; 0: all"),
+    NUMBER(sample_bridges, 0, HS_SETTING_MAX32, 0, "keep only facts that touch a sample of this many bridges; 0: all"),
+    NUMBER(informative_min_facts, 0, HS_SETTING_MAX32, 0, "keep relation pairs with at least this many two-hop facts; 0: all"),
+    NUMBER(informative_max_majority, 0, 1, 0, "... and whose commonest tail has at most this share"),
+    NUMBER(seed, 0, HS_SETTING_MAX64, 0, "seed of graph.sample_bridges"),
 };
+#undef STRUCT
+#define STRUCT hs_augment_config
+static const hs_setting augment_keys[] = {
+    NUMBER(phi, 0, 1000, 0, "raise phi to this with synthetic facts; 0: no augmentation"),
+    SWITCH(per_relation, "raise phi of every chosen relation, not only of the whole graph"),
+    TEXT(relations, HS_SETTING_LIST, "raise only these relations; empty: all that take part in two hops"),
+    SWITCH(acyclic, "never close a directed cycle"),
+    SWITCH(new_entities, "heads of synthetic facts may be invented entities"),
+    NUMBER(per_value, 0, HS_SETTING_MAX32, 0, "comparison: each value of augment.relations is shared by this many entities; 0: no"),
+    NUMBER(max_facts, 0, HS_SETTING_MAX64, 0, "give up beyond this many synthetic facts; 0: 100 times the real ones"),
+    NUMBER(seed, 0, HS_SETTING_MAX64, 0, "seed of the synthetic facts"),
+};
+#undef STRUCT
+#define STRUCT hs_config
+static const hs_setting data_keys[] = {
+    HS_SETTING(STRUCT, data_path, "path", 0, 0, NULL, HS_SETTING_PATH,
+             "a dataset to use as it is (a folder of ours or in the published form, a JSONL file); the rest of this section is idle"),
+};
+static const hs_setting model_keys[] = {
+    HS_SETTING(STRUCT, model_preset, "preset", 0, 0, hs_model_preset_choices, HS_SETTING_FIRST,
+             "family and size; chooses the defaults of this section (docs/models.md); empty: gpt2, 2 blocks, width 128"),
+    HS_SETTING(STRUCT, model_init, "init", 0, 0, NULL, HS_SETTING_PATH,
+             "start from the weights of this safetensors file (hopscope import writes one); its own configuration holds, not this section"),
+};
+#undef STRUCT
+#define STRUCT hs_report_config
+static const hs_setting report_keys[] = {
+    TEXT(title, HS_SETTING_RESUME, "title of the report"),
+    TEXT(paper_values, HS_SETTING_LIST | HS_SETTING_RESUME, "SPLIT=ACCURACY of a paper, shown beside ours"),
+};
+#undef STRUCT
 
-enum { N_KEYS = sizeof keys / sizeof *keys };
+/* ---------------------------------------------------------------- the whole table */
+
+enum { MAX_KEYS = 256, KEY_SIZE = 64 };
+static hs_config_key keys[MAX_KEYS]; /* filled once, by build_keys */
+static char key_names[MAX_KEYS][KEY_SIZE];
+static size_t n_keys;
+static pthread_once_t keys_once = PTHREAD_ONCE_INIT;
+
+static void add_keys(const char *section, const hs_setting *fields, size_t n, size_t base)
+{
+    for (size_t i = 0; i < n; i++) {
+        const hs_setting *f = &fields[i];
+        assert(n_keys < MAX_KEYS);
+        const int len = snprintf(key_names[n_keys], KEY_SIZE, "%s.%s", section, f->name);
+        assert(len > 0 && len < KEY_SIZE);
+        (void)len;
+        keys[n_keys] = (hs_config_key){.key = key_names[n_keys], .setting = *f};
+        keys[n_keys].setting.offset += base;
+        n_keys++;
+    }
+}
+
+#define ADD_OWN(section, fields, base) add_keys(section, fields, sizeof fields / sizeof *fields, base)
+static void build_keys(void)
+{
+    size_t n;
+    ADD_OWN("graph", graph_keys, offsetof(hs_config, graph));
+    ADD_OWN("augment", augment_keys, offsetof(hs_config, augment));
+    ADD_OWN("data", data_keys, 0);
+    const hs_setting *data = hs_data_settings(&n);
+    add_keys("data", data, n, offsetof(hs_config, data));
+    ADD_OWN("model", model_keys, 0);
+    const hs_setting *model = hs_model_settings(&n);
+    add_keys("model", model, n, offsetof(hs_config, model));
+    const hs_setting *train = hs_train_settings(&n);
+    add_keys("train", train, n, offsetof(hs_config, train));
+    ADD_OWN("report", report_keys, offsetof(hs_config, report));
+}
 
 static const struct {
     const char *name, *title;
@@ -132,15 +121,18 @@ static const struct {
 
 const hs_config_key *hs_config_keys(size_t *n)
 {
-    *n = N_KEYS;
+    pthread_once(&keys_once, build_keys);
+    *n = n_keys;
     return keys;
 }
 
 const hs_config_key *hs_config_key_find(const char *key)
 {
-    for (size_t i = 0; i < N_KEYS; i++)
-        if (strcmp(keys[i].key, key) == 0)
-            return &keys[i];
+    size_t n;
+    const hs_config_key *all = hs_config_keys(&n);
+    for (size_t i = 0; i < n; i++)
+        if (strcmp(all[i].key, key) == 0)
+            return &all[i];
     return NULL;
 }
 
@@ -183,7 +175,9 @@ static hs_status fail_value(hs_error *err, const hs_config_key *key, const char 
 static hs_status fail_range(hs_error *err, const hs_config_key *key, const char *value)
 {
     fail_value(err, key, value, "out of range");
-    hs_error_hint(err, "%s is from %.15g to %.15g", key->key, key->min, key->max);
+    char range[64];
+    hs_setting_range(&key->setting, range, sizeof range);
+    hs_error_hint(err, "%s: %s", key->key, range);
     return HS_ERR_USAGE;
 }
 
@@ -216,7 +210,7 @@ static bool parse_whole(const char *value, uint64_t *out)
             return true;
         }
         double d = strtod(value, &end);
-        if (*end == 0 && d >= 0 && d <= MAX64 && d == floor(d) && !strpbrk(value, "xXpP")) {
+        if (*end == 0 && d >= 0 && d <= HS_SETTING_MAX64 && d == floor(d) && !strpbrk(value, "xXpP")) {
             *out = (uint64_t)d;
             return true;
         }
@@ -226,15 +220,17 @@ static bool parse_whole(const char *value, uint64_t *out)
 
 static hs_status set_number(void *field, const hs_config_key *key, const char *value, hs_error *err)
 {
-    if (key->type == HS_KEY_U32 || key->type == HS_KEY_U64) {
+    if (key->setting.type == HS_SETTING_U32 || key->setting.type == HS_SETTING_U64) {
         uint64_t n;
         if (!parse_whole(value, &n)) {
             fail_value(err, key, value, "not a whole number");
-            return hs_error_hint(err, "%s is a whole number from %.15g to %.15g", key->key, key->min, key->max);
+            char range[64];
+            hs_setting_range(&key->setting, range, sizeof range);
+            return hs_error_hint(err, "%s is a whole number: %s", key->key, range);
         }
-        if ((double)n < key->min || (double)n > key->max)
+        if (!hs_setting_fits(&key->setting, (double)n))
             return fail_range(err, key, value);
-        if (key->type == HS_KEY_U32)
+        if (key->setting.type == HS_SETTING_U32)
             *(uint32_t *)field = (uint32_t)n;
         else
             *(uint64_t *)field = n;
@@ -245,9 +241,9 @@ static hs_status set_number(void *field, const hs_config_key *key, const char *v
     bool starts = (value[0] >= '0' && value[0] <= '9') || value[0] == '-' || value[0] == '+' || value[0] == '.';
     if (!starts || *end != 0 || !isfinite(d) || strpbrk(value, "xXpP"))
         return fail_value(err, key, value, "not a number");
-    if (!(d >= key->min && d <= key->max))
+    if (!hs_setting_fits(&key->setting, d))
         return fail_range(err, key, value);
-    if (key->type == HS_KEY_FLOAT)
+    if (key->setting.type == HS_SETTING_FLOAT)
         *(float *)field = (float)(d + 0.0);
     else
         *(double *)field = d + 0.0; /* -0 becomes 0 */
@@ -257,20 +253,20 @@ static hs_status set_number(void *field, const hs_config_key *key, const char *v
 static hs_status set_name(void *field, const hs_config_key *key, const char *value, hs_error *err)
 {
     size_t n = 0;
-    for (; key->names[n]; n++) {
-        if (strcmp(key->names[n], value) != 0)
+    for (; key->setting.names[n]; n++) {
+        if (strcmp(key->setting.names[n], value) != 0)
             continue;
-        if (key->type == HS_KEY_ENUM)
+        if (key->setting.type == HS_SETTING_ENUM)
             *(uint32_t *)field = (uint32_t)n;
         else
-            snprintf(field, key->size, "%s", value);
+            snprintf(field, key->setting.size, "%s", value);
         return HS_OK;
     }
     fail_value(err, key, value, "no such choice");
     char all[200] = "";
     for (size_t i = 0, used = 0; i < n && used < sizeof all; i++)
-        used += (size_t)snprintf(all + used, sizeof all - used, "%s%s", i ? ", " : "", key->names[i]);
-    const char *near = hs_nearest(value, key->names, n);
+        used += (size_t)snprintf(all + used, sizeof all - used, "%s%s", i ? ", " : "", key->setting.names[i]);
+    const char *near = hs_nearest(value, key->setting.names, n);
     if (near)
         return hs_error_hint(err, "did you mean %s? choices: %s", near, all);
     return hs_error_hint(err, "choices: %s", all);
@@ -280,19 +276,19 @@ static hs_status set_text(char *field, const hs_config_key *key, const char *val
 {
     if (hs_utf8_invalid(value, strlen(value)) != SIZE_MAX)
         return fail_value(err, key, value, "text is not UTF-8");
-    if (strlen(value) >= key->size) {
+    if (strlen(value) >= key->setting.size) {
         fail_value(err, key, value, "text is too long");
-        return hs_error_hint(err, "%s takes up to %zu bytes", key->key, key->size - 1);
+        return hs_error_hint(err, "%s takes up to %zu bytes", key->key, key->setting.size - 1);
     }
-    memset(field, 0, key->size);
+    memset(field, 0, key->setting.size);
     memcpy(field, value, strlen(value));
     return HS_OK;
 }
 
 hs_status hs_config_set_key(hs_config *config, const hs_config_key *key, const char *value, hs_error *err)
 {
-    void *field = (char *)config + key->offset;
-    if (key->flags & HS_KEY_FIRST) {
+    void *field = (char *)config + key->setting.offset;
+    if (key->setting.flags & HS_SETTING_FIRST) {
         hs_status status = HS_OK;
         if (strcmp(key->key, "data.task") == 0) {
             status = hs_data_config_for_task(&config->data, value, err);
@@ -312,12 +308,12 @@ hs_status hs_config_set_key(hs_config *config, const hs_config_key *key, const c
             err->status = HS_ERR_USAGE;
         return HS_ERR_USAGE;
     }
-    if (key->names)
+    if (key->setting.names)
         return set_name(field, key, value, err);
-    switch (key->type) {
-    case HS_KEY_BOOL:
+    switch (key->setting.type) {
+    case HS_SETTING_BOOL:
         return set_bool(field, key, value, err);
-    case HS_KEY_STRING:
+    case HS_SETTING_STRING:
         return set_text(field, key, value, err);
     default:
         return set_number(field, key, value, err);
@@ -326,18 +322,20 @@ hs_status hs_config_set_key(hs_config *config, const hs_config_key *key, const c
 
 hs_status hs_config_unknown_key(const char *key, hs_error *err)
 {
-    const char *names[N_KEYS];
-    for (size_t i = 0; i < N_KEYS; i++)
-        names[i] = keys[i].key;
+    const char *names[MAX_KEYS];
+    size_t n;
+    const hs_config_key *all = hs_config_keys(&n);
+    for (size_t i = 0; i < n; i++)
+        names[i] = all[i].key;
     hs_fail(err, HS_ERR_USAGE, "unknown key");
     hs_error_value(err, key, strlen(key));
-    const char *near = hs_nearest(key, names, N_KEYS);
+    const char *near = hs_nearest(key, names, n);
     if (!near) { /* the section may be what is wrong or missing: compare the last part alone */
         const char *dot = strrchr(key, '.');
         const char *last = dot ? dot + 1 : key;
-        for (size_t i = 0; i < N_KEYS && !near; i++)
-            if (strcmp(strchr(keys[i].key, '.') + 1, last) == 0)
-                near = keys[i].key;
+        for (size_t i = 0; i < n && !near; i++)
+            if (strcmp(strchr(all[i].key, '.') + 1, last) == 0)
+                near = all[i].key;
     }
     if (near)
         return hs_error_hint(err, "did you mean %s?", near);
@@ -365,44 +363,47 @@ void hs_number_text(double value, bool single, char out[32])
 
 void hs_config_get(const hs_config *config, const hs_config_key *key, hs_str *out)
 {
-    const void *field = (const char *)config + key->offset;
+    const void *field = (const char *)config + key->setting.offset;
     char number[32];
-    switch (key->type) {
-    case HS_KEY_BOOL:
+    switch (key->setting.type) {
+    case HS_SETTING_BOOL:
         hs_str_addf(out, "%s", *(const bool *)field ? "true" : "false");
         break;
-    case HS_KEY_U32:
+    case HS_SETTING_U32:
         hs_str_addf(out, "%lu", (unsigned long)*(const uint32_t *)field);
         break;
-    case HS_KEY_U64:
+    case HS_SETTING_U64:
         hs_str_addf(out, "%llu", (unsigned long long)*(const uint64_t *)field);
         break;
-    case HS_KEY_FLOAT:
+    case HS_SETTING_FLOAT:
         hs_number_text((double)*(const float *)field, true, number);
         hs_str_addf(out, "%s", number);
         break;
-    case HS_KEY_DOUBLE:
+    case HS_SETTING_DOUBLE:
         hs_number_text(*(const double *)field, false, number);
         hs_str_addf(out, "%s", number);
         break;
-    case HS_KEY_ENUM:
-        hs_str_addf(out, "%s", key->names[*(const uint32_t *)field]);
+    case HS_SETTING_ENUM:
+        hs_str_addf(out, "%s", key->setting.names[*(const uint32_t *)field]);
         break;
-    case HS_KEY_STRING:
-        hs_str_add(out, field, strnlen(field, key->size));
+    case HS_SETTING_STRING:
+        hs_str_add(out, field, strnlen(field, key->setting.size));
         break;
     }
 }
 
 const hs_config_key *hs_config_diff(const hs_config *a, const hs_config *b, bool resume)
 {
-    for (size_t i = 0; i < N_KEYS; i++) {
-        if (resume && (keys[i].flags & HS_KEY_RESUME))
+    size_t n;
+    const hs_config_key *all = hs_config_keys(&n);
+    for (size_t i = 0; i < n; i++) {
+        const hs_setting *f = &all[i].setting;
+        if (resume && (f->flags & HS_SETTING_RESUME))
             continue;
-        const char *x = (const char *)a + keys[i].offset, *y = (const char *)b + keys[i].offset;
-        bool same = keys[i].type == HS_KEY_STRING ? strncmp(x, y, keys[i].size) == 0 : memcmp(x, y, keys[i].size) == 0;
+        const char *x = (const char *)a + f->offset, *y = (const char *)b + f->offset;
+        bool same = f->type == HS_SETTING_STRING ? strncmp(x, y, f->size) == 0 : memcmp(x, y, f->size) == 0;
         if (!same)
-            return &keys[i];
+            return &all[i];
     }
     return NULL;
 }
@@ -468,6 +469,10 @@ static hs_status check_report(const hs_config *config, hs_error *err)
 
 hs_status hs_config_check(const hs_config *config, hs_error *err)
 {
+    size_t n = sizeof graph_keys / sizeof *graph_keys;
+    HS_TRY(hs_settings_check(graph_keys, n, &config->graph, "graph", err));
+    n = sizeof augment_keys / sizeof *augment_keys;
+    HS_TRY(hs_settings_check(augment_keys, n, &config->augment, "augment", err));
     HS_TRY(hs_data_config_check(&config->data, err));
     HS_TRY(hs_train_config_check(&config->train, err));
     hs_model_config model = config->model;

@@ -94,7 +94,7 @@ static hs_status add_scalar(reader *r, const char *key, const yaml_event_t *even
         return add_setting(r, key, (const char *)event->data.scalar.value, event->data.scalar.length, line);
     if (!row && hs_config_section(key))
         return HS_OK; /* a section with all its lines commented out */
-    if (row && (row->type != HS_KEY_STRING || row->names))
+    if (row && (row->setting.type != HS_SETTING_STRING || row->setting.names))
         return fail_at(r, line, key, NULL, "no value");
     return add_setting(r, key, "", 0, line);
 }
@@ -103,7 +103,7 @@ static hs_status add_scalar(reader *r, const char *key, const yaml_event_t *even
 static hs_status add_sequence(reader *r, const char *key, size_t line)
 {
     const hs_config_key *row = hs_config_key_find(key);
-    if (row && !(row->flags & HS_KEY_LIST)) {
+    if (row && !(row->setting.flags & HS_SETTING_LIST)) {
         fail_at(r, line, key, NULL, "takes one value, not a list");
         return HS_ERR_DATA;
     }
@@ -268,7 +268,7 @@ static hs_status apply(reader *r, hs_config *out)
             hs_data_config_for_graph(&out->data);
         for (size_t i = 0; i < r->n; i++) {
             setting *s = &r->settings[i];
-            if (((s->key->flags & HS_KEY_FIRST) != 0) != (first == 1))
+            if (((s->key->setting.flags & HS_SETTING_FIRST) != 0) != (first == 1))
                 continue;
             hs_status status = hs_config_set_key(out, s->key, s->value, r->err);
             if (status != HS_OK)

@@ -30,17 +30,9 @@ hs_status hs_trm_check(const hs_model_config *c, hs_error *err)
         return hs_model_bad_field(err, "passes", c->passes, "1: TRM repeats its blocks by h_cycles and l_cycles");
     if (c->qk_norm)
         return hs_model_bad_field(err, "qk_norm", 1, "only the Llama form has this");
-    if (c->prefix > 1024)
-        return hs_model_bad_field(err, "prefix", c->prefix, "from 0 to 1024");
     if (c->n_positions > 4096)
         return hs_model_bad_field(err, "n_positions", c->n_positions,
                                   "from 1 to 4096: TRM mixes a fixed number of positions");
-    if (c->h_cycles < 1 || c->h_cycles > 64)
-        return hs_model_bad_field(err, "h_cycles", c->h_cycles, "from 1 to 64");
-    if (c->l_cycles < 1 || c->l_cycles > 64)
-        return hs_model_bad_field(err, "l_cycles", c->l_cycles, "from 1 to 64");
-    if (c->round_up < 1 || c->round_up > 4096)
-        return hs_model_bad_field(err, "round_up", c->round_up, "from 1 to 4096");
     HS_TRY(hs_decoder_check(c, err));
     return c->mix_attention ? hs_model_check_heads(c, true, err) : HS_OK;
 }
