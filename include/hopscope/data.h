@@ -208,6 +208,7 @@ typedef struct hs_dataset {
     uint64_t n_facts;
     hs_fact *facts;
     uint8_t *fact_flags; /* HS_FACT_SYNTHETIC, HS_FACT_OOD */
+    uint64_t facts_dropped; /* facts of the graph left out: their head and relation have several tails */
     hs_audit audit;
     char *card; /* JSON text: dataset.json */
 } hs_dataset;

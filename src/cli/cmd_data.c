@@ -26,6 +26,9 @@ static void add_table(const hs_dataset *d, hs_str *out)
     hs_str_addf(out, "task %s, seed %llu, phi %.4g (%.4g per ID fact), ", d->task, (unsigned long long)d->seed, a->phi,
                 a->phi_id);
     hs_str_addf(out, "%s training items\n", hs_format_count(a->training_items, text));
+    if (d->facts_dropped)
+        hs_str_addf(out, "facts left out, their head and relation have several tails: %s\n",
+                    hs_format_count(d->facts_dropped, text));
     hs_str_addf(out, "OOD facts as hops of training queries: %llu (%llu on purpose)\n\n",
                 (unsigned long long)a->ood_hops_in_training, (unsigned long long)a->ood_hops_on_purpose);
     hs_str_addf(out, "%-20s %5s %10s %-16s %8s %8s   majority by r1r2 / last r / h / h,last r / nearest / class\n",

@@ -40,7 +40,13 @@ hs_status hs_dataset_build(hs_dataset *out, const hs_data_config *config, const 
         hs_dataset_free(out);
         return status;
     }
-    char items[32];
+    char items[32], dropped[32];
+    if (out->facts_dropped)
+        hs_event_send(events, HS_EVENT_WARNING, "data",
+                      "%s of %s facts are left out: their head and relation have several tails%s",
+                      hs_format_count(out->facts_dropped, dropped),
+                      hs_format_count(out->facts_dropped + out->n_facts, items),
+                      strcmp(out->task, "composition") == 0 ? " (data.tails=any keeps them)" : "");
     hs_event_send(events, HS_EVENT_INFO, "data", "%s: %s training items, built in %.2f s, audited in %.2f s", out->task,
                   hs_format_count(out->audit.training_items, items), built - start, hs_now() - built);
     return HS_OK;

@@ -202,6 +202,7 @@ hs_status hs_dataset_set_facts(hs_dataset *data, const hs_fact_table *table, uin
     if (!data->facts || !data->fact_flags)
         return hs_fail_memory(err, table->n_facts * sizeof *data->facts);
     data->n_facts = table->n_facts;
+    data->facts_dropped = table->n_dropped;
     for (uint32_t i = 0; i < table->n_facts; i++) {
         data->facts[i] = table->facts[i];
         data->facts[i].relation += relation_base;

@@ -130,6 +130,7 @@ hs_status hs_fact_table_from_graph(hs_fact_table *table, const hs_data_config *c
         i = j;
     }
     table->n_facts = n;
+    table->n_dropped = (uint32_t)graph->n_facts - n;
     for (uint32_t h = 0; h < table->n_entities; h++)
         table->start[h + 1] += table->start[h];
     return HS_OK;

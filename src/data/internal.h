@@ -28,6 +28,7 @@ typedef struct hs_fact_table {
     uint8_t *flags;
     uint32_t *start;
     bool generated, multi, any_synthetic;
+    uint32_t n_dropped; /* facts of the graph left out: their head and relation have several tails */
     uint32_t n_id; /* ID atomic facts: (head, relation) groups that are not OOD */
 } hs_fact_table;
 

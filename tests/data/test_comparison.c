@@ -233,6 +233,42 @@ static void from_graph(void **state)
     hs_graph_free(&g);
 }
 
+/* A relation whose name in the vocabulary differs ("year [relation]": an entity has the name too), and one with a comma
+ * in its name, keep what the configuration asks of them. */
+static void attributes_by_any_name(void **state)
+{
+    (void)state;
+    hs_graph g = {0};
+    for (unsigned i = 0; i < 40; i++) {
+        char person[16], year[16], place[16];
+        snprintf(person, sizeof person, "p%u", i);
+        snprintf(year, sizeof year, "%u", 1950 + i % 20);
+        snprintf(place, sizeof place, "c%u", i % 7);
+        assert_ok(hs_graph_add(&g, person, "year", year, err));
+        assert_ok(hs_graph_add(&g, person, "born, in", i == 0 ? "year" : place, err));
+    }
+    assert_ok(hs_graph_index(&g, err));
+    hs_data_config c;
+    hs_dataset d;
+    task_config(&c, "comparison");
+    c.balance = HS_BALANCE_NONE;
+    c.phi = 0;
+    strcpy(c.attribute_list, "born\\, in, year:same");
+    build(&d, &c, &g);
+    uint32_t year = hs_names_find(&d.vocab, "year [relation]", 15), seen = 0;
+    assert_int_not_equal(year, HS_NO_ID);
+    assert_int_not_equal(hs_names_find(&d.vocab, "born, in", 8), HS_NO_ID);
+    for (uint32_t s = 0; s < d.n_splits; s++)
+        for (uint64_t i = 0; d.splits[s].kind == HS_ITEM_COMPARE && i < d.splits[s].n; i++) {
+            const char *label = hs_names_get(&d.vocab, item(&d.splits[s], i)[5]);
+            assert_true(strcmp(label, "<same>") == 0 || strcmp(label, "<different>") == 0);
+            seen += item(&d.splits[s], i)[0] == year;
+        }
+    assert_true(seen > 100);
+    hs_dataset_free(&d);
+    hs_graph_free(&g);
+}
+
 static int order_of(const char *a, const char *b)
 {
     hs_ordinal x = hs_ordinal_parse(a), y = hs_ordinal_parse(b);
@@ -383,7 +419,7 @@ int main(void)
         cmocka_unit_test(same_for_any_threads),
         cmocka_unit_test(balanced_table),
         cmocka_unit_test(impossible_parameters),
-        cmocka_unit_test(from_graph),
+        cmocka_unit_test(from_graph), cmocka_unit_test(attributes_by_any_name),
         cmocka_unit_test(ordinals),
         cmocka_unit_test(complex_counts),
         cmocka_unit_test(hard_test),

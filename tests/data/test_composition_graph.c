@@ -168,6 +168,109 @@ static void all_tails(void **state)
     hs_graph_free(&g);
 }
 
+/* A cyclic graph: 150 random facts over 40 entities. */
+static void random_graph(hs_graph *g, uint64_t seed)
+{
+    hs_rng rng;
+    hs_rng_init(&rng, seed, 1, 0, 0);
+    *g = (hs_graph){0};
+    for (int i = 0; i < 150; i++) {
+        char name[3][32];
+        snprintf(name[0], sizeof name[0], "e%u", (unsigned)hs_rng_below(&rng, 40));
+        snprintf(name[1], sizeof name[1], "r%u", (unsigned)hs_rng_below(&rng, 3));
+        snprintf(name[2], sizeof name[2], "e%u", (unsigned)hs_rng_below(&rng, 40));
+        assert_ok(hs_graph_add(g, name[0], name[1], name[2], err));
+    }
+    assert_ok(hs_graph_index(g, err));
+}
+
+/* Do the facts a, b make a path of three different entities? */
+static bool is_second_hop(const hs_fact *a, const hs_fact *b, uint32_t relation)
+{
+    return b->head == a->tail && b->relation == relation && a->head != a->tail && b->tail != a->tail &&
+           b->tail != a->head;
+}
+
+static bool is_answer(const hs_split *s, uint64_t i, uint32_t token)
+{
+    bool right = item(s, i)[s->answer] == token;
+    for (uint64_t a = s->also_start ? s->also_start[i] : 0; s->also_start && a < s->also_start[i + 1]; a++)
+        right |= s->also[a] == token;
+    return right;
+}
+
+/* Policy `any`: no path comes back, so the head is never an answer; and every other end is one. */
+static void head_is_no_answer(void **state)
+{
+    (void)state;
+    uint64_t back = 0;
+    for (uint64_t seed = 1; seed <= 5; seed++) {
+        hs_graph g;
+        random_graph(&g, seed);
+        hs_data_config c;
+        graph_config(&c);
+        c.tails = HS_TAILS_ANY;
+        c.seed = seed;
+        hs_dataset d = {0};
+        assert_ok(hs_dataset_build(&d, &c, &g, NULL, NULL, err));
+        assert_int_equal(d.facts_dropped, 0);
+        for (uint32_t k = 0; k < d.n_splits; k++) {
+            const hs_split *s = &d.splits[k];
+            for (uint64_t i = 0; s->kind == HS_ITEM_QUERY && i < s->n; i++) {
+                const uint32_t *t = item(s, i);
+                assert_false(is_answer(s, i, t[0]));
+                for (uint64_t a = 0; a < d.n_facts; a++)
+                    for (uint64_t b = 0; d.facts[a].head == t[0] && d.facts[a].relation == t[1] && b < d.n_facts; b++) {
+                        if (is_second_hop(&d.facts[a], &d.facts[b], t[2]))
+                            assert_true(is_answer(s, i, d.facts[b].tail));
+                        back += d.facts[b].head == d.facts[a].tail && d.facts[b].relation == t[2] &&
+                                d.facts[b].tail == t[0];
+                    }
+            }
+        }
+        /* the audit knows: the head as a further answer is a wrong one */
+        for (uint32_t k = 0; k < d.n_splits; k++) {
+            hs_split *s = &d.splits[k];
+            for (uint64_t i = 0; s->kind == HS_ITEM_QUERY && s->also_start && i < s->n; i++) {
+                if (s->also_start[i] == s->also_start[i + 1])
+                    continue;
+                s->also[s->also_start[i]] = item(s, i)[0];
+                assert_ok(hs_dataset_audit(&d, err));
+                assert_false(d.audit.passed);
+                k = d.n_splits;
+                break;
+            }
+        }
+        hs_dataset_free(&d);
+        hs_graph_free(&g);
+    }
+    assert_true(back > 5);
+}
+
+/* Facts left out because their head and relation have several tails are counted, said and kept in the card. */
+static void dropped_facts_are_told(void **state)
+{
+    (void)state;
+    hs_graph g;
+    real_graph(&g);
+    hs_data_config c;
+    graph_config(&c);
+    hs_dataset d = {0}, again = {0};
+    assert_ok(hs_dataset_build(&d, &c, &g, NULL, NULL, err));
+    assert_true(d.facts_dropped > 0);
+    assert_int_equal(d.facts_dropped, g.n_facts - d.n_facts);
+    char path[256], line[64];
+    snprintf(line, sizeof line, "\"facts_dropped\": %llu", (unsigned long long)d.facts_dropped);
+    assert_non_null(strstr(d.card, line));
+    fresh_path(path, "dropped");
+    assert_ok(hs_dataset_write(&d, path, err));
+    assert_ok(hs_dataset_read(&again, path, err));
+    assert_int_equal(again.facts_dropped, d.facts_dropped);
+    hs_dataset_free(&d);
+    hs_dataset_free(&again);
+    hs_graph_free(&g);
+}
+
 /* Is fact (head, relation, tail) at this place of some path of a training query? */
 static bool trained_at(const hs_dataset *d, uint32_t place, const hs_fact *f)
 {
@@ -191,17 +294,8 @@ static void all_tails_covered(void **state)
     (void)state;
     uint64_t tested = 0, several = 0;
     for (uint64_t seed = 1; seed <= 20; seed++) {
-        hs_graph g = {0};
-        hs_rng rng;
-        hs_rng_init(&rng, seed, 1, 0, 0);
-        for (int i = 0; i < 150; i++) {
-            char name[3][32];
-            snprintf(name[0], sizeof name[0], "e%u", (unsigned)hs_rng_below(&rng, 40));
-            snprintf(name[1], sizeof name[1], "r%u", (unsigned)hs_rng_below(&rng, 3));
-            snprintf(name[2], sizeof name[2], "e%u", (unsigned)hs_rng_below(&rng, 40));
-            assert_ok(hs_graph_add(&g, name[0], name[1], name[2], err));
-        }
-        assert_ok(hs_graph_index(&g, err));
+        hs_graph g;
+        random_graph(&g, seed);
         hs_data_config c;
         graph_config(&c);
         c.tails = HS_TAILS_ANY;
@@ -216,9 +310,12 @@ static void all_tails_covered(void **state)
             for (uint64_t a = 0; a < d.n_facts; a++) {
                 if (d.facts[a].head != t[0] || d.facts[a].relation != t[1])
                     continue;
-                assert_true(trained_at(&d, 0, &d.facts[a]));
+                bool leads_on = false;
                 for (uint64_t b = 0; b < d.n_facts; b++)
-                    if (d.facts[b].head == d.facts[a].tail && d.facts[b].relation == t[2])
+                    leads_on |= is_second_hop(&d.facts[a], &d.facts[b], t[2]);
+                assert_true(!leads_on || trained_at(&d, 0, &d.facts[a]));
+                for (uint64_t b = 0; b < d.n_facts; b++)
+                    if (is_second_hop(&d.facts[a], &d.facts[b], t[2]))
                         assert_true(trained_at(&d, 1, &d.facts[b]));
             }
         }
@@ -270,7 +367,8 @@ int main(void)
         cmocka_unit_test(from_functional_graph), cmocka_unit_test(synthetic_facts_never_tested),
         cmocka_unit_test(cover_is_enforced),     cmocka_unit_test(all_tails),
         cmocka_unit_test(empty_graph),           cmocka_unit_test(two_wiki),
-        cmocka_unit_test(all_tails_covered),
+        cmocka_unit_test(all_tails_covered),     cmocka_unit_test(head_is_no_answer),
+        cmocka_unit_test(dropped_facts_are_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -122,6 +122,8 @@ hs_status hs_dataset_make_card(hs_dataset *data, hs_error *err)
         data->vocab.n, data->n_entities, data->n_relations, data->tokens_per_entity, (unsigned long long)data->n_facts,
         (unsigned long long)(data->n_facts - ood), (unsigned long long)ood, (unsigned long long)synthetic,
         data->audit.phi, data->audit.phi_id);
+    if (data->facts_dropped)
+        hs_str_addf(&out, "\"facts_dropped\": %llu,\n", (unsigned long long)data->facts_dropped);
     hs_str_addf(&out, "\"splits\": [");
     for (uint32_t i = 0; i < data->n_splits; i++) {
         const hs_split *s = &data->splits[i];
@@ -185,6 +187,7 @@ hs_status hs_card_parse(hs_dataset *out, const void *json, hs_error *err)
     out->n_entities = (uint32_t)entities;
     out->n_relations = (uint32_t)relations;
     out->tokens_per_entity = (uint32_t)tpe;
+    get_u64(card, "facts_dropped", UINT32_MAX, &out->facts_dropped); /* absent: none */
     hs_data_config_default(&out->config);
     HS_TRY(hs_data_config_from_json(&out->config, json_object_get(card, "config"), err));
     uint64_t m = out->config.token_multiplicity, F = entities / 2;

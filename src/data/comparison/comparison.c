@@ -45,41 +45,39 @@ hs_status hs_table_generate(hs_dataset *out, const hs_data_config *config, hs_er
 
 /* ---------------------------------------------------------------- from a graph */
 
-/* The names of a comma-separated list, without ":same" and ":order", to relation ids of the graph. */
-static hs_status find_attributes(const hs_data_config *config, const hs_graph *g, uint32_t *relation, uint32_t *n,
-                                 hs_error *err)
+/* The configured names to relation ids of the graph. */
+static hs_status look_up(const hs_attributes *names, const hs_graph *g, uint32_t *relation, hs_error *err)
 {
-    *n = 0;
-    for (const char *p = config->attribute_list; *p;) {
-        while (*p == ' ')
-            p++;
-        size_t item = strcspn(p, ","), len = item;
-        while (len > 0 && p[len - 1] == ' ')
-            len--;
-        const char *suffix[] = {":same", ":order"};
-        for (size_t k = 0; k < 2; k++)
-            if (len > strlen(suffix[k]) && strncmp(p + len - strlen(suffix[k]), suffix[k], strlen(suffix[k])) == 0)
-                len -= strlen(suffix[k]);
-        uint32_t id = len ? hs_names_find(&g->relations, p, len) : HS_NO_ID;
-        if (id == HS_NO_ID) {
-            hs_fail(err, HS_ERR_DATA, "the graph has no such relation");
-            hs_error_where(err, "data.attribute_list");
-            hs_error_value(err, p, len);
-            return hs_error_hint(err, "possible: relation names separated by commas, for example \"%s\"",
-                                 g->relations.n ? hs_names_get(&g->relations, 0) : "country");
-        }
-        bool again = false;
-        for (uint32_t k = 0; k < *n; k++)
-            again |= relation[k] == id;
-        if (!again)
-            relation[(*n)++] = id;
-        p += item + (p[item] == ',');
+    for (uint32_t i = 0; i < names->n; i++) {
+        const char *name = names->item[i].name;
+        relation[i] = hs_names_find(&g->relations, name, strlen(name));
+        if (relation[i] != HS_NO_ID)
+            continue;
+        hs_fail(err, HS_ERR_DATA, "the graph has no such relation");
+        hs_error_where(err, "data.attribute_list");
+        hs_error_value(err, name, strlen(name));
+        return hs_error_hint(err,
+                             "possible: relation names separated by commas (a comma in a name is written \\,), for "
+                             "example \"%s\"",
+                             g->relations.n ? hs_names_get(&g->relations, 0) : "country");
     }
-    if (*n > 0)
+    if (names->n > 0)
         return HS_OK;
     hs_fail(err, HS_ERR_DATA, "a comparison over a graph needs its attribute relations");
     hs_error_where(err, "data.attribute_list");
     return hs_error_hint(err, "for example \"country of citizenship,date of birth\"");
+}
+
+static hs_status find_attributes(const hs_data_config *config, const hs_graph *g, uint32_t **relation, uint32_t *n,
+                                 hs_error *err)
+{
+    hs_attributes names;
+    HS_TRY(hs_attributes_parse(&names, config->attribute_list, err));
+    *n = names.n;
+    *relation = hs_alloc(((size_t)names.n + 1) * sizeof **relation);
+    hs_status status = *relation ? look_up(&names, g, *relation, err) : hs_fail_memory(err, names.n * sizeof **relation);
+    hs_attributes_free(&names);
+    return status;
 }
 
 /* Facts of the attributes with one value; entities that occur in them get tokens, in the order of the graph. */
@@ -134,8 +132,10 @@ static hs_status fill_from_graph(from_graph *f, hs_dataset *out, hs_error *err)
     for (uint32_t e = 0; e < g->entities.n; e++)
         f->token[e] = HS_NO_ID;
     for (uint64_t i = 0; i < g->n_facts; i++) {
-        if (!takes_part(f, i))
+        if (!takes_part(f, i)) {
+            out->facts_dropped += f->attribute_of[g->facts[i].relation] != HS_NO_ID;
             continue;
+        }
         n++;
         f->token[g->facts[i].head] = f->token[g->facts[i].tail] = 0;
     }
@@ -160,14 +160,13 @@ static hs_status fill_from_graph(from_graph *f, hs_dataset *out, hs_error *err)
 static hs_status take_from_graph(hs_dataset *out, const hs_data_config *config, const hs_graph *g, hs_error *err)
 {
     from_graph f = {.g = g};
-    f.relation = hs_alloc(((size_t)g->relations.n + 1) * sizeof *f.relation);
     f.attribute_of = hs_alloc(((size_t)g->relations.n + 1) * sizeof *f.attribute_of);
     f.token = hs_alloc(((size_t)g->entities.n + 1) * sizeof *f.token);
     hs_status status = HS_OK;
-    if (!f.relation || !f.attribute_of || !f.token)
+    if (!f.attribute_of || !f.token)
         status = hs_fail_memory(err, g->entities.n * sizeof *f.token);
     if (status == HS_OK)
-        status = find_attributes(config, g, f.relation, &f.n_relations, err);
+        status = find_attributes(config, g, &f.relation, &f.n_relations, err);
     if (status == HS_OK)
         status = fill_from_graph(&f, out, err);
     hs_free(f.relation);

@@ -63,30 +63,63 @@ int hs_ordinal_compare(const hs_ordinal *a, const hs_ordinal *b)
     return a->parts == b->parts ? 0 : 2;
 }
 
-/* ":same" or ":order" after the attribute's name in the configured list: 's', 'o', or 0. */
-static char asked_for(const char *list, const char *name)
+/* ---------------------------------------------------------------- the configured attributes */
+
+/* Takes ":same" or ":order" off the end of a name. */
+static hs_label_rule take_rule(char *name)
 {
+    static const char *const SUFFIX[] = {[HS_RULE_SAME] = ":same", [HS_RULE_ORDER] = ":order"};
     size_t len = strlen(name);
-    for (const char *p = list; *p;) {
-        while (*p == ' ')
-            p++;
-        size_t item = strcspn(p, ",");
-        if (item >= len && strncmp(p, name, len) == 0) {
-            if (strncmp(p + len, ":same", 5) == 0)
-                return 's';
-            if (strncmp(p + len, ":order", 6) == 0)
-                return 'o';
+    for (hs_label_rule rule = HS_RULE_SAME; rule <= HS_RULE_ORDER; rule++) {
+        size_t n = strlen(SUFFIX[rule]);
+        if (len > n && strcmp(name + len - n, SUFFIX[rule]) == 0) {
+            name[len - n] = 0;
+            return rule;
         }
-        p += item + (p[item] == ',');
     }
-    return 0;
+    return HS_RULE_BY_VALUES;
 }
 
-/* At least 19 of 20 values must be ordinals. */
-static void decide_order(hs_compare *c, const hs_dataset *data)
+hs_status hs_attributes_parse(hs_attributes *out, const char *text, hs_error *err)
 {
+    hs_list list;
+    *out = (hs_attributes){0};
+    HS_TRY(hs_list_parse(&list, text, err));
+    out->item = hs_calloc(list.n + 1, sizeof *out->item);
+    if (!out->item) {
+        hs_list_free(&list);
+        return hs_fail_memory(err, list.n * sizeof *out->item);
+    }
+    for (size_t i = 0; i < list.n; i++) {
+        hs_attribute a = {0};
+        snprintf(a.name, sizeof a.name, "%s", list.item[i]);
+        a.rule = take_rule(a.name);
+        uint32_t at = 0;
+        while (at < out->n && strcmp(out->item[at].name, a.name) != 0)
+            at++;
+        if (at == out->n)
+            out->item[out->n++] = a;
+        else if (out->item[at].rule == HS_RULE_BY_VALUES)
+            out->item[at].rule = a.rule;
+    }
+    hs_list_free(&list);
+    return HS_OK;
+}
+
+void hs_attributes_free(hs_attributes *attributes)
+{
+    hs_free(attributes->item);
+    *attributes = (hs_attributes){0};
+}
+
+/* As configured; else at least 19 of 20 values must be ordinals. Attributes are in the order of the configured list;
+ * their names may differ from it ("year [relation]"). */
+static hs_status decide_order(hs_compare *c, const hs_dataset *data, hs_error *err)
+{
+    hs_attributes asked;
+    HS_TRY(hs_attributes_parse(&asked, data->config.attribute_list, err));
     for (uint32_t a = 0; a < c->n_attributes; a++) {
-        char asked = asked_for(data->config.attribute_list, hs_names_get(&data->vocab, data->n_entities + a));
+        hs_label_rule rule = a < asked.n ? asked.item[a].rule : HS_RULE_BY_VALUES;
         uint64_t n = 0, known = 0;
         for (uint64_t i = 0; i < data->n_facts; i++) {
             if (data->facts[i].relation != data->n_entities + a || data->facts[i].tail >= data->vocab.n)
@@ -94,8 +127,10 @@ static void decide_order(hs_compare *c, const hs_dataset *data)
             n++;
             known += c->ordinal[data->facts[i].tail].known;
         }
-        c->ordered[a] = asked ? asked == 'o' : n > 0 && known * 20 >= n * 19;
+        c->ordered[a] = rule == HS_RULE_BY_VALUES ? n > 0 && known * 20 >= n * 19 : rule == HS_RULE_ORDER;
     }
+    hs_attributes_free(&asked);
+    return HS_OK;
 }
 
 static uint32_t table_label(const hs_dataset *data, uint32_t attribute, uint32_t k)
@@ -139,8 +174,10 @@ hs_status hs_compare_init(hs_compare *c, const hs_dataset *data, hs_error *err)
     }
     for (uint32_t i = 0; i < data->n_entities && i < data->vocab.n; i++)
         c->ordinal[i] = hs_ordinal_parse(hs_names_get(&data->vocab, i));
-    decide_order(c, data);
-    return HS_OK;
+    hs_status status = decide_order(c, data, err);
+    if (status != HS_OK)
+        hs_compare_free(c);
+    return status;
 }
 
 void hs_compare_free(hs_compare *c)

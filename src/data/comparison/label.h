@@ -15,6 +15,19 @@ hs_ordinal hs_ordinal_parse(const char *text);
 /* -1, 0, 1; 2 if the two cannot be told apart ("1957" and "1957-08"). */
 int hs_ordinal_compare(const hs_ordinal *a, const hs_ordinal *b);
 
+/* The setting data.attribute_list: each name once, in its order. */
+typedef enum hs_label_rule { HS_RULE_BY_VALUES, HS_RULE_SAME, HS_RULE_ORDER } hs_label_rule;
+typedef struct hs_attribute {
+    char name[sizeof((hs_data_config *)0)->attribute_list];
+    hs_label_rule rule;
+} hs_attribute;
+typedef struct hs_attributes {
+    hs_attribute *item;
+    uint32_t n;
+} hs_attributes;
+hs_status hs_attributes_parse(hs_attributes *out, const char *text, hs_error *err);
+void hs_attributes_free(hs_attributes *attributes);
+
 enum { HS_LABEL_LESS, HS_LABEL_SAME, HS_LABEL_MORE, HS_LABEL_DIFFERENT, HS_N_LABELS };
 
 /* How attributes of a dataset are compared, and the tokens of their labels: token[attribute * HS_N_LABELS + label]. */

@@ -22,21 +22,49 @@ static int by_key(const void *a, const void *b)
     return x->at < y->at ? -1 : x->at > y->at;
 }
 
-/* Are all facts of the query with this path, from hop `place` on, used in their places? With `mark` they become it. */
-static bool is_used(const hs_fact_table *table, const uint32_t *edge, uint32_t hops, uint32_t place, uint32_t entity,
-                    uint8_t *used, bool mark)
+/* Are the facts of all paths of the query used in their places? With `mark` they become it. edge[0..place) is the path
+ * so far. A fact of a path that leads nowhere, or back, is none of the query. */
+static bool paths_used(const hs_fact_table *table, const uint32_t *relation, uint32_t hops, uint32_t place,
+                       uint32_t *edge, uint8_t *used, bool mark)
 {
-    uint32_t i = edge[place], last = table->start[entity + 1], relation = table->facts[i].relation;
     bool all = true;
-    if (table->multi) /* the facts of the entity with the relation, which other paths come to too */
-        for (i = table->start[entity]; i < last && table->facts[i].relation < relation;)
-            i++;
-    for (; i < last && table->facts[i].relation == relation && (all || mark); i++) {
-        if (mark)
-            used[i] |= (uint8_t)(1u << place);
-        all &= used[i] >> place & 1;
-        if (place + 1 < hops)
-            all &= is_used(table, edge, hops, place + 1, table->facts[i].tail, used, mark);
+    if (place >= hops || place >= HS_MAX_HOPS) {
+        for (uint32_t k = 0; k < hops; k++) {
+            if (mark)
+                used[edge[k]] |= (uint8_t)(1u << k);
+            all &= used[edge[k]] >> k & 1;
+        }
+        return all;
+    }
+    uint32_t entity = table->facts[edge[place - 1]].tail;
+    for (uint32_t i = table->start[entity]; i < table->start[entity + 1] && (all || mark); i++) {
+        bool back = table->facts[i].tail == table->facts[edge[0]].head;
+        for (uint32_t k = 0; k < place; k++)
+            back |= table->facts[i].tail == table->facts[edge[k]].tail;
+        if (back || table->facts[i].relation != relation[place])
+            continue;
+        edge[place] = i;
+        all &= paths_used(table, relation, hops, place + 1, edge, used, mark);
+    }
+    return all;
+}
+
+/* The same for the query that `path` is one of. */
+static bool is_used(const hs_fact_table *table, const uint32_t *path, uint32_t hops, uint8_t *used, bool mark)
+{
+    uint32_t relation[HS_MAX_HOPS] = {0}, edge[HS_MAX_HOPS] = {0};
+    memcpy(edge, path, hops * sizeof *edge);
+    if (!table->multi)
+        return paths_used(table, relation, hops, hops, edge, used, mark);
+    for (uint32_t k = 0; k < hops; k++)
+        relation[k] = table->facts[path[k]].relation;
+    uint32_t head = table->facts[path[0]].head;
+    bool all = true;
+    for (uint32_t i = table->start[head]; i < table->start[head + 1]; i++) {
+        if (table->facts[i].relation != relation[0] || table->facts[i].tail == head)
+            continue;
+        edge[0] = i;
+        all &= paths_used(table, relation, hops, 1, edge, used, mark);
     }
     return all;
 }
@@ -50,7 +78,7 @@ static void scan(hs_composition *c, uint8_t *used, held_out *list, uint64_t *n)
         for (uint32_t i = 0; i < queries->n; i++) {
             uint64_t at = c->first[h] + i;
             if (c->cat[at] == HS_CAT_TRAIN) {
-                is_used(&c->table, queries->query[i].edge, c->hops, 0, h, used, true);
+                is_used(&c->table, queries->query[i].edge, c->hops, used, true);
             } else if (c->cat[at] == HS_CAT_TEST) {
                 list[*n].key = c->key[at];
                 list[*n].at = at;
@@ -76,13 +104,12 @@ hs_status hs_composition_cover(hs_composition *c, hs_error *err)
     scan(c, used, list, &n);
     qsort(list, (size_t)n, sizeof *list, by_key);
     for (uint64_t i = 0; i < n; i++) {
-        uint32_t head = c->table.facts[list[i].edge[0]].head;
-        if (is_used(&c->table, list[i].edge, c->hops, 0, head, used, false))
+        if (is_used(&c->table, list[i].edge, c->hops, used, false))
             continue;
         bool back = c->config->phi == 0 || c->config->quirk_float_phi;
         c->cat[list[i].at] = back ? HS_CAT_TRAIN : HS_CAT_NONE;
         if (back)
-            is_used(&c->table, list[i].edge, c->hops, 0, head, used, true);
+            is_used(&c->table, list[i].edge, c->hops, used, true);
     }
     hs_free(list);
     hs_free(used);

@@ -97,28 +97,51 @@ static hs_status open_queries(const hs_dataset *d, void **state, hs_error *err)
     return HS_OK;
 }
 
-/* Every path of a query with several answers: is each end among the stored answers? `met` marks those that are ends. */
-static void follow_all(const hs_proof *p, const hs_split *s, uint64_t i, uint32_t entity, uint32_t place, bool train,
+/* Every path of distinct entities of a query with several answers: is each end among the stored answers? `met` marks
+ * those that are ends. fact[0..place) is the path so far. */
+static void follow_all(const hs_proof *p, const hs_split *s, uint64_t i, uint32_t place, uint64_t *fact, bool train,
                        uint8_t *met, hs_finding *f)
 {
     const uint32_t *tokens = s->tokens + i * s->width;
-    uint64_t first, end = hs_proof_facts_of(p, entity, tokens[1 + place], &first);
-    for (uint64_t k = first; k < end; k++) {
-        hs_finding_add(f, p, k, place, train);
-        uint32_t tail = p->data->facts[k].tail;
-        if (place + 1 < s->hops) {
-            follow_all(p, s, i, tail, place + 1, train, met, f);
-            continue;
-        }
-        bool known = tail == tokens[s->answer];
+    const hs_fact *facts = p->data->facts;
+    if (place > 0 && (place >= s->hops || place >= HS_MAX_HOPS)) {
+        for (uint32_t k = 0; k < place; k++)
+            hs_finding_add(f, p, fact[k], k, train);
+        uint32_t end = facts[fact[place - 1]].tail;
+        bool known = end == tokens[s->answer];
         for (uint64_t a = s->also_start ? s->also_start[i] : 0; s->also_start && a < s->also_start[i + 1]; a++) {
-            if (s->also[a] != tail)
+            if (s->also[a] != end)
                 continue;
             met[a - s->also_start[i]] = 1;
             known = true;
         }
         f->right &= known;
+        return;
     }
+    uint32_t entity = place == 0 ? tokens[0] : facts[fact[place - 1]].tail;
+    uint64_t first, last = hs_proof_facts_of(p, entity, tokens[1 + place], &first);
+    for (uint64_t k = first; k < last; k++) {
+        bool back = facts[k].tail == tokens[0];
+        for (uint32_t j = 0; j < place; j++)
+            back |= facts[k].tail == facts[fact[j]].tail;
+        if (back)
+            continue;
+        fact[place] = k;
+        follow_all(p, s, i, place + 1, fact, train, met, f);
+    }
+}
+
+/* Does the path come back to an entity, as paths of generated graphs may? */
+static bool comes_back(const hs_proof *p, const uint64_t *path, uint32_t hops)
+{
+    const hs_fact *facts = p->data->facts;
+    bool back = false;
+    for (uint32_t k = 0; k < hops; k++) {
+        back |= facts[path[k]].tail == facts[path[0]].head;
+        for (uint32_t j = 0; j < k; j++)
+            back |= facts[path[k]].tail == facts[path[j]].tail;
+    }
+    return back;
 }
 
 /* Follow head -r1-> bridge -r2-> ... -> answer as the item says. */
@@ -142,10 +165,10 @@ static hs_finding check_query(const hs_proof *p, const hs_split *s, const hs_rol
         entity = tail;
     }
     several *x = p->state[HS_ITEM_QUERY];
-    if (x->all_paths || s->also_start) {
+    if (s->also_start || (x->all_paths && !comes_back(p, path, s->hops))) {
         uint64_t n_also = s->also_start ? s->also_start[i + 1] - s->also_start[i] : 0;
         memset(x->met, 0, n_also);
-        follow_all(p, s, i, hs_dataset_entity_of(d, tokens), 0, train, x->met, &f);
+        follow_all(p, s, i, 0, path, train, x->met, &f);
         for (uint64_t a = 0; a < n_also; a++)
             f.right &= x->met[a] != 0;
         return f;

@@ -50,14 +50,13 @@ uint64_t hs_paths_count(const hs_fact_table *table, uint32_t hops, uint64_t *cou
     return total;
 }
 
-static void push(hs_query_list *queries, const hs_fact_table *table, const uint32_t *edge, uint32_t hops, bool trivial)
+static void push(hs_query_list *queries, const hs_fact_table *table, const uint32_t *edge, uint32_t hops)
 {
     hs_query *q = &queries->query[queries->n++];
     memcpy(q->edge, edge, sizeof q->edge);
     q->also_first = q->n_also = 0;
     q->mask = 0;
     q->synthetic = q->restricted = q->mixed = false;
-    q->trivial = trivial;
     for (uint32_t k = 0; k < hops; k++) {
         uint8_t flags = table->flags[edge[k]];
         q->mask |= (uint8_t)((flags & HS_FACT_OOD ? 1u : 0u) << k);
@@ -79,7 +78,6 @@ static bool on_path(const hs_fact_table *table, const uint32_t *edge, uint32_t n
 static void all_paths(hs_query_list *queries, const hs_fact_table *table, uint32_t hops, uint32_t h)
 {
     uint32_t edge[HS_MAX_HOPS] = {0}, at[HS_MAX_HOPS] = {table->start[h]}, end[HS_MAX_HOPS] = {table->start[h + 1]};
-    bool trivial[HS_MAX_HOPS + 1] = {false};
     for (uint32_t depth = 0; hops <= HS_MAX_HOPS;) {
         if (at[depth] == end[depth]) {
             if (depth == 0)
@@ -89,13 +87,10 @@ static void all_paths(hs_query_list *queries, const hs_fact_table *table, uint32
         }
         uint32_t i = at[depth]++, tail = table->facts[i].tail;
         edge[depth] = i;
-        trivial[depth + 1] = trivial[depth];
-        if (!table->generated)
-            trivial[depth + 1] |= depth == 0 ? tail == h : on_path(table, edge, depth, tail);
-        if (trivial[depth + 1] && !table->multi) /* with several answers a trivial path may still lead to a right one */
+        if (!table->generated && (depth == 0 ? tail == h : on_path(table, edge, depth, tail)))
             continue;
         if (depth + 1 == hops) {
-            push(queries, table, edge, hops, trivial[depth + 1]);
+            push(queries, table, edge, hops);
             continue;
         }
         depth++;
@@ -118,8 +113,6 @@ static int compare_paths(const void *a, const void *b, void *user)
         if (rx != ry)
             return rx < ry ? -1 : 1;
     }
-    if (x->trivial != y->trivial) /* the representative comes first */
-        return x->trivial ? 1 : -1;
     for (uint32_t k = 0; k < o->hops; k++)
         if (x->edge[k] != y->edge[k])
             return x->edge[k] < y->edge[k] ? -1 : 1;
@@ -169,8 +162,7 @@ void hs_queries_of_head(hs_query_list *queries, const hs_fact_table *table, uint
         j = i + 1;
         while (j < queries->n && same_relations(&order, &queries->query[i], &queries->query[j]))
             j++;
-        if (!queries->query[i].trivial)
-            merge(queries, &order, i, j, out++);
+        merge(queries, &order, i, j, out++);
     }
     queries->n = out;
 }
