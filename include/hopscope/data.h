@@ -76,9 +76,10 @@ enum { HS_MAX_ROLES = 2 * HS_MAX_HOPS + 1 };
 
 /* ---------------------------------------------------------------- audit */
 
-/* Shortcut baselines of a test split: accuracy of predicting without the hops, learned from the training items.
- * Ties go to the smaller token id. `nearest` is the vote of the training queries that differ from the test query in
- * one token of the prompt; without any, the majority of the last relation. NaN where it has no meaning. */
+/* Shortcut baselines of a test split: accuracy of predicting without the hops. NaN where it has no meaning.
+ * The first six are learned from the training queries; ties go to the smaller token id. `nearest` is the vote of the
+ * training queries that differ from the test query in one token of the prompt; without any, the majority of the last
+ * relation. The last four know the trained facts, but follow no hop: what a model may do that has learned only them. */
 typedef struct hs_baselines {
     double majority_r1r2; /* commonest answer of the whole relation path; comparison: of the attribute */
     double majority_r2;   /* ... of the last relation */
@@ -86,7 +87,23 @@ typedef struct hs_baselines {
     double majority_hr2;  /* ... of the head and the last relation; comparison: of the first entity and attribute */
     double nearest;
     double majority_class; /* the commonest answer of all training queries (comparison: the commonest label) */
+    double own_tails;      /* the answer is among the tails of the head's own facts: the most that choosing one can reach */
+    double own_relation;   /* the head's tail under the relation that fits training queries of the same relation path best
+                              (of the same last relation, where the head lacks it) */
+    double fact_r2;        /* the commonest tail of the last relation among the facts */
+    double random_tail;    /* a random one of the tails that the last relation has, on average */
 } hs_baselines;
+typedef struct hs_baseline {
+    const char *name, *help;
+    double value;
+} hs_baseline;
+enum { HS_N_BASELINES = 10 };
+/* All of them by name, in the order of the struct. */
+void hs_baselines_list(const hs_baselines *baselines, hs_baseline out[HS_N_BASELINES]);
+/* The best one: name "" and value NaN where none has a meaning. */
+hs_baseline hs_baselines_best(const hs_baselines *baselines);
+/* Does the best shortcut explain the split: right on half of it (comparison: half of what the commonest label leaves)? */
+bool hs_baselines_explain(const hs_baselines *baselines);
 
 typedef struct hs_audit_split {
     uint64_t n;

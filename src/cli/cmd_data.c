@@ -31,24 +31,26 @@ static void add_table(const hs_dataset *d, hs_str *out)
                     hs_format_count(d->facts_dropped, text));
     hs_str_addf(out, "OOD facts as hops of training queries: %llu (%llu on purpose)\n\n",
                 (unsigned long long)a->ood_hops_in_training, (unsigned long long)a->ood_hops_on_purpose);
-    hs_str_addf(out, "%-20s %5s %10s %-16s %8s %8s   majority by r1r2 / last r / h / h,last r / nearest / class\n",
+    hs_str_addf(out, "%-20s %5s %10s %-16s %8s %8s   majority by r1r2 / last r / h / h,last r / nearest / class; facts: own tails / "
+                     "own relation / last r / random tail\n",
                 "split", "role", "items", "hash", "leaked", "uncover.");
     for (uint32_t i = 0; i < d->n_splits; i++) {
         const hs_split *s = &d->splits[i];
         const hs_audit_split *as = &a->split[i];
-        const hs_baselines *b = &as->baselines;
         hs_str_addf(out, "%-20s %5s %10llu %016llx %8llu %8llu  ", s->name,
                     s->role == HS_SPLIT_TRAIN ? "train" : "test", (unsigned long long)s->n, (unsigned long long)s->hash,
                     (unsigned long long)as->in_training, (unsigned long long)as->hops_not_covered);
-        if (!isnan(b->majority_class)) {
-            add_share(out, b->majority_r1r2);
-            add_share(out, b->majority_r2);
-            add_share(out, b->majority_h);
-            add_share(out, b->majority_hr2);
-            add_share(out, b->nearest);
-            add_share(out, b->majority_class);
-        }
+        hs_baseline all[HS_N_BASELINES];
+        hs_baselines_list(&as->baselines, all);
+        for (uint32_t k = 0; k < HS_N_BASELINES && !isnan(as->baselines.majority_class); k++)
+            add_share(out, all[k].value);
         hs_str_addf(out, "\n");
+    }
+    for (uint32_t i = 0; i < d->n_splits; i++) {
+        hs_baseline best = hs_baselines_best(&a->split[i].baselines);
+        if (hs_baselines_explain(&a->split[i].baselines))
+            hs_str_addf(out, "warning: a shortcut explains %s: %s, right on %.3f of it (%s)\n", d->splits[i].name,
+                        best.help, best.value, best.name);
     }
 }
 

@@ -47,6 +47,12 @@ hs_status hs_dataset_build(hs_dataset *out, const hs_data_config *config, const 
                       hs_format_count(out->facts_dropped, dropped),
                       hs_format_count(out->facts_dropped + out->n_facts, items),
                       strcmp(out->task, "composition") == 0 ? " (data.tails=any keeps them)" : "");
+    for (uint32_t i = 0; i < out->n_splits; i++) {
+        hs_baseline best = hs_baselines_best(&out->audit.split[i].baselines);
+        if (hs_baselines_explain(&out->audit.split[i].baselines))
+            hs_event_send(events, HS_EVENT_WARNING, "data", "a shortcut explains %s: %s, right on %.3f of it (%s)",
+                          out->splits[i].name, best.help, best.value, best.name);
+    }
     hs_event_send(events, HS_EVENT_INFO, "data", "%s: %s training items, built in %.2f s, audited in %.2f s", out->task,
                   hs_format_count(out->audit.training_items, items), built - start, hs_now() - built);
     return HS_OK;

@@ -47,21 +47,28 @@ void hs_finding_add(hs_finding *f, const hs_proof *p, uint64_t fact, uint32_t pl
         p->used[fact] |= (uint8_t)(1u << place);
 }
 
+/* A trained fact is no hop. */
+static void add_fact(hs_finding *f, const hs_proof *p, uint64_t fact, bool train)
+{
+    hs_finding_add(f, p, fact, 0, false);
+    if (train)
+        p->used[fact] |= HS_PROOF_TRAINED;
+}
+
 hs_finding hs_check_fact(const hs_proof *p, const hs_split *s, const hs_role *roles, uint64_t i, bool train)
 {
     const uint32_t *tokens = s->tokens + i * s->width;
-    (void)train; /* a trained fact is no hop */
     uint32_t head = hs_dataset_entity_number(p->data, tokens + roles[0].column), relation = tokens[roles[1].column];
     uint32_t tail = hs_dataset_entity_number(p->data, tokens + roles[2].column);
     uint64_t fact = head == HS_NO_ID ? UINT64_MAX : hs_proof_find(p, head, relation, tail);
     hs_finding f = {.right = fact != UINT64_MAX};
     if (f.right)
-        hs_finding_add(&f, p, fact, 0, false);
+        add_fact(&f, p, fact, train);
     for (uint64_t a = s->also_start ? s->also_start[i] : 0; s->also_start && a < s->also_start[i + 1]; a++) {
         fact = hs_proof_find(p, head, relation, s->also[a]);
         f.right &= fact != UINT64_MAX;
         if (fact != UINT64_MAX)
-            hs_finding_add(&f, p, fact, 0, false);
+            add_fact(&f, p, fact, train);
     }
     return f;
 }

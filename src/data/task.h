@@ -12,9 +12,10 @@ typedef struct hs_proof {
     const hs_dataset *data;
     uint64_t *head_start; /* (n_heads + 1) into data->facts */
     uint32_t n_heads;
-    uint8_t *used;                /* (n_facts) bit k: hop k + 1 of some training query */
+    uint8_t *used;                /* (n_facts) bit k: hop k + 1 of some training query; HS_PROOF_TRAINED */
     void *state[HS_N_ITEM_KINDS]; /* of the forms: what their `open` made */
 } hs_proof;
+enum { HS_PROOF_TRAINED = 128 }; /* the fact itself is a training item */
 
 /* Facts [*first, end) of (head, relation, *); returns end. Fast: by head_start. */
 uint64_t hs_proof_facts_of(const hs_proof *proof, uint32_t head, uint32_t relation, uint64_t *first);
@@ -52,6 +53,7 @@ typedef struct hs_form {
     const char *name; /* in the card */
     bool fact;        /* an atomic fact: roles head, relation, tail */
     bool query;       /* asks what follows from facts: counts in phi, has shortcut baselines */
+    bool chain;       /* a query whose answer is reached from the head over facts: has baselines of facts */
     uint32_t (*roles)(const hs_dataset *data, const hs_split *split, hs_role *roles);
     /* Tokens of role number `role` that has no column. */
     uint32_t (*hidden)(const hs_dataset *data, const hs_split *split, uint64_t item, uint32_t role, uint32_t *tokens);

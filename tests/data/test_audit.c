@@ -276,6 +276,145 @@ static void baselines_by_brute_force(void **state)
     hs_dataset_free(&d);
 }
 
+/* ---------------------------------------------------------------- baselines of facts */
+
+/* The two lists of facts that are trained: ID and OOD, as (head, relation, tail) items. */
+static bool is_fact(const hs_dataset *d, uint32_t head, uint32_t relation, uint32_t tail)
+{
+    static const char *const LISTS[] = {"id_atomic", "ood_atomic"};
+    for (size_t k = 0; k < 2; k++) {
+        const hs_split *s = hs_dataset_split(d, LISTS[k]);
+        for (uint64_t i = 0; s && i < s->n; i++)
+            if ((head == HS_NO_ID || item(s, i)[0] == head) && (relation == HS_NO_ID || item(s, i)[1] == relation) &&
+                item(s, i)[2] == tail)
+                return true;
+    }
+    return false;
+}
+
+/* Commonest trained tail of a relation, and how many different ones it has. */
+static uint32_t usual_tail(const hs_dataset *d, uint32_t relation, uint32_t *distinct)
+{
+    uint32_t best = HS_NO_ID;
+    uint64_t most = 0;
+    *distinct = 0;
+    for (uint32_t t = 0; t < d->n_entities; t++) {
+        uint64_t n = 0;
+        for (uint64_t i = 0; i < d->n_facts; i++) /* all facts of this dataset are trained */
+            n += d->facts[i].relation == relation && d->facts[i].tail == t;
+        *distinct += n > 0;
+        if (n > most) {
+            most = n;
+            best = t;
+        }
+    }
+    return best;
+}
+
+static void fact_baselines_by_brute_force(void **state)
+{
+    (void)state;
+    hs_dataset d;
+    build(&d);
+    static const char *const TESTS[] = {"test_ii", "test_io", "test_oi", "test_oo"};
+    double sum = 0;
+    for (size_t k = 0; k < 4; k++) {
+        const hs_split *test = split_of(&d, TESTS[k]);
+        const hs_baselines *b = &audit_of(&d, TESTS[k])->baselines;
+        double own = 0, usual = 0, random = 0;
+        for (uint64_t i = 0; i < test->n; i++) {
+            const uint32_t *t = item(test, i);
+            uint32_t distinct;
+            own += is_fact(&d, t[0], HS_NO_ID, t[3]);
+            usual += usual_tail(&d, t[2], &distinct) == t[3];
+            random += is_fact(&d, HS_NO_ID, t[2], t[3]) ? 1.0 / distinct : 0;
+        }
+        double n = (double)test->n;
+        assert_true(fabs(b->own_tails - own / n) < 1e-12);
+        assert_true(fabs(b->fact_r2 - usual / n) < 1e-12);
+        assert_true(fabs(b->random_tail - random / n) < 1e-12);
+        assert_true(b->own_relation >= 0 && b->own_relation <= b->own_tails + 1e-12);
+        sum += b->own_tails + b->fact_r2;
+    }
+    assert_true(sum > 0);
+    assert_true(isnan(audit_of(&d, "train_inferred")->baselines.own_tails));
+    hs_dataset_free(&d);
+}
+
+/* People are citizens of the country their city is in: (born in, country) is answered by "citizen of" without a hop. */
+static void citizens(hs_graph *g)
+{
+    *g = (hs_graph){0};
+    for (unsigned i = 0; i < 400; i++) {
+        char person[16], city[16], country[16];
+        snprintf(person, sizeof person, "person %u", i);
+        snprintf(city, sizeof city, "city %u", i % 100);
+        snprintf(country, sizeof country, "country %u", i % 100 * 7 % 50);
+        assert_ok(hs_graph_add(g, person, "born in", city, err));
+        assert_ok(hs_graph_add(g, person, "citizen of", country, err));
+        assert_ok(hs_graph_add(g, city, "country", country, err));
+    }
+    assert_ok(hs_graph_index(g, err));
+}
+
+static uint32_t warned;
+static void count_warnings(void *user, const hs_event *event)
+{
+    (void)user;
+    warned += event->kind == HS_EVENT_WARNING && strstr(event->text, "a shortcut explains test_") != NULL;
+}
+
+static void facts_explain_a_test(void **state)
+{
+    (void)state;
+    hs_graph g;
+    citizens(&g);
+    hs_data_config c;
+    hs_data_config_default(&c);
+    hs_data_config_for_graph(&c);
+    c.ood_fraction = 0.03;
+    hs_dataset d = {0}, again = {0};
+    const hs_events events = {.fn = count_warnings};
+    warned = 0;
+    assert_ok(hs_dataset_build(&d, &c, &g, NULL, &events, err));
+    uint32_t tests = 0;
+    for (uint32_t k = 0; k < d.n_splits; k++) {
+        const hs_baselines *b = &d.audit.split[k].baselines;
+        if (d.splits[k].role != HS_SPLIT_TEST)
+            continue;
+        tests++;
+        assert_true(b->own_tails == 1 && b->own_relation == 1);
+        assert_true(b->majority_r1r2 < 0.3 && b->majority_r2 < 0.3);
+        assert_true(hs_baselines_explain(b));
+        assert_string_equal(hs_baselines_best(b).name, "own_tails");
+    }
+    assert_true(tests >= 2 && hs_dataset_split(&d, "test_oo"));
+    assert_int_equal(warned, tests);
+    assert_non_null(strstr(d.card, "\"explains\": true"));
+    char path[256], command[700];
+    fresh_path(path, "citizens");
+    assert_ok(hs_dataset_write(&d, path, err));
+    assert_ok(hs_dataset_read(&again, path, err));
+    for (uint32_t k = 0; k < d.n_splits; k++)
+        if (d.splits[k].role == HS_SPLIT_TEST)
+            assert_true(again.audit.split[k].baselines.own_relation == 1);
+    hs_dataset_free(&again);
+    /* a card from before these baselines is read: they are unknown */
+    snprintf(command, sizeof command,
+             "sed -i 's/, \"own_tails\".*\"random_tail\": [a-z0-9.-]*//; s/, \"shortcut\": {[^}]*}//' '%s/dataset.json'", path);
+    assert_int_equal(system(command), 0);
+    assert_ok(hs_dataset_read(&again, path, err));
+    for (uint32_t k = 0; k < d.n_splits; k++) {
+        assert_true(isnan(again.audit.split[k].baselines.own_tails));
+        if (d.splits[k].role == HS_SPLIT_TEST)
+            assert_true(again.audit.split[k].baselines.majority_r2 == d.audit.split[k].baselines.majority_r2);
+    }
+    hs_dataset_free(&again);
+    hs_dataset_free(&d);
+    hs_graph_free(&g);
+    remove_path(path);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -291,6 +430,8 @@ int main(void)
         cmocka_unit_test(synthetic_test_item),
         cmocka_unit_test(leaked_flip),
         cmocka_unit_test(baselines_by_brute_force),
+        cmocka_unit_test(fact_baselines_by_brute_force),
+        cmocka_unit_test(facts_explain_a_test),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

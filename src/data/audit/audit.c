@@ -277,7 +277,8 @@ static hs_status run_proofs(auditing *x, hs_error *err)
     prove_items(x, HS_SPLIT_TEST);
     count_phi(x);
     judge(x);
-    return hs_audit_baselines(x->data, x->audit->split, err);
+    HS_TRY(hs_audit_baselines(x->data, x->audit->split, err));
+    return hs_audit_fact_baselines(&x->proof, x->audit->split, err);
 }
 
 hs_status hs_dataset_audit(hs_dataset *data, hs_error *err)

@@ -6,5 +6,7 @@
 
 /* Shortcut baselines of every test split of queries; NaN for the others. */
 hs_status hs_audit_baselines(const hs_dataset *data, hs_audit_split *split, hs_error *err);
+/* Those that know the trained facts, of chains; after the items are proved. */
+hs_status hs_audit_fact_baselines(const hs_proof *proof, hs_audit_split *split, hs_error *err);
 
 #endif

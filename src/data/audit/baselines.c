@@ -330,7 +330,8 @@ hs_status hs_audit_baselines(const hs_dataset *data, hs_audit_split *split, hs_e
     hs_status status = HS_OK;
     for (uint32_t k = 0; status == HS_OK && k < data->n_splits; k++) {
         const hs_split *s = &data->splits[k];
-        hs_baselines none = {(double)NAN, (double)NAN, (double)NAN, (double)NAN, (double)NAN, (double)NAN};
+        hs_baselines none = {(double)NAN, (double)NAN, (double)NAN, (double)NAN, (double)NAN,
+                             (double)NAN, (double)NAN, (double)NAN, (double)NAN, (double)NAN};
         if (!done[k])
             split[k].baselines = none;
         if (s->role == HS_SPLIT_TEST && hs_form_of(s->kind)->query && !done[k])
@@ -338,4 +339,40 @@ hs_status hs_audit_baselines(const hs_dataset *data, hs_audit_split *split, hs_e
     }
     hs_free(done);
     return status;
+}
+
+/* ---------------------------------------------------------------- all by name */
+
+void hs_baselines_list(const hs_baselines *b, hs_baseline out[HS_N_BASELINES])
+{
+    const hs_baseline all[HS_N_BASELINES] = {
+        {"majority_r1r2", "the commonest answer of the relation path", b->majority_r1r2},
+        {"majority_r2", "the commonest answer of the last relation", b->majority_r2},
+        {"majority_h", "the commonest answer of the head", b->majority_h},
+        {"majority_hr2", "the commonest answer of head and last relation", b->majority_hr2},
+        {"nearest", "the training queries that differ in one token", b->nearest},
+        {"majority_class", "the commonest answer", b->majority_class},
+        {"own_tails", "a tail of one of the head's own facts", b->own_tails},
+        {"own_relation", "another fact of the head", b->own_relation},
+        {"fact_r2", "the commonest tail of the last relation", b->fact_r2},
+        {"random_tail", "a random tail of the last relation", b->random_tail},
+    };
+    memcpy(out, all, sizeof all);
+}
+
+hs_baseline hs_baselines_best(const hs_baselines *b)
+{
+    hs_baseline all[HS_N_BASELINES], best = {"", "", (double)NAN};
+    hs_baselines_list(b, all);
+    for (uint32_t i = 0; i < HS_N_BASELINES; i++)
+        if (isfinite(all[i].value) && !(best.value >= all[i].value))
+            best = all[i];
+    return best;
+}
+
+bool hs_baselines_explain(const hs_baselines *b)
+{
+    /* where facts say nothing the answers are labels, and guessing one is right often */
+    double chance = isnan(b->random_tail) && isfinite(b->majority_class) ? b->majority_class : 0;
+    return hs_baselines_best(b).value >= chance + (1 - chance) / 2;
 }

@@ -18,7 +18,8 @@ static void add_share(hs_str *out, const char *name, double x, bool last)
 
 static void add_audit_split(const hs_split *s, const hs_audit_split *a, hs_str *out)
 {
-    const hs_baselines *b = &a->baselines;
+    hs_baseline all[HS_N_BASELINES];
+    hs_baselines_list(&a->baselines, all);
     hs_str_addf(out, "{\"name\": ");
     hs_str_add_json(out, s->name, strlen(s->name));
     hs_str_addf(
@@ -28,13 +29,14 @@ static void add_audit_split(const hs_split *s, const hs_audit_split *a, hs_str *
         (unsigned long long)a->n, (unsigned long long)a->in_training, (unsigned long long)a->repeated,
         (unsigned long long)a->wrong_answers, (unsigned long long)a->wrong_class,
         (unsigned long long)a->hops_not_covered, (unsigned long long)a->synthetic);
-    add_share(out, "majority_r1r2", b->majority_r1r2, false);
-    add_share(out, "majority_r2", b->majority_r2, false);
-    add_share(out, "majority_h", b->majority_h, false);
-    add_share(out, "majority_hr2", b->majority_hr2, false);
-    add_share(out, "nearest", b->nearest, false);
-    add_share(out, "majority_class", b->majority_class, true);
-    hs_str_addf(out, "}}");
+    for (uint32_t i = 0; i < HS_N_BASELINES; i++)
+        add_share(out, all[i].name, all[i].value, i + 1 == HS_N_BASELINES);
+    hs_str_addf(out, "}");
+    hs_baseline best = hs_baselines_best(&a->baselines);
+    if (isfinite(best.value))
+        hs_str_addf(out, ", \"shortcut\": {\"name\": \"%s\", \"accuracy\": %.6g, \"explains\": %s}", best.name,
+                    best.value, hs_baselines_explain(&a->baselines) ? "true" : "false");
+    hs_str_addf(out, "}");
 }
 
 void hs_dataset_audit_json(const hs_dataset *data, hs_str *out)
@@ -132,8 +134,8 @@ hs_status hs_dataset_make_card(hs_dataset *data, hs_error *err)
         hs_str_addf(&out,
                     ", \"role\": \"%s\", \"kind\": \"%s\", \"hops\": %u, \"n\": %llu, \"width\": %u, \"prompt\": %u, "
                     "\"hash\": \"%016llx\"}",
-                    s->role == HS_SPLIT_TRAIN ? "train" : "test", hs_form_of(s->kind)->name, s->hops, (unsigned long long)s->n,
-                    s->width, s->prompt, (unsigned long long)s->hash);
+                    s->role == HS_SPLIT_TRAIN ? "train" : "test", hs_form_of(s->kind)->name, s->hops,
+                    (unsigned long long)s->n, s->width, s->prompt, (unsigned long long)s->hash);
     }
     hs_str_addf(&out, "],\n\"config\": ");
     hs_data_config_json(&data->config, &out);
@@ -213,8 +215,10 @@ static void parse_audit_split(const json_t *entry, hs_audit_split *a)
     get_u64(entry, "synthetic", INT64_MAX, &a->synthetic);
     const json_t *b = json_object_get(entry, "baselines");
     a->baselines =
-        (hs_baselines){get_share(b, "majority_r1r2"), get_share(b, "majority_r2"), get_share(b, "majority_h"),
-                       get_share(b, "majority_hr2"),  get_share(b, "nearest"),     get_share(b, "majority_class")};
+        (hs_baselines){get_share(b, "majority_r1r2"), get_share(b, "majority_r2"),  get_share(b, "majority_h"),
+                       get_share(b, "majority_hr2"),  get_share(b, "nearest"),      get_share(b, "majority_class"),
+                       get_share(b, "own_tails"),     get_share(b, "own_relation"), get_share(b, "fact_r2"),
+                       get_share(b, "random_tail")}; /* the last four are not in older cards */
 }
 
 hs_status hs_card_parse_audit(hs_dataset *out, const void *json, hs_error *err)

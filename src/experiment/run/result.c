@@ -4,33 +4,18 @@
 #include <math.h>
 #include <string.h>
 
-typedef struct named_baseline {
-    const char *name;
-    double value;
-} named_baseline;
-
-enum { N_BASELINES = 6 };
-
-static void list_baselines(const hs_baselines *b, named_baseline out[N_BASELINES])
+/* The strongest way to answer without the hops. */
+static hs_baseline best_shortcut(const hs_split_result *s)
 {
-    const named_baseline all[N_BASELINES] = {
-        {"majority_r1r2", b->majority_r1r2}, {"majority_r2", b->majority_r2}, {"majority_h", b->majority_h},
-        {"majority_hr2", b->majority_hr2},   {"nearest", b->nearest},         {"majority_class", b->majority_class},
-    };
-    memcpy(out, all, sizeof all);
+    return s->has_baselines ? hs_baselines_best(&s->baselines) : (hs_baseline){"", "", (double)NAN};
 }
 
-/* The strongest way to answer without the hops. */
-static named_baseline best_shortcut(const hs_split_result *s)
+static void add_shortcut(hs_str *out, const hs_split_result *s)
 {
-    named_baseline all[N_BASELINES], best = {"", (double)NAN};
-    if (!s->has_baselines)
-        return best;
-    list_baselines(&s->baselines, all);
-    for (int i = 0; i < N_BASELINES; i++)
-        if (isfinite(all[i].value) && !(best.value >= all[i].value))
-            best = all[i];
-    return best;
+    hs_baseline best = best_shortcut(s);
+    if (isfinite(best.value))
+        hs_str_addf(out, "  %.3f %s%s", best.value, best.name,
+                    hs_baselines_explain(&s->baselines) ? " (explains it)" : "");
 }
 
 /* What always giving the commonest answer would score. */
@@ -87,9 +72,7 @@ void hs_experiment_result_text(const hs_experiment_result *result, hs_str *out)
         }
         hs_str_addf(out, " %9.4f ", s->eval.loss);
         add_number(out, 9, majority(s));
-        named_baseline best = best_shortcut(s);
-        if (isfinite(best.value))
-            hs_str_addf(out, "  %.3f %s", best.value, best.name);
+        add_shortcut(out, s);
         hs_str_add(out, "\n", 1);
     }
     hs_str_addf(out, "%s steps in %.1f s, phi %.2f", hs_format_count(result->train.steps, count), result->train.seconds,
@@ -112,9 +95,9 @@ static void json_split(hs_str *out, const hs_split_result *s)
     hs_str_addf(out, ", \"paper\": ");
     json_number(out, s->paper);
     if (s->has_baselines) {
-        named_baseline all[N_BASELINES];
-        list_baselines(&s->baselines, all);
-        for (int i = 0; i < N_BASELINES; i++) {
+        hs_baseline all[HS_N_BASELINES];
+        hs_baselines_list(&s->baselines, all);
+        for (uint32_t i = 0; i < HS_N_BASELINES; i++) {
             hs_str_addf(out, "%s\"%s\": ", i ? ", " : ", \"baselines\": {", all[i].name);
             json_number(out, all[i].value);
         }
@@ -191,7 +174,7 @@ void hs_experiment_seeds_text(const hs_experiment_result *results, uint32_t n, h
     hs_str_addf(out, "%-24s %10s %9s", "split", "items", "mean");
     if (paper)
         hs_str_addf(out, " %7s", "paper");
-    hs_str_addf(out, " %9s %9s  %s\n", "lowest", "highest", "majority");
+    hs_str_addf(out, " %9s %9s %9s  %s\n", "lowest", "highest", "majority", "best shortcut");
     for (uint32_t i = 0; i < results[0].n_splits; i++) {
         const hs_split_result *first = &results[0].split[i];
         spread s = split_spread(results, n, i);
@@ -208,6 +191,7 @@ void hs_experiment_seeds_text(const hs_experiment_result *results, uint32_t n, h
         add_number(out, 9, s.n ? s.max : (double)NAN);
         hs_str_add(out, " ", 1);
         add_number(out, 9, majority(first));
+        add_shortcut(out, first);
         hs_str_add(out, "\n", 1);
     }
     hs_str_addf(out, "%u seeds, %.1f s each on average\n", n, seconds / n);
