@@ -260,6 +260,78 @@ static void original_types_of_d(void **state)
     }
 }
 
+/* An original without lists of facts and more OOD facts than test.json has probes: the others are known by what is not
+ * trained, and the audit holds. With few training queries some ID facts are hops of none, but of a test query. */
+static void capped_probes(void **state)
+{
+    (void)state;
+    hs_dataset d, r = {0};
+    hs_data_config c;
+    hs_data_config_default(&c);
+    c.end_token = true;
+    c.entities = 3500;
+    c.phi = 1;
+    c.test_max = 2000;
+    build(&d, &c, NULL);
+    assert_int_equal(split_n(&d, "ood_atomic"), 3500);
+    char dir[256], command[800];
+    fresh_path(dir, "capped");
+    assert_ok(hs_dataset_write_published(&d, dir, err));
+    snprintf(command, sizeof command,
+             "cd '%s' && rm dataset.json id_facts.json ood_facts.json test_annotated.json && "
+             "sed -i 's/, \"type\": \"[a-z_]*\"//' train.json && "
+             "test $(grep -c '\"type\": \"ood_atomic\"' test.json) = 3000", dir);
+    assert_int_equal(system(command), 0);
+    assert_ok(hs_dataset_read_published(&r, dir, err));
+    assert_string_equal(r.audit.failure, "");
+    assert_int_equal(r.n_facts, d.n_facts);
+    for (uint64_t i = 0; i < d.n_facts; i++)
+        assert_true(!(d.fact_flags[i] & HS_FACT_OOD) || r.fact_flags[i] & HS_FACT_OOD);
+    static const char *const SAME[] = {"train_inferred", "test_ii", "test_io", "test_oi", "test_oo"};
+    for (size_t i = 0; i < 5; i++)
+        assert_int_equal(hs_dataset_split(&r, SAME[i])->hash, hs_dataset_split(&d, SAME[i])->hash);
+    /* a trained query over two OOD facts is still found out */
+    hs_split *train = (hs_split *)(uintptr_t)hs_dataset_split(&r, "train_inferred");
+    const hs_split *oo = hs_dataset_split(&r, "test_oo");
+    memcpy(train->tokens, oo->tokens, oo->width * sizeof *oo->tokens);
+    train->bridge[0] = oo->bridge[0];
+    assert_ok(hs_dataset_audit(&r, err));
+    assert_false(r.audit.passed);
+    remove_path(dir);
+    hs_dataset_free(&d);
+    hs_dataset_free(&r);
+}
+
+/* The injected datasets of arXiv 2601.09049, as its program writes them: lists of facts, training items without type. */
+static void injected_originals(void **state)
+{
+    (void)state;
+    for (hs_injection injection = HS_INJECTION_BOTH_FULL; injection <= HS_INJECTION_SECOND_FULL; injection++) {
+        hs_dataset d, r = {0};
+        hs_data_config c = small_config(2);
+        c.end_token = true;
+        c.entities = 200;
+        c.injection = injection;
+        build(&d, &c, NULL);
+        char dir[256], command[800];
+        fresh_path(dir, "injected");
+        assert_ok(hs_dataset_write_published(&d, dir, err));
+        snprintf(command, sizeof command,
+                 "cd '%s' && rm dataset.json && sed -i 's/, \"type\": \"[a-z0-9_]*\"//' train.json && "
+                 "sed -i 's/\"train_aug_h[12]\"/\"train_inferred\"/' test.json", dir);
+        assert_int_equal(system(command), 0);
+        assert_ok(hs_dataset_read_published(&r, dir, err));
+        assert_string_equal(r.audit.failure, "");
+        assert_true(r.audit.ood_hops_on_purpose > 0);
+        assert_int_equal(r.n_splits, d.n_splits);
+        for (uint32_t i = 0; i < d.n_splits; i++)
+            assert_int_equal(hs_dataset_split(&r, d.splits[i].name)->hash, d.splits[i].hash);
+        remove_path(dir);
+        hs_dataset_free(&d);
+        hs_dataset_free(&r);
+    }
+}
+
 /* valid.json with more than two hops: the test of all ID hops, or with the quirk of all OOD hops. */
 static void valid_of_three_hops(void **state)
 {
@@ -442,7 +514,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(generated),     cmocka_unit_test(from_graph),   cmocka_unit_test(published_items),
         cmocka_unit_test(original_form), cmocka_unit_test(original_types_of_d),
-        cmocka_unit_test(valid_of_three_hops), cmocka_unit_test(damaged_json), cmocka_unit_test(foreign_jsonl),
+        cmocka_unit_test(valid_of_three_hops), cmocka_unit_test(capped_probes), cmocka_unit_test(injected_originals), cmocka_unit_test(damaged_json), cmocka_unit_test(foreign_jsonl),
         cmocka_unit_test(npy_set),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -22,8 +22,8 @@ void hs_collector_free(hs_collector *a)
 /* The form of an item by its prompt. */
 static hs_status form_of(const hs_collector *a, const hs_collected *item, hs_split *form, hs_error *err)
 {
-    *form = (hs_split){
-        .role = item->role, .prompt = item->n_prompt, .answer = item->n_prompt, .answers = item->n_answer};
+    *form =
+        (hs_split){.role = item->role, .prompt = item->n_prompt, .answer = item->n_prompt, .answers = item->n_answer};
     hs_form_recognize(a->out, item->prompt, item->n_prompt, item->n_answer, form);
     bool opened = form->answer > form->prompt; /* "<a>" and "</a>" around the answer */
     if (strlen(item->split) >= sizeof form->name || !hs_split_name_ok(item->split)) {
@@ -132,7 +132,7 @@ hs_status hs_collect_item(hs_collector *a, const hs_collected *item, hs_error *e
 /* ---------------------------------------------------------------- facts */
 
 hs_status hs_collect_fact(hs_collector *a, const uint32_t *head, uint32_t relation, const uint32_t *tail, uint8_t flags,
-                           hs_error *err)
+                          hs_error *err)
 {
     hs_dataset *d = a->out;
     size_t cap = a->cap_facts;
@@ -232,14 +232,23 @@ static bool find_path(const hs_dataset *d, const uint32_t *relation, uint32_t ho
     return false;
 }
 
+bool hs_collect_path(const hs_dataset *d, const uint32_t *prompt, uint32_t hops, const uint32_t *answer,
+                     uint32_t entity[HS_MAX_HOPS + 1])
+{
+    const uint32_t *relation = prompt + d->tokens_per_entity;
+    uint32_t target = hs_dataset_entity_number(d, answer);
+    entity[0] = hs_dataset_entity_number(d, prompt);
+    return find_path(d, relation, hops, 0, entity, target, true) ||
+           find_path(d, relation, hops, 0, entity, target, false);
+}
+
 static void find_bridges(hs_dataset *d, hs_split *s)
 {
     uint32_t tpe = d->tokens_per_entity;
     for (uint64_t i = 0; i < s->n; i++) {
         const uint32_t *t = s->tokens + i * s->width;
-        uint32_t entity[HS_MAX_HOPS + 1] = {hs_dataset_entity_number(d, t)}, target = hs_dataset_entity_number(d, t + s->answer), two[2];
-        if (!find_path(d, t + tpe, s->hops, 0, entity, target, true) &&
-            !find_path(d, t + tpe, s->hops, 0, entity, target, false))
+        uint32_t entity[HS_MAX_HOPS + 1], two[2];
+        if (!hs_collect_path(d, t, s->hops, t + s->answer, entity))
             continue;
         for (uint32_t k = 0; k + 1 < s->hops; k++) {
             hs_dataset_entity_tokens(d, entity[k + 1], two);

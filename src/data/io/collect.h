@@ -31,6 +31,9 @@ hs_status hs_collect_fact(hs_collector *a, const uint32_t *head, uint32_t relati
                            hs_error *err);
 /* Sorts the facts given so far, so that they can be looked up. */
 hs_status hs_collect_sort_facts(hs_collector *a, hs_error *err);
+/* The entities on the first path of a query in the order of the facts (sorted), of distinct ones if there is one. */
+bool hs_collect_path(const hs_dataset *data, const uint32_t *prompt, uint32_t hops, const uint32_t *answer,
+                     uint32_t entity[HS_MAX_HOPS + 1]);
 /* Facts sorted (with those of the fact items unless facts_given), bridges found by walking them, hashes, audit and
  * card. A failed proof is no error here: see audit.passed. */
 hs_status hs_collect_finish(hs_collector *a, hs_error *err);
