@@ -66,6 +66,8 @@ typedef struct hs_form {
     hs_status (*open)(const hs_dataset *data, void **state, hs_error *err);
     void (*close)(void *state);
     hs_finding (*check)(const hs_proof *proof, const hs_split *split, const hs_role *roles, uint64_t item, bool train);
+    /* Asks the processor for the facts of an item that is checked soon: stage 0 first, stage 1 some items later. */
+    void (*prefetch)(const hs_proof *proof, const hs_split *split, uint64_t item, uint32_t stage);
     hs_promise (*promise)(const hs_split *split);
     /* Must each hop of this test be a hop of training queries where data.cover is on? */
     bool (*covered)(const hs_split *split);

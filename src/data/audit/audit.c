@@ -175,6 +175,9 @@ static bool kept(const hs_promise *promise, const hs_finding *f)
            (promise->ood_hops == UINT32_MAX || f->ood_hops == promise->ood_hops);
 }
 
+/* Items between the prefetch of an item and its check: enough to hide a few hundred cycles. */
+enum { AHEAD = 32 };
+
 static void prove_split(auditing *x, uint32_t number)
 {
     const hs_split *s = &x->data->splits[number];
@@ -189,6 +192,10 @@ static void prove_split(auditing *x, uint32_t number)
     hs_promise promise = form->promise ? form->promise(s) : HS_PROMISE_NOTHING;
     uint64_t ood_hops = 0;
     for (uint64_t i = 0; i < s->n; i++) {
+        if (form->prefetch && i + AHEAD < s->n) {
+            form->prefetch(&x->proof, s, i + AHEAD, 0);
+            form->prefetch(&x->proof, s, i + AHEAD / 2, 1);
+        }
         hs_finding f = form->check(&x->proof, s, roles, i, train);
         a->wrong_answers += !f.right;
         a->synthetic += f.synthetic;

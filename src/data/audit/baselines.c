@@ -3,7 +3,9 @@
  *
  * A grouping is a set of prompt columns. Only groups that occur in a test split matter; the training answers of each
  * such group are gathered by a counting sort (linear passes, no map of counts), and its commonest answer is taken. The
- * three leave-one-out groupings together hold every training query at distance one from a test query. */
+ * leave-one-out groupings together hold every training query at distance one from a test query. A grouping that serves
+ * several baselines is made once; where the head is among its columns, training queries whose head no test has are
+ * passed over. */
 #include "data/audit/audit.h"
 
 #include <math.h>
@@ -20,11 +22,15 @@ typedef struct family {
     const hs_split *form;
     uint32_t n_train, n_test, *train, *test; /* indices of splits */
     uint64_t n_train_items, n_test_items;
-    uint32_t n_codes; /* answers are coded 0..n_codes */
-    uint32_t *counts; /* (n_codes) zero between uses */
+    uint32_t n_codes;   /* answers are coded 0..n_codes */
+    uint32_t *counts;   /* (n_codes) zero between uses */
+    uint32_t head;      /* columns of the head */
+    uint8_t *tested;    /* (vocab) the first token of the head of some test item */
+    uint32_t *of_train; /* (training items) scratch of gather_all, or NULL */
 } family;
 
 typedef struct grouping {
+    uint32_t columns;
     uint32_t n_groups;
     uint32_t *of_test; /* (test items) */
     uint64_t *start;   /* (n_groups + 1) into answer */
@@ -109,42 +115,75 @@ static hs_status name_groups(grouping *g, const family *f, uint32_t columns, hs_
     return HS_OK;
 }
 
-/* Counting sort of the training answers by group. */
-static hs_status gather(grouping *g, const family *f, uint32_t columns, hs_error *err)
+/* start[group + 2] has the sizes of the groups: room for the answers, and start[group + 1] becomes the next free place
+ * of a group, which ends as the group's end. */
+static hs_status lay_out(grouping *g, uint64_t matched, hs_error *err)
 {
-    uint32_t *of_train = hs_alloc((f->n_train_items + 1) * sizeof *of_train);
-    g->start = hs_calloc((size_t)g->n_groups + 2, sizeof *g->start);
-    if (!of_train || !g->start) {
-        hs_free(of_train);
-        return hs_fail_memory(err, f->n_train_items * sizeof *of_train);
+    g->answer = hs_alloc((matched + 1) * sizeof *g->answer);
+    if (!g->answer)
+        return hs_fail_memory(err, matched * sizeof *g->answer);
+    for (uint32_t i = 1; i <= g->n_groups; i++)
+        g->start[i + 1] += g->start[i];
+    return HS_OK;
+}
+
+/* Of the training items with a tested head: few, listed as (group, answer). */
+static hs_status gather_tested(grouping *g, const family *f, hs_error *err)
+{
+    struct match {
+        uint32_t group, answer;
+    } *list = NULL;
+    size_t n = 0, cap = 0;
+    uint32_t head = (uint32_t)__builtin_ctz(f->head);
+    hs_status status = HS_OK;
+    for (uint32_t k = 0; k < f->n_train && status == HS_OK; k++) {
+        const hs_split *s = &f->data->splits[f->train[k]];
+        for (uint64_t i = 0; i < s->n && status == HS_OK; i++) {
+            const uint32_t *tokens = s->tokens + i * s->width;
+            uint32_t group = f->tested[tokens[head]] ? find_group(g, group_key(tokens, g->columns)) : NO_GROUP;
+            if (group == NO_GROUP)
+                continue;
+            status = hs_grow((void **)&list, &cap, n + 1, sizeof *list, err);
+            if (status == HS_OK)
+                list[n++] = (struct match){group, answer_code(f, s, i)};
+            g->start[group + 2]++;
+        }
     }
+    if (status == HS_OK)
+        status = lay_out(g, n, err);
+    for (size_t i = 0; status == HS_OK && i < n; i++)
+        g->answer[g->start[list[i].group + 1]++] = list[i].answer;
+    hs_free(list);
+    return status;
+}
+
+/* Of all training items. */
+static hs_status gather_all(grouping *g, family *f, hs_error *err)
+{
+    if (!f->of_train)
+        f->of_train = hs_alloc((f->n_train_items + 1) * sizeof *f->of_train);
+    if (!f->of_train)
+        return hs_fail_memory(err, f->n_train_items * sizeof *f->of_train);
     uint64_t number = 0, matched = 0;
     for (uint32_t k = 0; k < f->n_train; k++) {
         const hs_split *s = &f->data->splits[f->train[k]];
         for (uint64_t i = 0; i < s->n; i++) {
-            uint32_t group = find_group(g, group_key(s->tokens + i * s->width, columns));
-            of_train[number++] = group;
+            uint32_t group = find_group(g, group_key(s->tokens + i * s->width, g->columns));
+            f->of_train[number++] = group;
             if (group == NO_GROUP)
                 continue;
             g->start[group + 2]++;
             matched++;
         }
     }
-    g->answer = hs_alloc((matched + 1) * sizeof *g->answer);
-    if (!g->answer) {
-        hs_free(of_train);
-        return hs_fail_memory(err, matched * sizeof *g->answer);
-    }
-    for (uint32_t i = 1; i <= g->n_groups; i++)
-        g->start[i + 1] += g->start[i];
-    number = 0; /* start[group + 1] is the next free place, and ends as the group's end */
+    HS_TRY(lay_out(g, matched, err));
+    number = 0;
     for (uint32_t k = 0; k < f->n_train; k++) {
         const hs_split *s = &f->data->splits[f->train[k]];
         for (uint64_t i = 0; i < s->n; i++, number++)
-            if (of_train[number] != NO_GROUP)
-                g->answer[g->start[of_train[number] + 1]++] = answer_code(f, s, i);
+            if (f->of_train[number] != NO_GROUP)
+                g->answer[g->start[f->of_train[number] + 1]++] = answer_code(f, s, i);
     }
-    hs_free(of_train);
     return HS_OK;
 }
 
@@ -166,14 +205,15 @@ static void clear_votes(const family *f, const uint32_t *answer, uint64_t n)
         f->counts[answer[i]] = 0;
 }
 
-static hs_status make_grouping(grouping *g, const family *f, uint32_t columns, hs_error *err)
+static hs_status make_grouping(grouping *g, family *f, uint32_t columns, hs_error *err)
 {
-    *g = (grouping){0};
+    *g = (grouping){.columns = columns};
     HS_TRY(name_groups(g, f, columns, err));
-    HS_TRY(gather(g, f, columns, err));
+    g->start = hs_calloc((size_t)g->n_groups + 2, sizeof *g->start);
     g->best = hs_alloc(((size_t)g->n_groups + 1) * sizeof *g->best);
-    if (!g->best)
-        return hs_fail_memory(err, g->n_groups * sizeof *g->best);
+    if (!g->start || !g->best)
+        return hs_fail_memory(err, g->n_groups * sizeof *g->start);
+    HS_TRY(columns & f->head ? gather_tested(g, f, err) : gather_all(g, f, err));
     for (uint32_t i = 0; i < g->n_groups; i++) {
         uint32_t most = 0;
         uint64_t n = g->start[i + 1] - g->start[i];
@@ -208,44 +248,66 @@ static void score(const family *f, size_t field, const grouping *g, const uint32
     }
 }
 
-static hs_status majority(const family *f, uint32_t columns, size_t field, hs_error *err)
+/* The commonest answer of all training items: no group needs to be gathered. */
+static void score_class(const family *f)
 {
-    grouping g;
-    hs_status status = make_grouping(&g, f, columns, err);
-    if (status == HS_OK)
-        score(f, field, &g, NULL);
-    grouping_free(&g);
-    return status;
+    uint32_t best = NO_ANSWER, most = 0;
+    for (uint32_t k = 0; k < f->n_train; k++) {
+        const hs_split *s = &f->data->splits[f->train[k]];
+        for (uint64_t i = 0; i < s->n; i++) {
+            uint32_t answer = answer_code(f, s, i);
+            vote(f, &answer, 1, &best, &most);
+        }
+    }
+    memset(f->counts, 0, ((size_t)f->n_codes + 1) * sizeof *f->counts);
+    for (uint32_t k = 0; k < f->n_test; k++) {
+        const hs_split *s = &f->data->splits[f->test[k]];
+        uint64_t right = 0;
+        for (uint64_t i = 0; i < s->n; i++)
+            right += is_right(f, s, i, best);
+        f->audit[f->test[k]].baselines.majority_class = s->n ? (double)right / (double)s->n : (double)NAN;
+    }
 }
 
-static hs_status nearest(const family *f, const uint32_t *leave_one_out, uint32_t n_out, uint32_t last, hs_error *err)
+/* The vote of the groupings near[0..n), else the best answer of `fallback`. */
+static hs_status score_nearest(const family *f, const grouping *const *near, uint32_t n, const grouping *fallback,
+                               hs_error *err)
 {
-    grouping near[MAX_OUT] = {0}, fallback = {0};
     uint32_t *guess = hs_alloc((f->n_test_items + 1) * sizeof *guess);
-    hs_status status = guess ? HS_OK : hs_fail_memory(err, f->n_test_items * sizeof *guess);
-    for (uint32_t k = 0; status == HS_OK && k < n_out; k++)
-        status = make_grouping(&near[k], f, leave_one_out[k], err);
-    if (status == HS_OK)
-        status = make_grouping(&fallback, f, last, err);
-    for (uint64_t i = 0; status == HS_OK && i < f->n_test_items; i++) {
+    if (!guess)
+        return hs_fail_memory(err, f->n_test_items * sizeof *guess);
+    for (uint64_t i = 0; i < f->n_test_items; i++) {
         uint32_t best = NO_ANSWER, most = 0;
-        for (uint32_t k = 0; k < n_out; k++) {
-            const uint64_t *start = near[k].start + near[k].of_test[i];
-            vote(f, near[k].answer + start[0], start[1] - start[0], &best, &most);
+        for (uint32_t k = 0; k < n; k++) {
+            const uint64_t *start = near[k]->start + near[k]->of_test[i];
+            vote(f, near[k]->answer + start[0], start[1] - start[0], &best, &most);
         }
-        for (uint32_t k = 0; k < n_out; k++) {
-            const uint64_t *start = near[k].start + near[k].of_test[i];
-            clear_votes(f, near[k].answer + start[0], start[1] - start[0]);
+        for (uint32_t k = 0; k < n; k++) {
+            const uint64_t *start = near[k]->start + near[k]->of_test[i];
+            clear_votes(f, near[k]->answer + start[0], start[1] - start[0]);
         }
-        guess[i] = best == NO_ANSWER ? fallback.best[fallback.of_test[i]] : best;
+        guess[i] = best == NO_ANSWER ? fallback->best[fallback->of_test[i]] : best;
     }
-    if (status == HS_OK)
-        score(f, offsetof(hs_baselines, nearest), NULL, guess);
-    for (uint32_t k = 0; k < n_out; k++)
-        grouping_free(&near[k]);
-    grouping_free(&fallback);
+    score(f, offsetof(hs_baselines, nearest), NULL, guess);
     hs_free(guess);
-    return status;
+    return HS_OK;
+}
+
+/* Groupings made so far; each set of columns once. */
+typedef struct groupings {
+    grouping list[MAX_OUT + 5];
+    uint32_t n;
+} groupings;
+
+static hs_status grouping_of(groupings *all, family *f, uint32_t columns, const grouping **out, hs_error *err)
+{
+    for (uint32_t i = 0; i < all->n; i++) {
+        *out = &all->list[i];
+        if (all->list[i].columns == columns)
+            return HS_OK;
+    }
+    *out = &all->list[all->n++];
+    return make_grouping(&all->list[all->n - 1], f, columns, err);
 }
 
 /* The columns of the prompt by role: entities, then relations. Returns their number; *path gets the relations. */
@@ -264,20 +326,45 @@ static uint32_t positions(const family *f, uint32_t mask[MAX_OUT + 1], uint32_t 
     return n_prompt;
 }
 
-static hs_status measure(const family *f, hs_error *err)
+static hs_status measure_by(family *f, groupings *all, const uint32_t *mask, uint32_t n, uint32_t path, hs_error *err)
 {
-    uint32_t mask[MAX_OUT + 1], out[MAX_OUT + 1], path, n = positions(f, mask, &path), all = 0;
+    uint32_t columns = 0, head = mask[0], last = mask[n - 1];
+    const struct {
+        uint32_t columns;
+        size_t field;
+    } MAJORITY[] = {{path, offsetof(hs_baselines, majority_r1r2)},
+                    {last, offsetof(hs_baselines, majority_r2)},
+                    {head, offsetof(hs_baselines, majority_h)},
+                    {head | last, offsetof(hs_baselines, majority_hr2)}};
+    const grouping *g, *near[MAX_OUT + 1];
     for (uint32_t k = 0; k < n; k++)
-        all |= mask[k];
+        columns |= mask[k];
+    for (size_t k = 0; k < sizeof MAJORITY / sizeof MAJORITY[0]; k++) {
+        HS_TRY(grouping_of(all, f, MAJORITY[k].columns, &g, err));
+        score(f, MAJORITY[k].field, g, NULL);
+    }
     for (uint32_t k = 0; k < n; k++)
-        out[k] = all & ~mask[k];
-    uint32_t head = mask[0], last = mask[n - 1];
-    HS_TRY(majority(f, path, offsetof(hs_baselines, majority_r1r2), err));
-    HS_TRY(majority(f, last, offsetof(hs_baselines, majority_r2), err));
-    HS_TRY(majority(f, head, offsetof(hs_baselines, majority_h), err));
-    HS_TRY(majority(f, head | last, offsetof(hs_baselines, majority_hr2), err));
-    HS_TRY(majority(f, 0, offsetof(hs_baselines, majority_class), err));
-    return nearest(f, out, n, last, err);
+        HS_TRY(grouping_of(all, f, columns & ~mask[k], &near[k], err));
+    HS_TRY(grouping_of(all, f, last, &g, err));
+    HS_TRY(score_nearest(f, near, n, g, err));
+    score_class(f);
+    return HS_OK;
+}
+
+static hs_status measure(family *f, hs_error *err)
+{
+    uint32_t mask[MAX_OUT + 1], path, n = positions(f, mask, &path);
+    f->head = mask[0];
+    for (uint32_t k = 0; k < f->n_test; k++) {
+        const hs_split *s = &f->data->splits[f->test[k]];
+        for (uint64_t i = 0; i < s->n; i++)
+            f->tested[s->tokens[i * s->width + (uint32_t)__builtin_ctz(f->head)]] = 1;
+    }
+    groupings all = {0};
+    hs_status status = measure_by(f, &all, mask, n, path, err);
+    for (uint32_t i = 0; i < all.n; i++)
+        grouping_free(&all.list[i]);
+    return status;
 }
 
 static bool same_form(const hs_split *a, const hs_split *b)
@@ -295,9 +382,11 @@ static hs_status measure_family(const hs_dataset *data, hs_audit_split *audit, u
         f.n_codes = (data->n_entities / 2) * data->config.token_multiplicity;
     f.train = hs_alloc((size_t)data->n_splits * 2 * sizeof *f.train);
     f.counts = hs_calloc((size_t)f.n_codes + 1, sizeof *f.counts);
-    if (!f.train || !f.counts) {
+    f.tested = hs_calloc((size_t)data->vocab.n + 1, 1);
+    if (!f.train || !f.counts || !f.tested) {
         hs_free(f.train);
         hs_free(f.counts);
+        hs_free(f.tested);
         return hs_fail_memory(err, f.n_codes * sizeof *f.counts);
     }
     f.test = f.train + data->n_splits;
@@ -319,6 +408,8 @@ static hs_status measure_family(const hs_dataset *data, hs_audit_split *audit, u
                            : hs_fail(err, HS_ERR_DATA, "too many test items for the baselines");
     hs_free(f.train);
     hs_free(f.counts);
+    hs_free(f.tested);
+    hs_free(f.of_train);
     return status;
 }
 

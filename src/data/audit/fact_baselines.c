@@ -37,6 +37,11 @@ static bool is_answer(const hs_dataset *d, const hs_split *s, uint64_t i, uint32
     return right;
 }
 
+static bool is_measured(const hs_split *s)
+{
+    return s->role == HS_SPLIT_TEST && s->n > 0 && hs_form_of(s->kind)->chain;
+}
+
 /* What stands in the prompt of the items of a split: head first, then the path of relations. */
 typedef struct prompt {
     uint32_t head, column[HS_MAX_ROLES], n;
@@ -132,9 +137,10 @@ static hs_status learn(reach *r, hs_error *err)
         if (s->role != HS_SPLIT_TRAIN || !hs_form_of(s->kind)->chain)
             continue;
         const prompt at = prompt_of(d, s);
-        for (uint64_t i = 0; i < s->n; i++, number++)
-            if (number % step == 0)
-                HS_TRY(note_query(r, s, &at, i, err));
+        uint64_t i = (step - number % step) % step;
+        for (; i < s->n; i += step)
+            HS_TRY(note_query(r, s, &at, i, err));
+        number += s->n;
     }
     choose(r);
     return HS_OK;
@@ -216,77 +222,113 @@ static hs_status facts_by_relation(by_relation *out, const hs_proof *p, hs_error
     return HS_OK;
 }
 
-static hs_status items_by_relation(by_relation *out, const hs_dataset *d, const hs_split *s, hs_error *err)
+/* Test items of chains, counted over all splits; first[k] is the number of the first one of split k. */
+static hs_status items_by_relation(by_relation *out, const hs_dataset *d, uint64_t *first, hs_error *err)
 {
-    const prompt at = prompt_of(d, s);
-    uint32_t last = at.column[at.n - 1];
+    first[0] = 0;
+    for (uint32_t k = 0; k < d->n_splits; k++)
+        first[k + 1] = first[k] + (is_measured(&d->splits[k]) ? d->splits[k].n : 0);
+    uint64_t total = first[d->n_splits];
     out->start = hs_calloc((size_t)d->vocab.n + 2, sizeof *out->start);
-    out->list = hs_alloc((size_t)(s->n + 1) * sizeof *out->list);
+    out->list = hs_alloc((size_t)(total + 1) * sizeof *out->list);
     if (!out->start || !out->list)
-        return hs_fail_memory(err, (size_t)s->n * sizeof *out->list);
-    for (uint64_t i = 0; i < s->n; i++)
-        out->start[s->tokens[i * s->width + last] + 2]++;
-    for (uint32_t r = 0; r < d->vocab.n; r++)
-        out->start[r + 2] += out->start[r + 1];
-    for (uint64_t i = 0; i < s->n; i++)
-        out->list[out->start[s->tokens[i * s->width + last] + 1]++] = i;
+        return hs_fail_memory(err, (size_t)total * sizeof *out->list);
+    for (uint32_t pass = 0; pass < 2; pass++) {
+        for (uint32_t k = 0; k < d->n_splits; k++) {
+            const hs_split *s = &d->splits[k];
+            if (!is_measured(s))
+                continue;
+            const prompt at = prompt_of(d, s);
+            for (uint64_t i = 0; i < s->n; i++) {
+                uint32_t relation = s->tokens[i * s->width + at.column[at.n - 1]];
+                if (pass == 0)
+                    out->start[relation + 2]++;
+                else
+                    out->list[out->start[relation + 1]++] = first[k] + i;
+            }
+        }
+        for (uint32_t r = 0; pass == 0 && r < d->vocab.n; r++)
+            out->start[r + 2] += out->start[r + 1];
+    }
     return HS_OK;
 }
 
-/* The commonest tail of each relation, and a random one of those it has. `count` (n_ids) is zero between uses. */
-static void measure_tails(const reach *r, uint32_t split, const by_relation *facts, const by_relation *items,
-                          uint32_t *count)
+typedef struct tails {
+    by_relation facts, items;
+    uint64_t *first; /* (splits + 1) */
+    uint32_t *count; /* (n_ids) how often a tail of the relation at hand; zero between uses */
+    uint32_t best, most, distinct;
+} tails;
+
+static void count_tails(const hs_dataset *d, tails *t, uint32_t relation)
+{
+    t->best = HS_NO_ID;
+    t->most = t->distinct = 0;
+    for (uint64_t k = t->facts.start[relation]; k < t->facts.start[relation + 1]; k++) {
+        uint32_t tail = d->facts[t->facts.list[k]].tail, n = ++t->count[tail];
+        t->distinct += n == 1;
+        if (n > t->most || (n == t->most && tail < t->best)) {
+            t->most = n;
+            t->best = tail;
+        }
+    }
+}
+
+static void clear_tails(const hs_dataset *d, tails *t, uint32_t relation)
+{
+    for (uint64_t k = t->facts.start[relation]; k < t->facts.start[relation + 1]; k++)
+        t->count[d->facts[t->facts.list[k]].tail] = 0;
+}
+
+/* The commonest tail of the last relation, and a random one of those it has: sums over the items of each split. */
+static void measure_tails(const reach *r, tails *t)
 {
     const hs_dataset *d = r->proof->data;
-    const hs_split *s = &d->splits[split];
-    uint64_t commonest = 0;
-    double random = 0;
-    for (uint32_t rel = 0; rel < d->vocab.n; rel++) {
-        if (items->start[rel] == items->start[rel + 1])
+    for (uint32_t relation = 0; relation < d->vocab.n; relation++) {
+        uint32_t split = 0;
+        if (t->items.start[relation] == t->items.start[relation + 1])
             continue;
-        uint32_t best = HS_NO_ID, most = 0, distinct = 0;
-        for (uint64_t k = facts->start[rel]; k < facts->start[rel + 1]; k++) {
-            uint32_t tail = d->facts[facts->list[k]].tail, n = ++count[tail];
-            distinct += n == 1;
-            if (n > most || (n == most && tail < best)) {
-                most = n;
-                best = tail;
-            }
-        }
-        for (uint64_t k = items->start[rel]; k < items->start[rel + 1]; k++) {
-            uint64_t i = items->list[k], right = 0;
+        count_tails(d, t, relation);
+        for (uint64_t k = t->items.start[relation]; k < t->items.start[relation + 1]; k++) {
+            while (t->first[split + 1] <= t->items.list[k])
+                split++;
+            const hs_split *s = &d->splits[split];
+            uint64_t i = t->items.list[k] - t->first[split], right = 0;
             uint32_t answer = hs_dataset_entity_number(d, s->tokens + i * s->width + s->answer);
-            right += answer < r->n_ids && count[answer] > 0;
+            right += answer < r->n_ids && t->count[answer] > 0;
             for (uint64_t a = s->also_start ? s->also_start[i] : 0; s->also_start && a < s->also_start[i + 1]; a++)
-                right += s->also[a] < r->n_ids && count[s->also[a]] > 0;
-            random += distinct ? (double)right / distinct : 0;
-            commonest += most > 0 && is_answer(d, s, i, best);
+                right += s->also[a] < r->n_ids && t->count[s->also[a]] > 0;
+            hs_baselines *b = &r->audit[split].baselines;
+            b->random_tail += t->distinct ? (double)right / t->distinct : 0;
+            b->fact_r2 += t->most > 0 && is_answer(d, s, i, t->best);
         }
-        for (uint64_t k = facts->start[rel]; k < facts->start[rel + 1]; k++)
-            count[d->facts[facts->list[k]].tail] = 0;
+        clear_tails(d, t, relation);
     }
-    r->audit[split].baselines.fact_r2 = (double)commonest / (double)s->n;
-    r->audit[split].baselines.random_tail = random / (double)s->n;
 }
 
 static hs_status measure_relations(const reach *r, hs_error *err)
 {
     const hs_dataset *d = r->proof->data;
-    by_relation facts = {0};
-    uint32_t *count = hs_calloc((size_t)r->n_ids + 1, sizeof *count);
-    hs_status status = count ? facts_by_relation(&facts, r->proof, err) : hs_fail_memory(err, r->n_ids);
+    tails t = {.count = hs_calloc((size_t)r->n_ids + 1, sizeof *t.count),
+               .first = hs_alloc(((size_t)d->n_splits + 1) * sizeof *t.first)};
+    hs_status status = t.count && t.first ? facts_by_relation(&t.facts, r->proof, err) : hs_fail_memory(err, r->n_ids);
+    if (status == HS_OK)
+        status = items_by_relation(&t.items, d, t.first, err);
+    for (uint32_t k = 0; status == HS_OK && k < d->n_splits; k++)
+        if (is_measured(&d->splits[k]))
+            r->audit[k].baselines.random_tail = r->audit[k].baselines.fact_r2 = 0;
+    if (status == HS_OK)
+        measure_tails(r, &t);
     for (uint32_t k = 0; status == HS_OK && k < d->n_splits; k++) {
-        const hs_split *s = &d->splits[k];
-        by_relation items = {0};
-        if (s->role != HS_SPLIT_TEST || s->n == 0 || !hs_form_of(s->kind)->chain)
+        if (!is_measured(&d->splits[k]))
             continue;
-        status = items_by_relation(&items, d, s, err);
-        if (status == HS_OK)
-            measure_tails(r, k, &facts, &items, count);
-        by_relation_free(&items);
+        r->audit[k].baselines.random_tail /= (double)d->splits[k].n;
+        r->audit[k].baselines.fact_r2 /= (double)d->splits[k].n;
     }
-    by_relation_free(&facts);
-    hs_free(count);
+    by_relation_free(&t.facts);
+    by_relation_free(&t.items);
+    hs_free(t.count);
+    hs_free(t.first);
     return status;
 }
 
@@ -299,8 +341,7 @@ hs_status hs_audit_fact_baselines(const hs_proof *proof, hs_audit_split *split, 
     for (uint64_t f = 0; f < d->n_facts && !any_fact; f++)
         any_fact = is_trained(proof, f);
     for (uint32_t k = 0; k < d->n_splits; k++) {
-        const hs_split *s = &d->splits[k];
-        any_test |= s->role == HS_SPLIT_TEST && s->n > 0 && hs_form_of(s->kind)->chain;
+        any_test |= is_measured(&d->splits[k]);
     }
     if (!any_fact || !any_test)
         return HS_OK;
@@ -310,7 +351,7 @@ hs_status hs_audit_fact_baselines(const hs_proof *proof, hs_audit_split *split, 
             r.n_ids = d->facts[f].tail + 1;
     hs_status status = learn(&r, err);
     for (uint32_t k = 0; status == HS_OK && k < d->n_splits; k++)
-        if (d->splits[k].role == HS_SPLIT_TEST && d->splits[k].n > 0 && hs_form_of(d->splits[k].kind)->chain)
+        if (is_measured(&d->splits[k]))
             measure_heads(&r, k);
     if (status == HS_OK)
         status = measure_relations(&r, err);

@@ -178,6 +178,30 @@ static hs_finding check_query(const hs_proof *p, const hs_split *s, const hs_rol
     return f;
 }
 
+/* The facts of the bridges lie all over a large graph: without this the audit waits for memory at every hop. */
+static void prefetch_query(const hs_proof *p, const hs_split *s, uint64_t i, uint32_t stage)
+{
+    const uint32_t *bridge = s->bridge + i * s->bridges;
+    if (p->data->tokens_per_entity != 1)
+        return;
+    for (uint32_t k = 0; k < s->bridges; k++) {
+        if (bridge[k] >= p->n_heads)
+            continue;
+        if (stage == 0) {
+            __builtin_prefetch(&p->head_start[bridge[k]]);
+            continue;
+        }
+        uint64_t first = p->head_start[bridge[k]];
+        const char *facts = (const char *)&p->data->facts[first];
+        __builtin_prefetch(facts);
+        __builtin_prefetch(facts + 64);
+        __builtin_prefetch(facts + 128);
+        __builtin_prefetch(facts + 192);
+        __builtin_prefetch(&p->data->fact_flags[first]);
+        __builtin_prefetch(&p->used[first], 1);
+    }
+}
+
 static hs_promise promise_of_queries(const hs_split *s)
 {
     uint32_t mask, all = (1u << s->hops) - 1;
@@ -216,6 +240,7 @@ static const hs_form QUERY = {.kind = HS_ITEM_QUERY,
                               .open = open_queries,
                               .close = hs_free,
                               .check = check_query,
+                              .prefetch = prefetch_query,
                               .promise = promise_of_queries,
                               .covered = must_be_covered};
 static const hs_form *const FORMS[] = {&FACT, &QUERY, NULL};
