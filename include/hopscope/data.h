@@ -247,8 +247,8 @@ const hs_task *const *hs_task_list(size_t *n);
 hs_status hs_dataset_build(hs_dataset *out, const hs_data_config *config, const hs_graph *graph, hs_pool *pool,
                            const hs_events *events, hs_error *err);
 void hs_dataset_free(hs_dataset *data);
-/* Fills data->audit by exhaustive check of the items and facts as they are. HS_OK also when a proof fails: see
- * audit.passed. */
+/* Fills data->audit by exhaustive check of the items and facts as they are, and of the card that the dataset was read
+ * with. HS_OK also when a proof fails: see audit.passed. */
 hs_status hs_dataset_audit(hs_dataset *data, hs_error *err);
 /* The audit as one JSON object, appended to `out`. */
 void hs_dataset_audit_json(const hs_dataset *data, hs_str *out);
@@ -274,6 +274,9 @@ void hs_dataset_facts_of(const hs_dataset *data, uint32_t head, uint32_t relatio
 /* The folder of docs/design.md: dataset.json, vocab.json, facts.packed and one NAME.split a split. Appears whole or not
  * at all; HS_ERR_DATA if a proof of the audit fails, HS_ERR_IO if `dir` exists and is not an empty folder. */
 hs_status hs_dataset_write(const hs_dataset *data, const char *dir, hs_error *err);
+/* HS_ERR_IO if there is something at the path, so that nothing can be written there: to ask before the work. An empty
+ * folder is nothing. */
+hs_status hs_dataset_check_output(const char *path, hs_error *err);
 /* `out` is zero-initialized. Every count, token and checksum is checked; the audit is not repeated. */
 hs_status hs_dataset_read(hs_dataset *out, const char *dir, hs_error *err);
 

@@ -141,7 +141,9 @@ static int export_command(int argc, const char **argv)
     } else {
         hs_error err = {0};
         hs_dataset d = {0};
-        hs_status status = hs_dataset_read_any(&d, args.arg[0], &err);
+        hs_status status = hs_dataset_check_output(out, &err);
+        if (status == HS_OK)
+            status = hs_dataset_read_any(&d, args.arg[0], &err);
         if (status == HS_OK)
             status = write_as(&d, format, out, &err);
         hs_dataset_free(&d);
@@ -175,7 +177,9 @@ static int import_command(int argc, const char **argv)
     } else {
         hs_error err = {0};
         hs_dataset d = {0};
-        hs_status status = hs_dataset_read_any(&d, args.arg[0], &err);
+        hs_status status = hs_dataset_check_output(out, &err);
+        if (status == HS_OK)
+            status = hs_dataset_read_any(&d, args.arg[0], &err);
         if (status == HS_OK)
             status = hs_dataset_write(&d, out, &err);
         hs_dataset_free(&d);
@@ -192,7 +196,9 @@ static int run_newfacts(const char *path, const char *out, const hs_new_facts_co
 {
     hs_error err = {0};
     hs_dataset base = {0}, d = {0};
-    hs_status status = hs_dataset_read_any(&base, path, &err);
+    hs_status status = hs_dataset_check_output(out, &err);
+    if (status == HS_OK)
+        status = hs_dataset_read_any(&base, path, &err);
     if (status == HS_OK)
         status = hs_dataset_new_facts(&base, config, &d, &err);
     if (status == HS_OK)
@@ -253,7 +259,9 @@ static hs_status make(const char *file, const char *const *set, const char *out,
     const hs_events events = hs_view_events(&view, false);
     hs_config *config = hs_alloc(sizeof *config);
     hs_dataset d = {0};
-    hs_status status = config ? hs_config_read(config, file, set, n_set, err) : hs_fail_memory(err, sizeof *config);
+    hs_status status = config ? hs_dataset_check_output(out, err) : hs_fail_memory(err, sizeof *config);
+    if (status == HS_OK)
+        status = hs_config_read(config, file, set, n_set, err);
     hs_pool *pool = status == HS_OK ? hs_pool_create(config->train.threads) : NULL;
     if (status == HS_OK)
         status = hs_experiment_dataset(config, pool, &d, &events, err);

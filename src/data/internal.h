@@ -81,6 +81,8 @@ hs_status hs_dataset_certify(hs_dataset *data, hs_error *err);
 hs_status hs_dataset_make_card(hs_dataset *data, hs_error *err);
 /* The parts of a card (json_t): task, counts, configuration; then, with the splits read, the audit. */
 hs_status hs_card_parse(hs_dataset *out, const void *json, hs_error *err);
+/* out->card becomes the text of this card (json_t): the audit compares it with the dataset. */
+hs_status hs_card_keep(hs_dataset *out, const void *json, hs_error *err);
 hs_status hs_card_parse_audit(hs_dataset *out, const void *json, hs_error *err);
 
 #endif

@@ -65,6 +65,10 @@ static void test_make_and_audit(void **state)
         "True 1020 3 240 0 True", "");
     assert_sh(74, "$H data audit a > /dev/full", "", "standard output");
     assert_sh(74, "$H data make small.yaml -o a", "", "there already");
+    assert_null(strstr(message, "training items")); /* said before the work */
+    assert_sh(74, "$H data import absent -o a", "", "there already");
+    assert_sh(74, "$H data export absent --format jsonl -o a/vocab.json", "", "there already");
+    assert_sh(74, "$H data newfacts absent -o a", "", "there already");
     assert_sh(0, "$H data audit a", "passed", "");
     /* the same seed gives the same bytes for any number of threads, another seed others */
     assert_sh(0,

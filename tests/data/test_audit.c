@@ -218,6 +218,43 @@ static void leaked_flip(void **state)
     expect_failure(&d, "test_id: test items are in the training set");
 }
 
+/* A card that was edited says what the dataset does not: each field on its own. */
+static void edited_card(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *edit, *failure;
+    } EDITS[] = {{"s/\"facts\": *160/\"facts\": 161/", "the card says facts 161, the dataset 160"},
+                 {"0,/\"n\": *[0-9]*/s/\"n\": *[0-9]*/\"n\": 7/", "splits.id_atomic.n 7"},
+                 {"0,/\"task\": *\"composition\"/s/\"task\": *\"composition\"/\"task\": \"comparison\"/",
+                  "task comparison"},
+                 {"s/\"task\": *\"composition\"/\"task\": \"complex\"/g", "task complex"},
+                 {"s/\"passed\": *true/\"passed\": false/", "audit.passed false, the dataset true"},
+                 {"s/\"nearest\": *[a-z0-9.]*/\"nearest\": 0.777/", "nearest 0.777"}};
+    for (size_t i = 0; i < sizeof EDITS / sizeof EDITS[0]; i++) {
+        for (uint32_t lines = 0; lines < 2; lines++) { /* a folder, a JSONL file */
+            hs_dataset d, r = {0};
+            build(&d);
+            char path[256], command[900];
+            fresh_path(path, "edited");
+            assert_ok(lines ? hs_dataset_write_jsonl(&d, path, err) : hs_dataset_write(&d, path, err));
+            assert_ok(hs_dataset_read_any(&r, path, err));
+            assert_ok(hs_dataset_audit(&r, err));
+            assert_string_equal(r.audit.failure, "");
+            hs_dataset_free(&r);
+            snprintf(command, sizeof command, "sed -i '%s' '%s%s'", EDITS[i].edit, path, lines ? "" : "/dataset.json");
+            assert_int_equal(system(command), 0);
+            assert_ok(hs_dataset_read_any(&r, path, err));
+            assert_ok(hs_dataset_audit(&r, err));
+            if (r.audit.passed || !strstr(r.audit.failure, EDITS[i].failure))
+                fail_msg("edit %zu: '%s'", i, r.audit.failure);
+            hs_dataset_free(&r);
+            hs_dataset_free(&d);
+            remove_path(path);
+        }
+    }
+}
+
 /* ---------------------------------------------------------------- baselines */
 
 /* Commonest answer among the training queries that agree in the columns of `mask` (ties: smallest). */
@@ -429,6 +466,7 @@ int main(void)
         cmocka_unit_test(uncovered_hop),
         cmocka_unit_test(synthetic_test_item),
         cmocka_unit_test(leaked_flip),
+        cmocka_unit_test(edited_card),
         cmocka_unit_test(baselines_by_brute_force),
         cmocka_unit_test(fact_baselines_by_brute_force),
         cmocka_unit_test(facts_explain_a_test),

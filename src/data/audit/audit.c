@@ -298,6 +298,8 @@ hs_status hs_dataset_audit(hs_dataset *data, hs_error *err)
         return hs_fail_memory(err, (size_t)data->n_splits * sizeof *audit->split);
     auditing x = {.data = data, .audit = audit, .proof.data = data};
     hs_status status = run_proofs(&x, err);
+    if (status == HS_OK)
+        status = hs_audit_card(data, err);
     close_forms(&x.proof);
     hs_free(x.proof.head_start);
     hs_free(x.proof.used);

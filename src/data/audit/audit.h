@@ -8,5 +8,7 @@
 hs_status hs_audit_baselines(const hs_dataset *data, hs_audit_split *split, hs_error *err);
 /* Those that know the trained facts, of chains; after the items are proved. */
 hs_status hs_audit_fact_baselines(const hs_proof *proof, hs_audit_split *split, hs_error *err);
+/* Compares the card that the dataset was read with, if any, with what the audit has found; a difference fails it. */
+hs_status hs_audit_card(hs_dataset *data, hs_error *err);
 
 #endif

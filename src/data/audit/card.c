@@ -165,6 +165,15 @@ static bool get_u64(const json_t *object, const char *key, uint64_t max, uint64_
     return true;
 }
 
+hs_status hs_card_keep(hs_dataset *out, const void *json, hs_error *err)
+{
+    char *card = json_dumps((const json_t *)json, JSON_INDENT(1));
+    hs_free(out->card);
+    out->card = card ? hs_strdup(card) : NULL;
+    free(card);
+    return out->card ? HS_OK : hs_fail_memory(err, 1);
+}
+
 hs_status hs_card_parse(hs_dataset *out, const void *json, hs_error *err)
 {
     const json_t *card = json;
@@ -240,8 +249,5 @@ hs_status hs_card_parse_audit(hs_dataset *out, const void *json, hs_error *err)
     get_u64(audit, "ood_hops_on_purpose", INT64_MAX, &a->ood_hops_on_purpose);
     for (uint32_t i = 0; i < out->n_splits; i++)
         parse_audit_split(json_array_get(splits, i), &a->split[i]);
-    char *card = json_dumps((const json_t *)json, JSON_INDENT(1));
-    out->card = card ? hs_strdup(card) : NULL;
-    free(card);
-    return out->card ? HS_OK : hs_fail_memory(err, 1);
+    return hs_card_keep(out, json, err);
 }

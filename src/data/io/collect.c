@@ -17,6 +17,7 @@ void hs_collector_free(hs_collector *a)
 {
     hs_free(a->cap);
     hs_free(a->cap_also);
+    hs_names_free(&a->names);
 }
 
 /* The form of an item by its prompt. */
@@ -43,23 +44,22 @@ static hs_status find_split(hs_collector *a, const hs_collected *item, hs_split 
     hs_split form;
     HS_TRY(form_of(a, item, &form, err));
     hs_dataset *d = a->out;
-    for (uint32_t i = d->n_splits; i > 0; i--) {
-        hs_split *s = &d->splits[i - 1];
-        if (strcmp(s->name, form.name) != 0)
-            continue;
+    uint32_t known = hs_names_find(&a->names, form.name, strlen(form.name));
+    if (known != HS_NO_ID) {
+        hs_split *s = &d->splits[known];
         if (s->kind != form.kind || s->prompt != form.prompt || s->width != form.width || s->role != form.role) {
             hs_fail(err, HS_ERR_DATA, "an item has another form than the items of its split before it");
             return hs_error_value(err, form.name, strlen(form.name));
         }
         *out = s;
-        *number = i - 1;
+        *number = known;
         return HS_OK;
     }
     size_t n_caps = a->n_cap;
     HS_TRY(hs_grow((void **)&a->cap, &a->n_cap, (size_t)d->n_splits + 1, sizeof *a->cap, err));
     HS_TRY(hs_grow((void **)&a->cap_also, &n_caps, (size_t)d->n_splits + 1, sizeof *a->cap_also, err));
     a->cap[d->n_splits] = a->cap_also[d->n_splits] = 0;
-    *number = d->n_splits;
+    HS_TRY(hs_names_add(&a->names, form.name, strlen(form.name), number, err));
     return hs_dataset_add_split(d, &form, false, false, out, err);
 }
 
@@ -270,5 +270,6 @@ hs_status hs_collect_finish(hs_collector *a, hs_error *err)
             find_bridges(d, &d->splits[k]);
     hs_dataset_finish(d);
     HS_TRY(hs_dataset_audit(d, err));
-    return hs_dataset_make_card(d, err);
+    /* a card of the file that does not hold stays, so that the next audit sees it too */
+    return d->card && !d->audit.passed ? HS_OK : hs_dataset_make_card(d, err);
 }

@@ -16,6 +16,7 @@ typedef struct hs_collected {
 
 typedef struct hs_collector {
     hs_dataset *out; /* its vocab, counts, tokens_per_entity and config are set before the first item */
+    hs_names names;  /* of the splits, by number */
     size_t *cap;     /* per split: room in items */
     size_t n_cap, *cap_also;
     size_t cap_facts;

@@ -28,6 +28,16 @@ static bool is_empty(const char *dir)
     return empty;
 }
 
+hs_status hs_folder_check(const char *path, hs_error *err)
+{
+    struct stat st;
+    if (lstat(path, &st) != 0 || (S_ISDIR(st.st_mode) && is_empty(path)))
+        return HS_OK;
+    hs_fail(err, HS_ERR_IO, "the output folder is there already");
+    hs_error_where(err, "%s", path);
+    return hs_error_hint(err, "choose another name, or remove it first");
+}
+
 hs_status hs_folder_open(hs_folder *folder, const char *dir, hs_error *err)
 {
     size_t len = strlen(dir);
@@ -39,12 +49,7 @@ hs_status hs_folder_open(hs_folder *folder, const char *dir, hs_error *err)
     folder->dir[len] = 0;
     memcpy(folder->tmp, folder->dir, len);
     snprintf(folder->tmp + len, sizeof folder->tmp - len, ".tmp-%ld", (long)getpid());
-    struct stat st;
-    if (lstat(folder->dir, &st) == 0 && !(S_ISDIR(st.st_mode) && is_empty(folder->dir))) {
-        hs_fail(err, HS_ERR_IO, "the output folder is there already");
-        hs_error_where(err, "%s", folder->dir);
-        return hs_error_hint(err, "choose another name, or remove it first");
-    }
+    HS_TRY(hs_folder_check(folder->dir, err));
     char *slash = strrchr(folder->dir, '/');
     if (slash && slash != folder->dir) {
         *slash = 0;

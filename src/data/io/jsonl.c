@@ -286,6 +286,7 @@ static hs_status read_item(reading *r, const json_t *line, hs_error *err)
 static hs_status read_header(reading *r, const json_t *line, hs_error *err)
 {
     HS_TRY(hs_card_parse(r->out, json_object_get(line, "card"), err));
+    HS_TRY(hs_card_keep(r->out, json_object_get(line, "card"), err));
     HS_TRY(hs_vocab_from_json(r->out, json_object_get(line, "vocab"), err));
     if ((uint64_t)r->out->n_entities + r->out->n_relations > r->out->vocab.n)
         return hs_fail(err, HS_ERR_DATA, "the card has more entities and relations than the vocabulary");

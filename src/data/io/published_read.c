@@ -223,6 +223,8 @@ static hs_status read_card(reading *r, const char *dir, hs_error *err)
     }
     HS_TRY(hs_json_load(dir, "dataset.json", &card, path, sizeof path, err));
     hs_status status = hs_card_parse(r->out, card, err);
+    if (status == HS_OK)
+        status = hs_card_keep(r->out, card, err);
     json_decref(card);
     if (status == HS_OK && (uint64_t)r->out->n_entities + r->out->n_relations > r->out->vocab.n)
         status = hs_fail(err, HS_ERR_DATA, "the card has more entities and relations than the vocabulary");
