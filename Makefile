@@ -1,6 +1,6 @@
 # The commands for people. The build itself is CMake's (CMakeLists.txt, CMakePresets.json).
 #   make          build the program            make check   everything that is tested, from set-up on
-#   make demo     install, build, run          make help    all commands
+#   make demo     install, build, run          make test    the fast tests          make help    all commands
 
 BUILD ?= build/release
 PREFIX ?= /usr/local
@@ -8,7 +8,7 @@ JOBS ?= $(shell nproc)
 FUZZ_SECONDS ?= 5
 HOPSCOPE = $(BUILD)/hopscope
 
-.PHONY: all deps deps-check demo check check-interop bench fuzz docs install clean help
+.PHONY: all deps deps-test deps-check demo test check check-interop bench fuzz docs install clean help
 
 all: $(BUILD)/build.ninja
 	@cmake --build $(BUILD) -j $(JOBS)
@@ -19,6 +19,9 @@ $(BUILD)/build.ninja:
 deps:
 	@tools/install-deps.sh
 
+deps-test:
+	@tools/install-deps.sh test
+
 deps-check:
 	@tools/install-deps.sh check
 
@@ -26,6 +29,10 @@ deps-check:
 demo: deps
 	@$(MAKE) --no-print-directory all
 	@tools/demo.sh $(HOPSCOPE)
+
+## test: install what is missing; the release build with its fast tests
+test: deps-test
+	@tools/check.sh fast
 
 ## check: install what is missing; release, sanitizer and fuzz builds with their tests
 check: deps-check

@@ -1,15 +1,19 @@
 #!/bin/sh
 # Installs the Debian packages that hopscope needs: says first which, and does nothing when all are there.
-# usage: tools/install-deps.sh [check]     check: also what the tests need (clang and its run-time for fuzzing)
+# usage: tools/install-deps.sh [test|check]     test: also what the tests need; check: and the sanitizer and fuzz builds
+#
+# OpenBLAS is loaded at run time (src/tensor/gemm.c), so its library is all that is needed of it: the threaded build.
 set -eu
 
-packages="gcc libc6-dev make cmake ninja-build pkg-config libopenblas-serial-dev libjansson-dev libyaml-dev libpopt-dev
+packages="gcc libc6-dev make cmake ninja-build pkg-config libopenblas0-pthread libjansson-dev libyaml-dev libpopt-dev
 libsqlite3-dev libxxhash-dev libserd-dev libzstd-dev gnuplot-nox"
+tests="libcmocka-dev sqlite3 python3"
 case "${1:-}" in
 "") ;;
-check) packages="$packages libcmocka-dev clang libclang-rt-14-dev sqlite3 python3" ;;
+test) packages="$packages $tests" ;;
+check) packages="$packages $tests clang libclang-rt-14-dev" ;;
 *)
-    echo "usage: tools/install-deps.sh [check]" >&2
+    echo "usage: tools/install-deps.sh [test|check]" >&2
     exit 2
     ;;
 esac

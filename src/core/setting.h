@@ -10,11 +10,12 @@
 #define HS_SETTING_MAX64 9007199254740992.0 /* 2^53: exact in JSON and YAML readers everywhere */
 #define HS_SETTING_MAX_REAL 1e300       /* any number */
 
-/* An enum of ours is an unsigned int to gcc and clang: what tells it from a number is that it has names. */
+/* An enum of ours is an unsigned int to gcc and clang: what tells it from a number is that it has names,
+ * not NULL; comparing with that would be no constant under sanitizers. */
 #define HS_SETTING_TYPE(s, f, names)                                   \
     _Generic(((s *)0)->f,                                            \
         bool: HS_SETTING_BOOL,                                         \
-        uint32_t: ((names) != NULL ? HS_SETTING_ENUM : HS_SETTING_U32),  \
+        uint32_t: _Generic((names), void *: HS_SETTING_U32, default: HS_SETTING_ENUM), \
         uint64_t: HS_SETTING_U64,                                      \
         float: HS_SETTING_FLOAT,                                       \
         double: HS_SETTING_DOUBLE,                                     \
