@@ -10,9 +10,9 @@
  * and that is what its logits (P,V) hold. Padding is row 0 of its tables, token t row t + 1, as published; logits never
  * contain the padding column.
  *
- * Stages: the residual stream is read and written between blocks. Stage 0 is the embeddings, stage s the output of the
- * s-th block application (a shared model of K blocks and R passes has K*R of them); TRM's stages are the states after
- * each L and H step. The head reads the last stage.
+ * Stages: what a model computes on the way is read and written between steps, the same way in all families (below, "stages,
+ * patches"). Stage 0 is the embeddings; stage s the output of the s-th block application of a decoder (a shared model of K
+ * blocks and R passes has K*R of them), or of the s-th L or H step of TRM. The head reads stream 0 after the last stage.
  */
 #ifndef HOPSCOPE_MODEL_H
 #define HOPSCOPE_MODEL_H
@@ -179,13 +179,64 @@ hs_loss_result hs_model_backward(const hs_model *model, const hs_batch *batch, h
 /* logits (P,V) out. Dropout is off. */
 void hs_model_logits(const hs_model *model, const hs_batch *batch, float *work, float *logits);
 
-/* ---------------------------------------------------------------- taps and patches */
+/* ---------------------------------------------------------------- stages, patches
+ *
+ * A state is a matrix (M,D): a row for each position of each sequence. A decoder has the batch's rows, M = N. TRM has all
+ * its positions, prefix and padding and the place of the answer too, M = B * (prefix + n_positions).
+ *
+ * Between stages a model holds one or more streams, each a state; every stage writes one of them. A decoder has one, the
+ * residual stream. TRM has three: 0 = z_H, which the head reads; 1 = z_L; 2 = its input X, written by stage 0 alone and
+ * added in each L step. What it holds after stage s is, for each stream, the last stage up to s that wrote it; before
+ * that z_H and z_L are the model's buffers z_H_init and z_L_init in every row. */
 
-/* states (n_stages+1, N, D) out: the residual stream at every stage, every row. Dropout is off. */
+typedef struct hs_stage {
+    char name[40];   /* "embeddings", "block 2", "pass 1 block 2"; TRM: "input", "H1 L2" (z_L), "H1" (z_H) */
+    uint32_t stream; /* the stream it writes */
+    uint32_t pass;   /* pass over the blocks, or TRM's H cycle, from 1; 0 for stage 0 */
+    uint32_t step;   /* block or L step, from 1; 0 for stage 0 and TRM's H steps */
+} hs_stage;
+
+/* s <= n_stages */
+hs_stage hs_model_stage(const hs_model *model, uint32_t s);
+uint32_t hs_model_streams(const hs_model *model);
+const char *hs_model_stream_name(const hs_model *model, uint32_t stream); /* "residual"; TRM: "z_H", "z_L", "X" */
+
+/* Rows of a state of a batch of B sequences and N tokens. */
+uint32_t hs_model_state_rows(const hs_model *model, uint32_t B, uint32_t N);
+/* The state row of position p (from 0, of the tokens; TRM: below n_positions) of sequence b. */
+uint32_t hs_model_state_row(const hs_model *model, const hs_batch *batch, uint32_t b, uint32_t p);
+/* The state row that the logits of the i-th scored row are read from: its own, or TRM's next position. */
+uint32_t hs_model_answer_row(const hs_model *model, const hs_batch *batch, uint32_t i);
+
+/* Something written: after stage `stage`, row `row` of stream `stream` becomes x (D). */
+typedef struct hs_patch {
+    uint32_t stage, stream, row;
+    const float *x;
+} hs_patch;
+
+/* One pass with dropout off, from anywhere to the logits, reading and writing on the way. All zero but `logits`: plain
+ * prediction. */
+typedef struct hs_pass {
+    /* Begin after stage `from`, with `states` (n_stages+1, M, D) as hs_model_states read them for this very batch. Only what
+     * lies above is computed. NULL: from the beginning (from = 0). */
+    const float *states;
+    uint32_t from;
+    uint32_t n_patches;
+    const hs_patch *patch;  /* (n_patches) by ascending stage, none before `from`; of two on one place the later holds */
+    uint32_t n_rows;
+    const uint32_t *row;    /* (n_rows) state rows whose logits are wanted, ascending; NULL = the scored rows' answers */
+    float *logits;          /* (n_rows or P, V) out, or NULL */
+    float *states_out;      /* (n_stages+1, M, D) out, or NULL: stages `from` and up, as patched */
+} hs_pass;
+/* work: hs_model_work_size(model, B, N, the greater of P and n_rows, false). */
+void hs_model_run(const hs_model *model, const hs_batch *batch, const hs_pass *run, float *work);
+
+/* states (n_stages+1, M, D) out: every stage, every row. */
 void hs_model_states(const hs_model *model, const hs_batch *batch, float *work, float *states);
-/* Run the model from stage `from` on: x (N,D) in, the residual stream at that stage (as read by hs_model_states, patched at
- * will); logits (P,V) out. Only what lies above is computed (TRM, which has two streams, recomputes what lies below too). */
-void hs_model_logits_from(const hs_model *model, const hs_batch *batch, uint32_t from, const float *x, float *work,
+/* streams (hs_model_streams, M, D) out: what the model holds after stage s, from such states. */
+void hs_model_streams_at(const hs_model *model, const hs_batch *batch, const float *states, uint32_t s, float *streams);
+/* Run on after stage `from` with whatever streams (hs_model_streams, M, D) it is given; logits (P,V) of the scored rows. */
+void hs_model_logits_from(const hs_model *model, const hs_batch *batch, uint32_t from, const float *streams, float *work,
                           float *logits);
 /* The head on any states: x (n,D) in, logits (n,V) out; final norm included. The logit lens. work: n*(D+2)+16
  * floats. */

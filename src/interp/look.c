@@ -10,23 +10,24 @@ hs_status hs_forward_create(hs_forward *f, const hs_model *model, uint32_t colum
 {
     const uint32_t T = hs_model_predicts_in_place(model) ? model->config.n_positions : columns;
     const size_t D = model->config.n_embd, V = model->config.vocab, S = model->n_stages, N = (size_t)HS_CHUNK * T;
+    const size_t M = hs_model_state_rows(model, HS_CHUNK, (uint32_t)N);
     *f = (hs_forward){.model = model, .T = T, .D = D, .V = V, .S = S};
     bool ok = true;
     for (int run = 0; run < 2; run++) {
         ok &= (f->token[run] = hs_alloc(N * sizeof *f->token[run])) != NULL;
-        ok &= (f->states[run] = hs_alloc((S + 1) * N * D * sizeof *f->states[run])) != NULL;
+        ok &= (f->states[run] = hs_alloc((S + 1) * M * D * sizeof *f->states[run])) != NULL;
         ok &= (f->answer[run] = hs_alloc(HS_CHUNK * V * sizeof *f->answer[run])) != NULL;
     }
     ok &= (f->start = hs_alloc((HS_CHUNK + 1) * sizeof *f->start)) != NULL;
     ok &= (f->score_row = hs_alloc(HS_CHUNK * sizeof *f->score_row)) != NULL;
     ok &= (f->work = hs_alloc(hs_model_work_size(model, HS_CHUNK, (uint32_t)N, HS_CHUNK, false) * sizeof *f->work)) != NULL;
-    ok &= (f->x = hs_alloc(N * D * sizeof *f->x)) != NULL;
+    ok &= (f->x = hs_alloc(hs_model_streams(model) * M * D * sizeof *f->x)) != NULL;
     ok &= (f->logits = hs_alloc(HS_CHUNK * V * sizeof *f->logits)) != NULL;
     ok &= (f->lens_work = hs_alloc((HS_CHUNK * (D + 2) + 64) * sizeof *f->lens_work)) != NULL;
     if (ok)
         return HS_OK;
     hs_forward_free(f);
-    return hs_fail_memory(err, 2 * (S + 2) * N * D * sizeof *f->x);
+    return hs_fail_memory(err, 2 * (S + 2) * M * D * sizeof *f->x);
 }
 
 void hs_forward_free(hs_forward *f)
@@ -58,14 +59,14 @@ void hs_forward_run(hs_forward *f, uint32_t run, const uint32_t *tokens, uint32_
     f->start[n] = n * f->T;
     f->batch[run] = (hs_batch){
         .B = n, .N = n * f->T, .P = n, .token = token, .start = f->start, .score_row = f->score_row};
-    hs_model_states(f->model, &f->batch[run], f->work, f->states[run]);
-    hs_model_logits_from(f->model, &f->batch[run], (uint32_t)f->S, hs_forward_state(f, run, f->S, 0, 0), f->work,
-                         f->answer[run]);
+    const hs_pass pass = {.logits = f->answer[run], .states_out = f->states[run]};
+    hs_model_run(f->model, &f->batch[run], &pass, f->work);
 }
 
 void hs_forward_copy(hs_forward *f, uint32_t run, size_t stage)
 {
-    memcpy(f->x, hs_forward_state(f, run, stage, 0, 0), f->batch[run].N * f->D * sizeof *f->x);
+    hs_model_streams_at(f->model, &f->batch[run], f->states[run], (uint32_t)stage, f->x);
+    f->own = hs_model_stage(f->model, (uint32_t)stage).stream;
 }
 
 void hs_forward_from(hs_forward *f, uint32_t run, size_t stage)
@@ -75,12 +76,16 @@ void hs_forward_from(hs_forward *f, uint32_t run, size_t stage)
 
 float *hs_forward_state(hs_forward *f, uint32_t run, size_t stage, size_t item, size_t column)
 {
-    return f->states[run] + (stage * f->batch[run].N + item * f->T + column) * f->D;
+    const hs_batch *batch = &f->batch[run];
+    const size_t M = hs_model_state_rows(f->model, batch->B, batch->N);
+    return f->states[run] + (stage * M + hs_model_state_row(f->model, batch, (uint32_t)item, (uint32_t)column)) * f->D;
 }
 
 float *hs_forward_x(hs_forward *f, size_t item, size_t column)
 {
-    return f->x + (item * f->T + column) * f->D;
+    const hs_batch *batch = &f->batch[0]; /* both runs are laid out alike */
+    const size_t M = hs_model_state_rows(f->model, batch->B, batch->N);
+    return f->x + (f->own * M + hs_model_state_row(f->model, batch, (uint32_t)item, (uint32_t)column)) * f->D;
 }
 
 uint32_t hs_forward_top(const hs_forward *f, const float *logits, size_t item)

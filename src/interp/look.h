@@ -33,9 +33,10 @@ typedef struct hs_forward {
     size_t D, V, S; /* width, vocabulary, stages after stage 0 */
     hs_batch batch[2];
     uint32_t *token[2], *start, *score_row;
-    float *states[2]; /* (S+1, B*T, D) of each run */
+    float *states[2]; /* (S+1, M, D) of each run, M = hs_model_state_rows */
     float *answer[2]; /* (B, V) logits of each run */
-    float *x;         /* (B*T, D) a state to go on from */
+    float *x;         /* (streams, M, D) what the model holds at a stage, to go on from */
+    uint32_t own;     /* the stream that hs_forward_x writes */
     float *logits;    /* (B, V) of hs_forward_from, or scratch */
     float *work, *lens_work;
 } hs_forward;
@@ -45,7 +46,7 @@ hs_status hs_forward_create(hs_forward *f, const hs_model *model, uint32_t colum
 void hs_forward_free(hs_forward *f);
 /* Run `run` (0 or 1): states and answer of tokens (n, columns). Both runs have the same n and columns. */
 void hs_forward_run(hs_forward *f, uint32_t run, const uint32_t *tokens, uint32_t columns, uint32_t n);
-/* x = the states of a run at `stage`. */
+/* x = what a run holds at `stage`; hs_forward_x then gives the rows of the stream that this stage writes. */
 void hs_forward_copy(hs_forward *f, uint32_t run, size_t stage);
 /* Go on from x at `stage` with the tokens of `run`: fills logits. */
 void hs_forward_from(hs_forward *f, uint32_t run, size_t stage);

@@ -1,8 +1,6 @@
 /* decoder.c - see decoder.h. */
 #include "model/decoder.h"
 
-#include "model/ops.h"
-
 #include <stdio.h>
 #include <string.h>
 
@@ -107,4 +105,116 @@ void hs_dropout_rows(const hs_model *model, const hs_batch *batch, uint32_t site
                    site << 16 | (n - batch->start[b]), model->config.dropout, mask);
         k->multiply(D, mask, x + r * D);
     }
+}
+
+/* ---------------------------------------------------------------- the loop over blocks */
+
+hs_batch hs_decoder_batch(const hs_batch *batch, const hs_taps *taps)
+{
+    hs_batch b = *batch;
+    if (taps->row) {
+        b.P = taps->n_rows;
+        b.score_row = taps->row;
+    }
+    return b;
+}
+
+bool hs_decoder_prunes(const hs_taps *taps)
+{
+    return taps->states == NULL;
+}
+
+/* Write the patches of stage `s` into its state: x, a row for each of the batch or, if `scored`, for its scored rows. */
+static void patch(const hs_decoder *d, const hs_taps *taps, uint32_t *next, uint32_t s, bool scored, float *x)
+{
+    const size_t D = d->model->config.n_embd;
+    for (; *next < taps->n_patches && taps->patch[*next].stage == s; ++*next) {
+        const hs_patch *p = &taps->patch[*next];
+        uint32_t row = p->row;
+        if (scored) {
+            for (row = 0; row < d->batch->P && d->batch->score_row[row] != p->row; row++)
+                ;
+            if (row == d->batch->P)
+                continue; /* nobody reads it */
+        }
+        memcpy(x + row * D, p->x, D * sizeof *x);
+    }
+}
+
+static void read_out(const hs_decoder *d, const hs_taps *taps, uint32_t s, const float *x)
+{
+    const size_t ND = (size_t)d->batch->N * d->model->config.n_embd;
+    if (taps->states)
+        memcpy(taps->states + s * ND, x, ND * sizeof *x);
+}
+
+void hs_decoder_run(hs_decoder *d, const hs_taps *taps)
+{
+    const size_t D = d->model->config.n_embd, ND = d->batch->N * D;
+    const uint32_t from = taps->from, P = d->batch->P;
+    const float *given = taps->given ? taps->stream[0] : NULL;
+    uint32_t next = 0;
+    if (given && from == d->S) { /* only the head is left */
+        if (taps->states) {
+            memcpy(taps->states + d->S * ND, given, ND * sizeof *given);
+            patch(d, taps, &next, d->S, false, taps->states + d->S * ND);
+            next = 0;
+        }
+        hs_gather_rows(P, D, d->batch->score_row, given, D, d->xs);
+        patch(d, taps, &next, d->S, true, d->xs);
+        if (taps->logits)
+            d->parts->head(d->pass, taps->logits);
+        return;
+    }
+    if (!given || (from > 0 && d->x0_later))
+        d->parts->embed(d->pass);
+    float *x = from == 0 ? d->x0 : d->out[from - 1];
+    if (given)
+        memcpy(x, given, ND * sizeof *x);
+    patch(d, taps, &next, from, false, x);
+    read_out(d, taps, from, x);
+    for (uint32_t s = from; s < d->S; s++) {
+        d->parts->block(d->pass, s);
+        patch(d, taps, &next, s + 1, d->prune && s + 1 == d->S, d->out[s]);
+        read_out(d, taps, s + 1, d->out[s]);
+    }
+    if (!taps->logits)
+        return;
+    if (!d->prune)
+        hs_gather_rows(P, D, d->batch->score_row, d->out[d->S - 1], D, d->xs);
+    d->parts->head(d->pass, taps->logits);
+}
+
+hs_loss_result hs_decoder_backward(hs_decoder *d, hs_loss_kind loss, float *grad)
+{
+    const hs_batch *batch = d->batch;
+    const hs_kernels *k = hs_kernels_get();
+    const size_t D = d->model->config.n_embd, V = d->model->config.vocab;
+    const hs_taps taps = {.logits = d->logits};
+    hs_decoder_run(d, &taps);
+    hs_loss_result result = {0};
+    result.loss = (loss == HS_LOSS_STABLEMAX ? k->stablemax : k->cross_entropy)(
+        batch->P, V, d->logits, batch->target, batch->weight, batch->also_start, batch->also, &result.correct);
+    memset(d->d_rows, 0, batch->P * D * sizeof *d->d_rows);
+    d->parts->head_backward(d->pass, d->logits, d->d_rows, grad);
+    if (!d->prune) {
+        memset(d->d_x, 0, batch->N * D * sizeof *d->d_x);
+        hs_scatter_add_rows(batch->P, D, batch->score_row, d->d_rows, d->d_x);
+    }
+    for (uint32_t s = d->S; s-- > 0;)
+        d->parts->block_backward(d->pass, s, d->prune && s + 1 == d->S ? d->d_rows : d->d_x, d->d_x, grad);
+    d->parts->embed_backward(d->pass, d->d_x, grad);
+    return result;
+}
+
+void hs_decoder_stage(const hs_model *model, uint32_t s, hs_stage *out)
+{
+    const uint32_t L = model->config.n_layer;
+    *out = (hs_stage){.pass = s ? (s - 1) / L + 1 : 0, .step = s ? (s - 1) % L + 1 : 0};
+    if (s == 0)
+        snprintf(out->name, sizeof out->name, "embeddings");
+    else if (model->config.passes == 1)
+        snprintf(out->name, sizeof out->name, "block %u", out->step);
+    else
+        snprintf(out->name, sizeof out->name, "pass %u block %u", out->pass, out->step);
 }

@@ -1,4 +1,5 @@
-/* decoder.h - what GPT-2 and the Llama form share: carving scratch memory, gathering rows, embedding, dropout.
+/* decoder.h - what GPT-2 and the Llama form share: the loop over blocks, carving scratch memory, gathering rows,
+ * embedding, dropout.
  *
  * Shapes as in model.h: N rows of a ragged batch, R query rows (the last block computes only the P scored ones), D width.
  */
@@ -7,6 +8,7 @@
 
 #include "hopscope/model.h"
 #include "hopscope/tensor.h"
+#include "model/ops.h"
 
 enum { HS_MAX_LAYERS = 96, HS_MAX_STAGES = 192 };
 
@@ -44,5 +46,43 @@ hs_attention hs_decoder_attention(const hs_model *model, const hs_batch *batch, 
 void hs_dropout_rows(const hs_model *model, const hs_batch *batch, uint32_t site, uint32_t R, const uint32_t *row, size_t D,
                      float *mask, float *x);
 bool hs_dropout_on(const hs_model *model, const hs_batch *batch);
+
+/* ---------------------------------------------------------------- the loop over blocks */
+
+/* A family's parts of a pass; `pass` is its own structure. */
+typedef struct hs_decoder_parts {
+    void (*embed)(void *pass);                 /* x0 */
+    void (*block)(void *pass, uint32_t s);     /* out[s] from in[s], and what stands between two passes */
+    void (*head)(void *pass, float *logits);   /* logits (P,V) of xs */
+    /* grad += . In d: gradient of out[s], (P,D) when pruned, else (N,D); d_in (N,D) becomes that of in[s]. */
+    void (*block_backward)(void *pass, uint32_t s, float *d, float *d_in, float *grad);
+    /* In: d_logits (P,V). d_rows (P,D), zeroed, becomes the gradient of xs. */
+    void (*head_backward)(void *pass, float *d_logits, float *d_rows, float *grad);
+    void (*embed_backward)(void *pass, float *d_x, float *grad);
+} hs_decoder_parts;
+
+/* What the loop needs of a pass. Without a backward pass in[s] is out[s-1], in[0] is x0. */
+typedef struct hs_decoder {
+    const hs_decoder_parts *parts;
+    void *pass;
+    const hs_model *model;
+    const hs_batch *batch;
+    uint32_t S;
+    bool prune;    /* the last stage computes scored rows only: its output (P,D) is xs */
+    bool x0_later; /* x0 is read after the first stage */
+    float *x0;     /* (N,D) embeddings */
+    float *xs;     /* (P,D) rows that the head reads */
+    float *out[HS_MAX_STAGES];
+    /* backward */
+    float *logits, *d_x, *d_rows; /* (P,V), (N,D), (N,D) */
+} hs_decoder;
+
+/* The batch whose scored rows are the ones that `taps` asks for. */
+hs_batch hs_decoder_batch(const hs_batch *batch, const hs_taps *taps);
+/* Whether a pass with these taps may compute its last stage at scored rows only. */
+bool hs_decoder_prunes(const hs_taps *taps);
+void hs_decoder_run(hs_decoder *d, const hs_taps *taps);
+hs_loss_result hs_decoder_backward(hs_decoder *d, hs_loss_kind loss, float *grad);
+void hs_decoder_stage(const hs_model *model, uint32_t s, hs_stage *out); /* hs_model_ops.stage */
 
 #endif

@@ -122,24 +122,116 @@ hs_loss_result hs_model_backward(const hs_model *model, const hs_batch *batch, h
     return model->ops->backward(model, batch, loss, work, grad);
 }
 
+/* ---------------------------------------------------------------- stages */
+
+hs_stage hs_model_stage(const hs_model *model, uint32_t s)
+{
+    assert(s <= model->n_stages);
+    hs_stage stage = {0};
+    model->ops->stage(model, s, &stage);
+    return stage;
+}
+
+uint32_t hs_model_streams(const hs_model *model)
+{
+    return model->ops->n_streams;
+}
+
+const char *hs_model_stream_name(const hs_model *model, uint32_t stream)
+{
+    return stream < model->ops->n_streams ? model->ops->streams[stream] : NULL;
+}
+
+uint32_t hs_model_state_rows(const hs_model *model, uint32_t B, uint32_t N)
+{
+    return model->ops->traits.in_place ? B * (model->config.prefix + model->config.n_positions) : N;
+}
+
+uint32_t hs_model_state_row(const hs_model *model, const hs_batch *batch, uint32_t b, uint32_t p)
+{
+    if (!model->ops->traits.in_place)
+        return batch->start[b] + p;
+    return b * (model->config.prefix + model->config.n_positions) + model->config.prefix + p;
+}
+
+uint32_t hs_model_answer_row(const hs_model *model, const hs_batch *batch, uint32_t i)
+{
+    const uint32_t row = batch->score_row[i];
+    uint32_t b = 0;
+    if (!model->ops->traits.in_place)
+        return row;
+    while (row >= batch->start[b + 1])
+        b++;
+    assert(row - batch->start[b] + 1 < model->config.n_positions);
+    return hs_model_state_row(model, batch, b, row - batch->start[b] + 1);
+}
+
+/* Stream by stream, the last stage up to `s` that wrote it, or NULL. */
+static void streams_at(const hs_model *model, const hs_batch *batch, const float *states, uint32_t s, const float **stream)
+{
+    const size_t size = (size_t)hs_model_state_rows(model, batch->B, batch->N) * model->config.n_embd;
+    for (uint32_t j = 0; j < model->ops->n_streams; j++)
+        stream[j] = NULL;
+    for (uint32_t i = 0; i <= s; i++)
+        stream[hs_model_stage(model, i).stream] = states + i * size;
+}
+
+void hs_model_streams_at(const hs_model *model, const hs_batch *batch, const float *states, uint32_t s, float *streams)
+{
+    const size_t D = model->config.n_embd, M = hs_model_state_rows(model, batch->B, batch->N);
+    const float *stream[HS_MAX_STREAMS];
+    streams_at(model, batch, states, s, stream);
+    for (uint32_t j = 0; j < model->ops->n_streams; j++, streams += M * D) {
+        if (stream[j])
+            memcpy(streams, stream[j], M * D * sizeof *streams);
+        for (size_t m = 0; m < M && !stream[j]; m++)
+            memcpy(streams + m * D, model->ops->initial(model, j), D * sizeof *streams);
+    }
+}
+
+void hs_model_run(const hs_model *model, const hs_batch *batch, const hs_pass *run, float *work)
+{
+    hs_taps taps = {.from = run->from,
+                    .given = run->states != NULL,
+                    .n_patches = run->n_patches,
+                    .patch = run->patch,
+                    .n_rows = run->n_rows,
+                    .row = run->row,
+                    .logits = run->logits,
+                    .states = run->states_out};
+    check_batch(model, batch);
+    assert(run->from <= model->n_stages && (run->states || run->from == 0));
+    for (uint32_t i = 0; i < run->n_patches; i++) {
+        assert(run->patch[i].stage >= (i ? run->patch[i - 1].stage : run->from));
+        assert(run->patch[i].stage <= model->n_stages && run->patch[i].stream < model->ops->n_streams);
+    }
+    if (run->states)
+        streams_at(model, batch, run->states, run->from, taps.stream);
+    model->ops->run(model, batch, &taps, work);
+}
+
 void hs_model_logits(const hs_model *model, const hs_batch *batch, float *work, float *logits)
 {
-    check_batch(model, batch);
-    model->ops->logits(model, batch, work, logits);
+    const hs_pass run = {.logits = logits};
+    hs_model_run(model, batch, &run, work);
 }
 
 void hs_model_states(const hs_model *model, const hs_batch *batch, float *work, float *states)
 {
-    check_batch(model, batch);
-    model->ops->states(model, batch, work, states);
+    const hs_pass run = {.states_out = states};
+    hs_model_run(model, batch, &run, work);
 }
 
-void hs_model_logits_from(const hs_model *model, const hs_batch *batch, uint32_t from, const float *x, float *work,
+void hs_model_logits_from(const hs_model *model, const hs_batch *batch, uint32_t from, const float *streams, float *work,
                           float *logits)
 {
+    const size_t size = (size_t)hs_model_state_rows(model, batch->B, batch->N) * model->config.n_embd;
+    hs_taps taps = {.from = from, .given = true, .logits = logits};
     check_batch(model, batch);
     assert(from <= model->n_stages);
-    model->ops->logits_from(model, batch, from, x, work, logits);
+    for (uint32_t j = 0; j < model->ops->n_streams; j++)
+        taps.stream[j] = streams + j * size;
+    model->ops->run(model, batch, &taps, work);
 }
 
 void hs_model_lens(const hs_model *model, uint32_t n, const float *x, float *work, float *logits)

@@ -29,6 +29,20 @@ typedef struct hs_model_field {
 
 typedef struct hs_hf_form hs_hf_form; /* src/model/hf/form.h */
 
+enum { HS_MAX_STREAMS = 4 };
+
+/* hs_pass with its beginning looked up. */
+typedef struct hs_taps {
+    uint32_t from;
+    bool given;                          /* stream[] holds what the model holds after stage `from`; else from is 0 */
+    const float *stream[HS_MAX_STREAMS]; /* (M,D) each; NULL = its initial row */
+    uint32_t n_patches;
+    const hs_patch *patch;
+    uint32_t n_rows;
+    const uint32_t *row; /* state rows, or NULL */
+    float *logits, *states;
+} hs_taps;
+
 struct hs_model_ops {
     hs_model_traits traits;
     const hs_model_field *fields; /* ended by an empty key; at most HS_MAX_FIELDS */
@@ -41,10 +55,13 @@ struct hs_model_ops {
     hs_status (*describe)(hs_model *model, hs_error *err);
     size_t (*work_size)(const hs_model *model, uint32_t B, uint32_t N, uint32_t P, bool backward);
     hs_loss_result (*backward)(const hs_model *model, const hs_batch *batch, hs_loss_kind loss, float *work, float *grad);
-    void (*logits)(const hs_model *model, const hs_batch *batch, float *work, float *logits);
-    void (*states)(const hs_model *model, const hs_batch *batch, float *work, float *states);
-    void (*logits_from)(const hs_model *model, const hs_batch *batch, uint32_t from, const float *x, float *work,
-                        float *logits);
+    void (*run)(const hs_model *model, const hs_batch *batch, const hs_taps *taps, float *work);
+    /* Stages as hs_model_stage describes them, and the names of the streams, the first of which the head reads. */
+    void (*stage)(const hs_model *model, uint32_t s, hs_stage *out);
+    uint32_t n_streams;
+    const char *streams[HS_MAX_STREAMS];
+    /* The row that stream 0 or 1 holds before any stage wrote it, everywhere; NULL where stage 0 writes all streams. */
+    const float *(*initial)(const hs_model *model, uint32_t stream);
     void (*lens)(const hs_model *model, uint32_t n, const float *x, float *work, float *logits);
     double (*step_flop)(const hs_model *model, uint32_t B, uint32_t T, uint32_t P);
 };

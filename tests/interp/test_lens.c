@@ -25,7 +25,7 @@ static void test_items_are_the_heads(void **state)
         look(&w, "lens", "test_ii", 20, NULL, &all);
         const hs_split *split = hs_dataset_split(&w.data, "test_ii");
         const uint32_t V = w.model.config.vocab, D = w.model.config.n_embd, T = 3,
-                       rows = kinds[k] == HS_MODEL_TRM ? w.model.config.n_positions : T;
+                       first = kinds[k] == HS_MODEL_TRM ? w.model.config.prefix : 0, rows = hs_model_state_rows(&w.model, 1, T);
         float *states = hs_alloc((w.model.n_stages + 1) * rows * D * sizeof *states), *logits = hs_alloc(V * sizeof *logits),
               *work = hs_alloc((D + 66) * sizeof *work);
         uint32_t compared = 0;
@@ -38,7 +38,7 @@ static void test_items_are_the_heads(void **state)
             uint32_t rank;
             double share;
             answer_of(&w.model, item, T, 0, NULL, NULL, states);
-            hs_model_lens(&w.model, 1, states + ((size_t)f->stage * rows + 1) * D, work, logits);
+            hs_model_lens(&w.model, 1, states + ((size_t)f->stage * rows + first + 1) * D, work, logits);
             place_of(logits, V, split->bridge[f->item], &rank, &share);
             if (rank_row)
                 assert_true(fabs(f->value - rank) <= 1); /* logits equal but for the last bit */

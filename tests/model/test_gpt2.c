@@ -375,6 +375,97 @@ static void test_patch_is_causal(void **state)
     hs_model_free(&m);
 }
 
+/* A pass from every stage, with nothing written, with rows written at two stages, and read at rows that are not scored:
+ * the same bits as running it all. */
+static void from_every_stage(const hs_model_config *c)
+{
+    hs_model m = {0};
+    toy t;
+    make_toy(&t);
+    assert_ok(hs_model_create(&m, c, 5, err));
+    const uint32_t S = m.n_stages, ND = 9 * 24;
+    float *work = hs_alloc(4 * hs_model_work_size(&m, 3, 9, 9, false));
+    float *states = hs_alloc((S + 1) * ND * 4), *again = hs_alloc((S + 1) * ND * 4), *written = hs_alloc((S + 1) * ND * 4);
+    float want[5 * 11], got[9 * 11], whole[9 * 11], x[2][24];
+    assert_int_equal(hs_model_streams(&m), 1);
+    assert_int_equal(hs_model_state_rows(&m, 3, 9), 9);
+    hs_model_states(&m, &t.batch, work, states);
+    hs_model_logits(&m, &t.batch, work, want);
+    for (int i = 0; i < 24; i++) {
+        x[0][i] = cosf((float)i);
+        x[1][i] = sinf((float)i);
+    }
+    const hs_patch patch[] = {{.stage = 1, .row = 2, .x = x[0]}, {.stage = S, .row = t.score_row[0], .x = x[1]},
+                              {.stage = S, .row = t.score_row[4], .x = x[0]}};
+    const hs_pass all = {.n_patches = 3, .patch = patch, .logits = whole, .states_out = written};
+    hs_model_run(&m, &t.batch, &all, work);
+    assert_memory_equal(written + ND + 2 * 24, x[0], sizeof x[0]);
+    assert_memory_equal(written + S * ND + t.score_row[0] * 24, x[1], sizeof x[1]);
+    for (uint32_t s = 0; s <= S; s++) {
+        hs_model_logits_from(&m, &t.batch, s, states + s * ND, work, got);
+        if (s < S) /* the last stage is computed at all rows for `states`, at scored ones for logits: other products */
+            assert_memory_equal(got, want, sizeof want);
+        assert_near("from a stage", got, want, 5 * 11, 1e-6);
+        memcpy(again, states, s * ND * sizeof *again);
+        const hs_pass read = {.states = states, .from = s, .states_out = again};
+        hs_model_run(&m, &t.batch, &read, work);
+        assert_memory_equal(again, states, (S + 1) * ND * sizeof *again);
+        const hs_pass patched = {.states = states, .from = s, .n_patches = s > 1 ? 2 : 3, .patch = patch + (s > 1),
+                                 .logits = got};
+        hs_model_run(&m, &t.batch, &patched, work);
+        assert_near("patched", got, s > 1 ? whole + 0 : whole, 11, 1e-6); /* row 0: its state is x[1] anyway */
+        if (s <= 1)
+            assert_near("patched", got, whole, 5 * 11, 1e-6);
+    }
+    const uint32_t row[3] = {0, 4, 8};
+    float some[3 * 11];
+    const hs_pass rows = {.n_rows = 3, .row = row, .logits = some};
+    hs_model_run(&m, &t.batch, &rows, work);
+    hs_model_lens(&m, 9, states + S * ND, work, got);
+    for (int i = 0; i < 3; i++)
+        assert_near("any row", some + i * 11, got + row[i] * 11, 11, 1e-6);
+    hs_free(work);
+    hs_free(states);
+    hs_free(again);
+    hs_free(written);
+    hs_model_free(&m);
+}
+
+static void test_from_every_stage(void **state)
+{
+    (void)state;
+    hs_model_config c = small();
+    from_every_stage(&c);
+    c.passes = 2;
+    from_every_stage(&c);
+    c.inject = true;
+    c.re_embed = true;
+    from_every_stage(&c);
+    c.inject = c.re_embed = false;
+    c.kind = HS_MODEL_LLAMA;
+    c.qk_norm = true;
+    from_every_stage(&c);
+}
+
+static void test_stage_names(void **state)
+{
+    (void)state;
+    hs_model_config c = small();
+    hs_model m = {0};
+    assert_ok(hs_model_create(&m, &c, 5, err));
+    assert_string_equal(hs_model_stage(&m, 0).name, "embeddings");
+    assert_string_equal(hs_model_stage(&m, 2).name, "block 2");
+    assert_string_equal(hs_model_stream_name(&m, 0), "residual");
+    assert_null(hs_model_stream_name(&m, 1));
+    hs_model_free(&m);
+    c.passes = 3;
+    assert_ok(hs_model_create(&m, &c, 5, err));
+    const hs_stage stage = hs_model_stage(&m, 2 * c.n_layer);
+    assert_string_equal(stage.name, "pass 2 block 2");
+    assert_true(stage.pass == 2 && stage.step == c.n_layer && stage.stream == 0);
+    hs_model_free(&m);
+}
+
 /* Several right answers: the loss is -log of their total probability, and the gradient is its gradient. */
 static void test_several_right_answers(void **state)
 {
@@ -419,6 +510,8 @@ int main(void)
     }
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_golden_states),
+        cmocka_unit_test(test_from_every_stage),
+        cmocka_unit_test(test_stage_names),
         cmocka_unit_test(test_golden_gradients),
         cmocka_unit_test(test_golden_patches),
         cmocka_unit_test(test_gradient_of_every_switch),

@@ -59,6 +59,15 @@ static const float *expected(const golden *g, const char *name)
     return t->data;
 }
 
+/* y (N,D) = the rows of a state that are tokens. */
+static void last_tokens(const golden *g, const float *x, float *y)
+{
+    const size_t D = g->model.config.n_embd;
+    for (uint32_t b = 0; b < g->B; b++)
+        for (uint32_t p = 0; p < g->T; p++, y += D)
+            memcpy(y, x + hs_model_state_row(&g->model, &g->batch, b, p) * D, D * sizeof *y);
+}
+
 static void test_golden_states_and_logits(void **state)
 {
     (void)state;
@@ -66,21 +75,21 @@ static void test_golden_states_and_logits(void **state)
     const uint32_t S = g.model.n_stages, D = g.model.config.n_embd, V = g.model.config.vocab,
                    prefix = g.model.config.prefix;
     assert_int_equal(S, 8);
-    float *states = hs_alloc((S + 1) * g.N * D * 4), *want = hs_alloc(g.N * D * 4);
+    const uint32_t M = hs_model_state_rows(&g.model, g.B, g.N);
+    assert_int_equal(M, g.B * (prefix + g.T));
+    float *states = hs_alloc((S + 1) * M * D * 4), *last = hs_alloc(g.N * D * 4);
     hs_model_states(&g.model, &g.batch, g.work, states);
     for (uint32_t s = 0; s < S; s++) {
         char key[32];
         snprintf(key, sizeof key, "stage.%u", s);
-        const float *all = expected(&g, key); /* (B, prefix+T, D) */
-        for (uint32_t b = 0; b < g.B; b++)
-            memcpy(want + b * g.T * D, all + (b * (prefix + g.T) + prefix) * D, g.T * D * 4);
-        assert_near(key, states + (s + 1) * g.N * D, want, g.N * D, 1e-5);
+        assert_near(key, states + (s + 1) * M * D, expected(&g, key), M * D, 1e-5); /* (B, prefix+T, D) */
     }
     float *logits = hs_alloc(g.N * V * 4), *want_logits = hs_alloc(g.N * V * 4);
     const float *all = expected(&g, "logits"); /* (B,T,V+1), padding first */
     for (uint32_t n = 0; n < g.N; n++)
         memcpy(want_logits + n * V, all + n * (V + 1) + 1, V * 4);
-    hs_model_lens(&g.model, g.N, states + S * g.N * D, g.work, logits);
+    last_tokens(&g, states + S * M * D, last);
+    hs_model_lens(&g.model, g.N, last, g.work, logits);
     assert_near("logits", logits, want_logits, g.N * V, 1e-5);
     /* Logits of a scored row stand at the position after it; the last row cannot be scored, so take the one before. */
     uint32_t row[5];
@@ -90,7 +99,8 @@ static void test_golden_states_and_logits(void **state)
         if (n % g.T == g.T - 1)
             g.token[n] = UINT32_MAX;
     hs_model_states(&g.model, &g.batch, g.work, states);
-    hs_model_lens(&g.model, g.N, states + S * g.N * D, g.work, logits);
+    last_tokens(&g, states + S * M * D, last);
+    hs_model_lens(&g.model, g.N, last, g.work, logits);
     hs_batch scored = g.batch;
     scored.P = g.B;
     scored.score_row = row;
@@ -100,7 +110,7 @@ static void test_golden_states_and_logits(void **state)
     for (uint32_t b = 0; b < g.B; b++)
         assert_near("scored", want_logits + b * V, logits + (b * g.T + g.T - 1) * V, V, 1e-6);
     hs_free(states);
-    hs_free(want);
+    hs_free(last);
     hs_free(logits);
     hs_free(want_logits);
     unload(&g);
@@ -314,7 +324,7 @@ static void test_padding_and_neighbours(void **state)
     padding_and_neighbours(true);
 }
 
-/* Writing back what was read changes nothing at any stage; writing something else changes that sequence only. */
+/* Writing back what was read changes no bit at any stage; writing something else changes that sequence only. */
 static void patches(bool attention)
 {
     hs_model_config c = small();
@@ -324,23 +334,91 @@ static void patches(bool attention)
     toy t;
     make_toy(&t, false);
     assert_ok(hs_model_create(&m, &c, 5, err));
-    const uint32_t S = m.n_stages, ND = 9 * 24;
+    const uint32_t S = m.n_stages, M = 3 * 9, MD = M * 24;
     assert_int_equal(S, 6);
-    float *work = hs_alloc(4 * hs_model_work_size(&m, 3, 9, 4, false)), *states = hs_alloc((S + 1) * ND * 4);
+    assert_int_equal(hs_model_state_rows(&m, 3, 9), M);
+    float *work = hs_alloc(4 * hs_model_work_size(&m, 3, 9, 4, false));
+    float *states = hs_alloc((S + 1) * MD * 4), *streams = hs_alloc(3 * MD * 4), *again = hs_alloc((S + 1) * MD * 4);
     float before[4 * 11], after[4 * 11];
     hs_model_states(&m, &t.batch, work, states);
     hs_model_logits(&m, &t.batch, work, before);
     for (uint32_t s = 0; s <= S; s++) {
-        float *x = states + s * ND;
-        hs_model_logits_from(&m, &t.batch, s, x, work, after);
-        assert_near("same state", after, before, 4 * 11, 1e-6);
-        for (int i = 0; i < 24; i++)
-            x[1 * 24 + i] += (i % 2 ? 1.0f : -1.0f); /* row 1, of the first sequence */
-        hs_model_logits_from(&m, &t.batch, s, x, work, after);
-        assert_near("other sequences", after + 11, before + 11, 33, 1e-6);
-        /* the last z_H is read at the position after the scored row only */
-        assert_true((check_relative_error(after, before, 11) > 1e-4) == (s < S));
+        hs_model_streams_at(&m, &t.batch, states, s, streams);
+        hs_model_logits_from(&m, &t.batch, s, streams, work, after);
+        assert_memory_equal(after, before, sizeof after);
+        memcpy(again, states, (S + 1) * MD * 4);
+        memset(again + s * MD, 0, (S + 1 - s) * MD * 4);
+        hs_pass pass = {.states = states, .from = s, .logits = after, .states_out = again};
+        hs_model_run(&m, &t.batch, &pass, work);
+        assert_memory_equal(after, before, sizeof after);
+        assert_memory_equal(again, states, (S + 1) * MD * 4);
+        for (uint32_t stream = 0; stream < 3; stream++) {
+            const uint32_t row = hs_model_state_row(&m, &t.batch, 0, 1);
+            float *x = streams + (stream * M + row) * 24;
+            for (int i = 0; i < 24; i++)
+                x[i] += (i % 2 ? 1.0f : -1.0f);
+            float whole[4 * 11];
+            hs_model_logits_from(&m, &t.batch, s, streams, work, whole);
+            /* one row written in a pass is the same as a state with that row, and computes only what lies above */
+            const hs_patch patch = {.stage = s, .stream = stream, .row = row, .x = x};
+            pass = (hs_pass){.states = states, .from = s, .n_patches = 1, .patch = &patch, .logits = after};
+            hs_model_run(&m, &t.batch, &pass, work);
+            assert_memory_equal(after, whole, sizeof after);
+            pass = (hs_pass){.n_patches = 1, .patch = &patch, .logits = after};
+            hs_model_run(&m, &t.batch, &pass, work);
+            assert_memory_equal(after, whole, sizeof after);
+            assert_near("other sequences", after + 11, before + 11, 33, 1e-6);
+            /* what is read later matters: z_H before the last H step or at the answer's row, z_L before the last H step,
+             * X before the last L step */
+            const bool read = s < S - 1 || (s < S && stream != 2);
+            assert_true((check_relative_error(after, before, 11) > 1e-5) == read);
+            for (int i = 0; i < 24; i++)
+                x[i] -= (i % 2 ? 1.0f : -1.0f);
+            hs_model_streams_at(&m, &t.batch, states, s, streams);
+        }
     }
+    hs_free(work);
+    hs_free(states);
+    hs_free(streams);
+    hs_free(again);
+    hs_model_free(&m);
+}
+
+/* Stages are named as published; the head can be asked at any row; the answer's row is the position after. */
+static void test_stages_and_rows(void **state)
+{
+    (void)state;
+    hs_model_config c = small();
+    c.h_cycles = 2;
+    hs_model m = {0};
+    toy t;
+    make_toy(&t, false);
+    assert_ok(hs_model_create(&m, &c, 5, err));
+    static const char *names[] = {"input", "H1 L1", "H1 L2", "H1", "H2 L1", "H2 L2", "H2"};
+    static const uint32_t stream[] = {2, 1, 1, 0, 1, 1, 0};
+    for (uint32_t s = 0; s <= m.n_stages; s++) {
+        const hs_stage stage = hs_model_stage(&m, s);
+        assert_string_equal(stage.name, names[s]);
+        assert_int_equal(stage.stream, stream[s]);
+    }
+    assert_int_equal(hs_model_streams(&m), 3);
+    assert_string_equal(hs_model_stream_name(&m, 0), "z_H");
+    assert_string_equal(hs_model_stream_name(&m, 1), "z_L");
+    const uint32_t M = 27, S = m.n_stages;
+    float *work = hs_alloc(4 * hs_model_work_size(&m, 3, 9, M, false)), *states = hs_alloc((S + 1) * M * 24 * 4);
+    float all[27 * 11], scored[4 * 11], lens[27 * 11];
+    uint32_t row[27];
+    for (uint32_t i = 0; i < M; i++)
+        row[i] = i;
+    const hs_pass pass = {.n_rows = M, .row = row, .logits = all, .states_out = states};
+    hs_model_run(&m, &t.batch, &pass, work);
+    hs_model_logits(&m, &t.batch, work, scored);
+    for (uint32_t i = 0; i < 4; i++)
+        assert_near("answer", all + hs_model_answer_row(&m, &t.batch, i) * 11, scored + i * 11, 11, 1e-6);
+    hs_model_lens(&m, M, states + S * M * 24, work, lens);
+    assert_near("lens", lens, all, 27 * 11, 1e-6);
+    hs_model_streams_at(&m, &t.batch, states, 0, states + M * 24); /* z_H before any step is the buffer */
+    assert_memory_equal(states + (M + 5) * 24, m.param + hs_model_tensor(&m, "z_H_init")->offset, 24 * 4);
     hs_free(work);
     hs_free(states);
     hs_model_free(&m);
@@ -409,6 +487,7 @@ int main(void)
         cmocka_unit_test(test_correct_counts_scored_rows),
         cmocka_unit_test(test_padding_and_neighbours),
         cmocka_unit_test(test_patches),
+        cmocka_unit_test(test_stages_and_rows),
         cmocka_unit_test(test_published_size_and_initialization),
     };
     return cmocka_run_group_tests(tests, open_tensor, NULL);

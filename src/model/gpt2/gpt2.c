@@ -1,4 +1,4 @@
-/* gpt2.c - the decoder of the papers (spec C.4): pre-LN GPT-2 with learned positions, gelu_new and tied head, optionally
+/* gpt2.c - the decoder of the papers (arXiv 2405.15071, appendix E.2): pre-LN GPT-2 with learned positions, gelu_new and tied head, optionally
  * run several times over the same blocks (parameter sharing), with the switches of the published code.
  *
  * Layouts are Hugging Face's: matrices are Conv1D, (in, out), so y = x W. A stage is one application of a block; the
@@ -40,6 +40,7 @@ typedef struct pass {
     const hs_kernels *k;
     gpt2_offsets o;
     uint32_t S, T;
+    hs_decoder d;
     bool prune;       /* last stage at scored rows only */
     float *x0;        /* (N,D) embeddings */
     stage_act stage[HS_MAX_STAGES];
@@ -112,6 +113,7 @@ static size_t layout(pass *a, const hs_model *model, uint32_t B, uint32_t N, uin
     a->mean_f = hs_carve(&carver, P);
     a->rstd_f = hs_carve(&carver, P);
     a->logits = keep ? hs_carve(&carver, P * V) : NULL;
+    a->d_x = a->d_rows = a->d_x0 = NULL;
     if (keep) {
         a->d_x = hs_carve(&carver, N * D);
         a->d_rows = hs_carve(&carver, N * D);
@@ -125,10 +127,13 @@ static size_t layout(pass *a, const hs_model *model, uint32_t B, uint32_t N, uin
 static size_t work_size(const hs_model *model, uint32_t B, uint32_t N, uint32_t P, bool backward)
 {
     pass a;
-    size_t pruned = layout(&a, model, B, N, P, true, backward, NULL);
-    size_t whole = backward ? 0 : layout(&a, model, B, N, P, false, false, NULL);
+    (void)B; /* fewer sequences may be longer */
+    const size_t pruned = layout(&a, model, 1, N, P < N || N == 0 ? P : N - 1, true, backward, NULL);
+    const size_t whole = layout(&a, model, 1, N, P, false, backward, NULL);
     return max_size(pruned, whole);
 }
+
+static const hs_decoder_parts parts;
 
 static void start(pass *a, const hs_model *model, const hs_batch *batch, bool prune, bool keep, float *work)
 {
@@ -137,6 +142,20 @@ static void start(pass *a, const hs_model *model, const hs_batch *batch, bool pr
     a->k = hs_kernels_get();
     hs_gpt2_resolve(model, &a->o);
     layout(a, model, batch->B, batch->N, batch->P, prune, keep, work);
+    a->d = (hs_decoder){.parts = &parts,
+                        .pass = a,
+                        .model = model,
+                        .batch = batch,
+                        .S = a->S,
+                        .prune = a->prune,
+                        .x0_later = model->config.inject,
+                        .x0 = a->x0,
+                        .xs = a->xs,
+                        .logits = a->logits,
+                        .d_x = a->d_x,
+                        .d_rows = a->d_rows};
+    for (uint32_t s = 0; s < a->S; s++)
+        a->d.out[s] = a->stage[s].out;
 }
 
 /* ---------------------------------------------------------------- forward */
@@ -280,35 +299,28 @@ static bool is_boundary(const pass *a, uint32_t s)
     return s > 0 && s % c->n_layer == 0 && (c->re_embed || c->inject);
 }
 
-static void embed_forward(pass *a)
+static void embed(void *p)
 {
+    pass *a = p;
     const size_t D = a->model->config.n_embd;
     hs_embed(a->batch, D, param(a, a->o.wte), param(a, a->o.wpe), a->x0);
     hs_dropout_rows(a->model, a->batch, 0, a->batch->N, NULL, D, a->mask, a->x0);
 }
 
-/* Stages from..S-1 on stage[from].in. `states` (S+1,N,D) collects outputs when not NULL. */
-static void stages_forward(pass *a, uint32_t from, float *states)
+static void block(void *p, uint32_t s)
 {
-    const size_t ND = (size_t)a->batch->N * a->model->config.n_embd;
-    for (uint32_t s = from; s < a->S; s++) {
-        stage_act *t = &a->stage[s];
-        if (is_boundary(a, s))
-            boundary_forward(a, t, s == from ? t->in : a->stage[s - 1].out, t->in);
-        attention_forward(a, s);
-        mlp_forward(a, s);
-        if (states)
-            memcpy(states + (s + 1) * ND, t->out, ND * sizeof *states);
-    }
+    pass *a = p;
+    if (is_boundary(a, s))
+        boundary_forward(a, &a->stage[s], a->stage[s - 1].out, a->stage[s].in);
+    attention_forward(a, s);
+    mlp_forward(a, s);
 }
 
-static void head_forward(pass *a, float *logits)
+static void head(void *p, float *logits)
 {
-    const hs_model_config *c = &a->model->config;
-    const size_t D = c->n_embd, V = c->vocab;
+    pass *a = p;
+    const size_t D = a->model->config.n_embd, V = a->model->config.vocab;
     const uint32_t P = a->batch->P;
-    if (!a->prune)
-        hs_gather_rows(P, D, a->batch->score_row, a->stage[a->S - 1].out, D, a->xs);
     norm_forward(a, P, a->xs, a->o.lnf_w, a->o.lnf_b, a->xf, a->mean_f, a->rstd_f);
     hs_gemm(false, true, P, V, D, 1, a->xf, D, param(a, a->o.head), D, 0, logits, V);
 }
@@ -438,82 +450,59 @@ static void boundary_backward(pass *a, uint32_t s, float *d, float *grad)
     hs_gemm(false, false, N, D, V, 1, ds, V, wte, D, 1, d, D);
 }
 
+static void block_backward(void *p, uint32_t s, float *d, float *d_in, float *grad)
+{
+    pass *a = p;
+    mlp_backward(a, s, d, grad);
+    attention_backward(a, s, d, d_in, grad);
+    if (is_boundary(a, s))
+        boundary_backward(a, s, d_in, grad);
+}
+
+static void head_backward(void *p, float *d_logits, float *d_rows, float *grad)
+{
+    pass *a = p;
+    const size_t D = a->model->config.n_embd, V = a->model->config.vocab;
+    const uint32_t P = a->batch->P;
+    hs_gemm(true, false, V, D, P, 1, d_logits, V, a->xf, D, 1, grad + a->o.head, D);
+    hs_gemm(false, false, P, D, V, 1, d_logits, V, param(a, a->o.head), D, 0, a->d_ln, D);
+    norm_backward(a, P, a->d_ln, a->xs, a->o.lnf_w, a->o.lnf_b, a->mean_f, a->rstd_f, d_rows, grad);
+    if (a->d_x0) /* what the boundaries add up */
+        memset(a->d_x0, 0, a->batch->N * D * sizeof *a->d_x0);
+}
+
+static void embed_backward(void *p, float *d_x, float *grad)
+{
+    pass *a = p;
+    const size_t D = a->model->config.n_embd;
+    if (a->d_x0)
+        a->k->axpy(a->batch->N * D, 1.0f, a->d_x0, d_x);
+    hs_dropout_rows(a->model, a->batch, 0, a->batch->N, NULL, D, a->mask, d_x);
+    hs_embed_backward(a->batch, D, d_x, grad + a->o.wte, grad + a->o.wpe);
+}
+
+static const hs_decoder_parts parts = {.embed = embed,
+                                       .block = block,
+                                       .head = head,
+                                       .block_backward = block_backward,
+                                       .head_backward = head_backward,
+                                       .embed_backward = embed_backward};
+
+/* ---------------------------------------------------------------- passes */
+
 static hs_loss_result backward(const hs_model *model, const hs_batch *batch, hs_loss_kind loss, float *work, float *grad)
 {
     pass a;
     start(&a, model, batch, true, true, work);
-    const hs_model_config *c = &model->config;
-    const size_t D = c->n_embd, V = c->vocab;
-    embed_forward(&a);
-    stages_forward(&a, 0, NULL);
-    head_forward(&a, a.logits);
-    hs_loss_result result = {0};
-    result.loss = (loss == HS_LOSS_STABLEMAX ? a.k->stablemax : a.k->cross_entropy)(
-        batch->P, V, a.logits, batch->target, batch->weight, batch->also_start, batch->also, &result.correct);
-
-    hs_gemm(true, false, V, D, batch->P, 1, a.logits, V, a.xf, D, 1, grad + a.o.head, D);
-    hs_gemm(false, false, batch->P, D, V, 1, a.logits, V, param(&a, a.o.head), D, 0, a.d_ln, D);
-    float *d_rows = a.d_rows; /* (P,D) */
-    memset(d_rows, 0, batch->P * D * sizeof *d_rows);
-    norm_backward(&a, batch->P, a.d_ln, a.xs, a.o.lnf_w, a.o.lnf_b, a.mean_f, a.rstd_f, d_rows, grad);
-    if (!a.prune) {
-        memset(a.d_x, 0, batch->N * D * sizeof *a.d_x);
-        hs_scatter_add_rows(batch->P, D, batch->score_row, d_rows, a.d_x);
-    }
-    if (c->inject)
-        memset(a.d_x0, 0, batch->N * D * sizeof *a.d_x0);
-    for (uint32_t s = a.S; s-- > 0;) {
-        float *d = a.stage[s].q ? d_rows : a.d_x;
-        mlp_backward(&a, s, d, grad);
-        attention_backward(&a, s, d, a.d_x, grad);
-        if (is_boundary(&a, s))
-            boundary_backward(&a, s, a.d_x, grad);
-    }
-    if (c->inject)
-        a.k->axpy(batch->N * D, 1.0f, a.d_x0, a.d_x);
-    hs_dropout_rows(model, batch, 0, batch->N, NULL, D, a.mask, a.d_x);
-    hs_embed_backward(batch, D, a.d_x, grad + a.o.wte, grad + a.o.wpe);
-    return result;
+    return hs_decoder_backward(&a.d, loss, grad);
 }
 
-/* ---------------------------------------------------------------- prediction, taps, patches */
-
-static void logits_forward(const hs_model *model, const hs_batch *batch, float *work, float *logits)
+static void run(const hs_model *model, const hs_batch *batch, const hs_taps *taps, float *work)
 {
     pass a;
-    start(&a, model, batch, true, false, work);
-    embed_forward(&a);
-    stages_forward(&a, 0, NULL);
-    head_forward(&a, logits);
-}
-
-static void states_forward(const hs_model *model, const hs_batch *batch, float *work, float *states)
-{
-    pass a;
-    start(&a, model, batch, false, false, work);
-    embed_forward(&a);
-    memcpy(states, a.x0, (size_t)batch->N * model->config.n_embd * sizeof *states);
-    stages_forward(&a, 0, states);
-}
-
-static void logits_from(const hs_model *model, const hs_batch *batch, uint32_t from, const float *x, float *work,
-                        float *logits)
-{
-    pass a;
-    start(&a, model, batch, true, false, work);
-    const size_t D = model->config.n_embd;
-    if (from == a.S) { /* only the head is left */
-        hs_gather_rows(batch->P, D, batch->score_row, x, D, a.xs);
-        a.prune = true; /* xs is in place */
-        head_forward(&a, logits);
-        return;
-    }
-    if (model->config.inject)
-        embed_forward(&a);
-    float *in = from == 0 ? a.x0 : a.stage[from].in;
-    memcpy(in, x, (size_t)batch->N * D * sizeof *x);
-    stages_forward(&a, from, NULL);
-    head_forward(&a, logits);
+    const hs_batch rows = hs_decoder_batch(batch, taps);
+    start(&a, model, &rows, hs_decoder_prunes(taps), false, work);
+    hs_decoder_run(&a.d, taps);
 }
 
 static void lens(const hs_model *model, uint32_t n, const float *x, float *work, float *logits)
@@ -551,8 +540,9 @@ const hs_model_ops hs_gpt2_ops = {.traits = {.name = "gpt2", .title = "GPT-2", .
                                   .describe = hs_gpt2_describe,
                                   .work_size = work_size,
                                   .backward = backward,
-                                  .logits = logits_forward,
-                                  .states = states_forward,
-                                  .logits_from = logits_from,
+                                  .run = run,
+                                  .stage = hs_decoder_stage,
+                                  .n_streams = 1,
+                                  .streams = {"residual"},
                                   .lens = lens,
                                   .step_flop = step_flop};

@@ -37,6 +37,7 @@ typedef struct pass {
     const hs_kernels *k;
     llama_offsets o;
     uint32_t S, T;
+    hs_decoder d;
     bool prune;
     float *cos, *sin; /* (T, dh/2) */
     float *x0;        /* (N,D) embeddings */
@@ -97,6 +98,7 @@ static size_t layout(pass *a, const hs_model *model, uint32_t B, uint32_t N, uin
     a->xs = a->prune ? a->stage[a->S - 1].out : hs_carve(&carver, P * D);
     a->xf = hs_carve(&carver, P * D);
     a->rf = hs_carve(&carver, P);
+    a->logits = a->d_x = a->d_rows = NULL;
     if (keep) {
         a->logits = hs_carve(&carver, P * V);
         a->d_x = hs_carve(&carver, N * D);
@@ -112,10 +114,13 @@ static size_t layout(pass *a, const hs_model *model, uint32_t B, uint32_t N, uin
 static size_t work_size(const hs_model *model, uint32_t B, uint32_t N, uint32_t P, bool backward)
 {
     pass a;
-    const size_t pruned = layout(&a, model, B, N, P, true, backward, NULL);
-    const size_t whole = backward ? 0 : layout(&a, model, B, N, P, false, false, NULL);
+    (void)B; /* fewer sequences may be longer */
+    const size_t pruned = layout(&a, model, 1, N, P < N || N == 0 ? P : N - 1, true, backward, NULL);
+    const size_t whole = layout(&a, model, 1, N, P, false, backward, NULL);
     return pruned > whole ? pruned : whole;
 }
+
+static const hs_decoder_parts parts;
 
 static void start(pass *a, const hs_model *model, const hs_batch *batch, bool prune, bool keep, float *work)
 {
@@ -125,7 +130,19 @@ static void start(pass *a, const hs_model *model, const hs_batch *batch, bool pr
     hs_llama_resolve(model, &a->o);
     layout(a, model, batch->B, batch->N, batch->P, prune, keep, work);
     hs_rope_table(a->T, c->n_embd / c->n_head, c->rope_theta, a->cos, a->sin);
-    hs_embed(batch, c->n_embd, model->param + a->o.embed, NULL, a->x0);
+    a->d = (hs_decoder){.parts = &parts,
+                        .pass = a,
+                        .model = model,
+                        .batch = batch,
+                        .S = a->S,
+                        .prune = a->prune,
+                        .x0 = a->x0,
+                        .xs = a->xs,
+                        .logits = a->logits,
+                        .d_x = a->d_x,
+                        .d_rows = a->d_rows};
+    for (uint32_t s = 0; s < a->S; s++)
+        a->d.out[s] = a->stage[s].out;
 }
 
 /* ---------------------------------------------------------------- forward */
@@ -214,32 +231,27 @@ static void mlp_forward(const pass *a, const llama_block *o, const stage_act *t)
     hs_gemm(false, true, R, D, F, 1, t->act, F, param + o->down, F, 1, t->out, D);
 }
 
-/* Stages from..S-1 on stage[from].in. `states` (S+1,N,D) collects outputs when not NULL. */
-static void stages_forward(const pass *a, uint32_t from, float *states)
+static void embed(void *p)
 {
-    const size_t ND = (size_t)a->batch->N * a->model->config.n_embd;
-    for (uint32_t s = from; s < a->S; s++) {
-        const llama_block *o = &a->o.block[s % a->model->config.n_layer];
-        attention_forward(a, o, &a->stage[s]);
-        mlp_forward(a, o, &a->stage[s]);
-        if (states)
-            memcpy(states + (s + 1) * ND, a->stage[s].out, ND * sizeof *states);
-    }
+    const pass *a = p;
+    hs_embed(a->batch, a->model->config.n_embd, a->model->param + a->o.embed, NULL, a->x0);
 }
 
-/* logits (P,V) of a->xs. */
-static void head_forward(const pass *a, float *logits)
+static void block(void *p, uint32_t s)
 {
+    const pass *a = p;
+    const llama_block *o = &a->o.block[s % a->model->config.n_layer];
+    attention_forward(a, o, &a->stage[s]);
+    mlp_forward(a, o, &a->stage[s]);
+}
+
+static void head(void *p, float *logits)
+{
+    const pass *a = p;
     const hs_model *m = a->model;
     const size_t D = m->config.n_embd, V = m->config.vocab;
     a->k->rms_norm(a->batch->P, D, a->xs, m->param + a->o.norm, m->config.eps, a->xf, a->rf);
     hs_gemm(false, true, a->batch->P, V, D, 1, a->xf, D, m->param + a->o.head, D, 0, logits, V);
-}
-
-static void scored_rows(const pass *a, const float *x)
-{
-    if (!a->prune)
-        hs_gather_rows(a->batch->P, a->model->config.n_embd, a->batch->score_row, x, a->model->config.n_embd, a->xs);
 }
 
 /* ---------------------------------------------------------------- backward */
@@ -293,69 +305,52 @@ static void attention_backward(const pass *a, const llama_block *o, const stage_
     a->k->rms_norm_backward(N, D, a->d_ln, t->in, a->model->param + o->ln1, t->r1, d_in, grad + o->ln1);
 }
 
+static void block_backward(void *p, uint32_t s, float *d, float *d_in, float *grad)
+{
+    const pass *a = p;
+    const llama_block *o = &a->o.block[s % a->model->config.n_layer];
+    mlp_backward(a, o, &a->stage[s], d, grad);
+    attention_backward(a, o, &a->stage[s], d, d_in, grad);
+}
+
+static void head_backward(void *p, float *d_logits, float *d_rows, float *grad)
+{
+    const pass *a = p;
+    const size_t D = a->model->config.n_embd, V = a->model->config.vocab;
+    const uint32_t P = a->batch->P;
+    linear_backward(a, P, D, V, a->xf, d_logits, V, a->o.head, 0, a->d_ln, grad);
+    a->k->rms_norm_backward(P, D, a->d_ln, a->xs, a->model->param + a->o.norm, a->rf, d_rows, grad + a->o.norm);
+}
+
+static void embed_backward(void *p, float *d_x, float *grad)
+{
+    const pass *a = p;
+    hs_embed_backward(a->batch, a->model->config.n_embd, d_x, grad + a->o.embed, NULL);
+}
+
+static const hs_decoder_parts parts = {.embed = embed,
+                                       .block = block,
+                                       .head = head,
+                                       .block_backward = block_backward,
+                                       .head_backward = head_backward,
+                                       .embed_backward = embed_backward};
+
+/* ---------------------------------------------------------------- passes */
+
 static hs_loss_result backward(const hs_model *model, const hs_batch *batch, hs_loss_kind loss, float *work,
                                float *grad)
 {
     pass a;
     start(&a, model, batch, true, true, work);
-    const size_t D = model->config.n_embd, V = model->config.vocab, head = a.o.head, norm = a.o.norm;
-    const uint32_t P = batch->P;
-    stages_forward(&a, 0, NULL);
-    scored_rows(&a, a.stage[a.S - 1].out);
-    head_forward(&a, a.logits);
-    hs_loss_result result = {0};
-    result.loss = (loss == HS_LOSS_STABLEMAX ? a.k->stablemax : a.k->cross_entropy)(
-        P, V, a.logits, batch->target, batch->weight, batch->also_start, batch->also, &result.correct);
-    linear_backward(&a, P, D, V, a.xf, a.logits, V, head, 0, a.d_ln, grad);
-    memset(a.d_rows, 0, P * D * sizeof *a.d_rows);
-    a.k->rms_norm_backward(P, D, a.d_ln, a.xs, model->param + norm, a.rf, a.d_rows, grad + norm);
-    if (!a.prune) {
-        memset(a.d_x, 0, batch->N * D * sizeof *a.d_x);
-        hs_scatter_add_rows(P, D, batch->score_row, a.d_rows, a.d_x);
-    }
-    for (uint32_t s = a.S; s-- > 0;) {
-        const llama_block *o = &a.o.block[s % model->config.n_layer];
-        float *d = a.stage[s].q ? a.d_rows : a.d_x;
-        mlp_backward(&a, o, &a.stage[s], d, grad);
-        attention_backward(&a, o, &a.stage[s], d, a.d_x, grad);
-    }
-    hs_embed_backward(batch, D, a.d_x, grad + a.o.embed, NULL);
-    return result;
+    return hs_decoder_backward(&a.d, loss, grad);
 }
 
-/* ---------------------------------------------------------------- prediction, taps, patches */
-
-static void logits_forward(const hs_model *model, const hs_batch *batch, float *work, float *logits)
+static void run(const hs_model *model, const hs_batch *batch, const hs_taps *taps, float *work)
 {
     pass a;
-    start(&a, model, batch, true, false, work);
-    stages_forward(&a, 0, NULL);
-    scored_rows(&a, a.stage[a.S - 1].out);
-    head_forward(&a, logits);
-}
-
-static void states_forward(const hs_model *model, const hs_batch *batch, float *work, float *states)
-{
-    pass a;
-    start(&a, model, batch, false, false, work);
-    memcpy(states, a.x0, (size_t)batch->N * model->config.n_embd * sizeof *states);
-    stages_forward(&a, 0, states);
-}
-
-static void logits_from(const hs_model *model, const hs_batch *batch, uint32_t from, const float *x, float *work,
-                        float *logits)
-{
-    pass a;
-    start(&a, model, batch, true, false, work);
-    const size_t D = model->config.n_embd;
-    if (from == a.S) { /* only the head is left */
-        hs_gather_rows(batch->P, D, batch->score_row, x, D, a.xs);
-    } else {
-        memcpy(a.stage[from].in, x, (size_t)batch->N * D * sizeof *x);
-        stages_forward(&a, from, NULL);
-        scored_rows(&a, a.stage[a.S - 1].out);
-    }
-    head_forward(&a, logits);
+    const hs_batch rows = hs_decoder_batch(batch, taps);
+    start(&a, model, &rows, hs_decoder_prunes(taps), false, work);
+    hs_decoder_run(&a.d, taps);
 }
 
 static void lens(const hs_model *model, uint32_t n, const float *x, float *work, float *logits)
@@ -390,8 +385,9 @@ const hs_model_ops hs_llama_ops = {.traits = {.name = "llama", .title = "Llama",
                                    .describe = hs_llama_describe,
                                    .work_size = work_size,
                                    .backward = backward,
-                                   .logits = logits_forward,
-                                   .states = states_forward,
-                                   .logits_from = logits_from,
+                                   .run = run,
+                                   .stage = hs_decoder_stage,
+                                   .n_streams = 1,
+                                   .streams = {"residual"},
                                    .lens = lens,
                                    .step_flop = step_flop};

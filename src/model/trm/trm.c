@@ -15,6 +15,7 @@
 
 #include <assert.h>
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 /* ---------------------------------------------------------------- scratch memory */
@@ -87,7 +88,7 @@ size_t hs_trm_layout(trm_pass *a, const hs_model *model, uint32_t B, bool backwa
     a->slots = (size_t)c->n_layer * (backward ? c->l_cycles + 1 : 1);
     a->app_floats = app_floats(a);
     hs_carver carver = {.base = base};
-    const size_t states = a->R * a->D, most = a->B * a->T;
+    const size_t states = a->R * a->D, most = backward ? a->B * a->T : a->R; /* any row can be asked for */
     const size_t act = a->Ft * a->J > a->Q * a->Fc ? a->Ft * a->J : a->Q * a->Fc;
     a->x = hs_carve(&carver, states);
     a->inject = hs_carve(&carver, states);
@@ -267,20 +268,33 @@ static void broadcast(const trm_pass *a, const float *from, float *z)
         memcpy(z + r * a->D, from, a->D * sizeof *z);
 }
 
-/* Read or write the rows of the batch in a stage. */
-static void tap(const trm_pass *a, const trm_taps *taps, uint32_t stage, float *z)
+/* States outside are (B,S,D), here rows stand as hs_trm_row says. */
+static void copy_in(const trm_pass *a, const float *state, float *z)
 {
-    if (!taps || (!taps->states && (!taps->patch || taps->at != stage)))
-        return;
-    const hs_batch *batch = a->batch;
     for (size_t b = 0; b < a->B; b++)
-        for (uint32_t n = batch->start[b]; n < batch->start[b + 1]; n++) {
-            float *row = z + hs_trm_row(a, a->model->config.prefix + n - batch->start[b], b) * a->D;
-            if (taps->patch && taps->at == stage)
-                memcpy(row, taps->patch + n * a->D, a->D * sizeof *row);
-            if (taps->states)
-                memcpy(taps->states + ((size_t)stage * batch->N + n) * a->D, row, a->D * sizeof *row);
-        }
+        for (size_t s = 0; s < a->S; s++)
+            memcpy(z + hs_trm_row(a, s, b) * a->D, state + (b * a->S + s) * a->D, a->D * sizeof *z);
+}
+
+static void copy_out(const trm_pass *a, const float *z, float *state)
+{
+    for (size_t b = 0; b < a->B; b++)
+        for (size_t s = 0; s < a->S; s++)
+            memcpy(state + (b * a->S + s) * a->D, z + hs_trm_row(a, s, b) * a->D, a->D * sizeof *z);
+}
+
+/* Write the patches of a stage, then read what it wrote. */
+static void tap(const trm_pass *a, const hs_taps *taps, uint32_t stage, uint32_t *next)
+{
+    float *stream[HS_TRM_STREAMS] = {a->z_h, a->z_l, a->x};
+    if (!taps)
+        return;
+    for (; *next < taps->n_patches && taps->patch[*next].stage == stage; ++*next) {
+        const hs_patch *p = &taps->patch[*next];
+        memcpy(stream[p->stream] + hs_trm_row(a, p->row % a->S, p->row / a->S) * a->D, p->x, a->D * sizeof *p->x);
+    }
+    if (taps->states)
+        copy_out(a, stream[hs_model_stage(a->model, stage).stream], taps->states + stage * a->R * a->D);
 }
 
 /* One level into slots [slot, slot + n_layer); returns the last block's output. */
@@ -296,37 +310,56 @@ static float *level(const trm_pass *a, size_t slot, const float *z, const float 
     return app.out;
 }
 
-void hs_trm_forward(trm_pass *a, const trm_taps *taps)
+/* What the model holds where the pass begins. */
+static void begin(trm_pass *a, const hs_taps *taps)
 {
-    const hs_model_config *c = &a->model->config;
-    const size_t bytes = a->R * a->D * sizeof(float);
-    uint32_t stage = 0;
-    embed(a);
-    tap(a, taps, stage++, a->x);
-    broadcast(a, a->model->param + a->o.z_h_init, a->z_h);
-    broadcast(a, a->model->param + a->o.z_l_init, a->z_l);
+    const float *param = a->model->param;
+    const float *given[HS_TRM_STREAMS] = {0};
+    for (uint32_t j = 0; taps && taps->given && j < HS_TRM_STREAMS; j++)
+        given[j] = taps->stream[j];
+    if (given[HS_TRM_X])
+        copy_in(a, given[HS_TRM_X], a->x);
+    else
+        embed(a);
+    if (given[HS_TRM_Z_H])
+        copy_in(a, given[HS_TRM_Z_H], a->z_h);
+    else
+        broadcast(a, param + a->o.z_h_init, a->z_h);
+    if (given[HS_TRM_Z_L])
+        copy_in(a, given[HS_TRM_Z_L], a->z_l);
+    else
+        broadcast(a, param + a->o.z_l_init, a->z_l);
     a->h = a->z_h;
     a->l = a->z_l;
-    for (uint32_t cycle = 0; cycle < c->h_cycles; cycle++) {
-        const bool keep = a->slots > c->n_layer && cycle + 1 == c->h_cycles;
-        hs_trm_sum(a->R * a->D, a->h, a->x, a->inject);
-        for (uint32_t i = 0; i <= c->l_cycles; i++) {
-            const bool high = i == c->l_cycles;
-            float *out = level(a, keep ? (size_t)i * c->n_layer : 0, high ? a->h : a->l, high ? a->l : a->inject);
-            tap(a, taps, stage++, out);
-            if (!keep) {
-                memcpy(high ? a->z_h : a->z_l, out, bytes);
-                out = high ? a->z_h : a->z_l;
-            }
-            if (high)
-                a->h = out;
-            else
-                a->l = out;
+}
+
+void hs_trm_forward(trm_pass *a, const hs_taps *taps)
+{
+    const hs_model_config *c = &a->model->config;
+    const uint32_t from = taps ? taps->from : 0, steps = c->l_cycles + 1;
+    const size_t bytes = a->R * a->D * sizeof(float);
+    uint32_t next = 0;
+    begin(a, taps);
+    tap(a, taps, from, &next);
+    for (uint32_t stage = from + 1; stage <= a->model->n_stages; stage++) {
+        const uint32_t i = (stage - 1) % steps;
+        const bool high = i == c->l_cycles, keep = a->slots > c->n_layer && stage + steps > a->model->n_stages;
+        if (!high && (i == 0 || taps)) /* z_H and X stay for a cycle, unless a patch or the beginning lies in it */
+            hs_trm_sum(a->R * a->D, a->h, a->x, a->inject);
+        float *out = level(a, keep ? (size_t)i * c->n_layer : 0, high ? a->h : a->l, high ? a->l : a->inject);
+        if (!keep) {
+            memcpy(high ? a->z_h : a->z_l, out, bytes);
+            out = high ? a->z_h : a->z_l;
         }
+        if (high)
+            a->h = out;
+        else
+            a->l = out;
+        tap(a, taps, stage, &next);
     }
 }
 
-/* ---------------------------------------------------------------- head, taps, patches */
+/* ---------------------------------------------------------------- head, stages */
 
 void hs_trm_head(const hs_model *model, const trm_offsets *o, size_t n, const float *x, float *logits, size_t ld)
 {
@@ -335,46 +368,51 @@ void hs_trm_head(const hs_model *model, const trm_offsets *o, size_t n, const fl
     hs_gemm(false, true, n, V, D, 1, x, D, table + D, D, 0, logits, ld);
 }
 
-/* Logits of the scored rows: at the position after each. */
-static void predict(trm_pass *a, float *logits)
+/* Logits of the rows that are asked for, or of the scored rows: at the position after each. */
+static void predict(trm_pass *a, const hs_taps *taps)
 {
     const hs_batch *batch = a->batch;
-    uint32_t b = 0;
-    for (uint32_t p = 0; p < batch->P; p++) {
-        while (batch->score_row[p] >= batch->start[b + 1])
-            b++;
-        const size_t position = batch->score_row[p] - batch->start[b] + 1;
-        assert(position < a->T);
-        a->row[p] = (uint32_t)hs_trm_row(a, a->model->config.prefix + position, b);
+    const uint32_t n = taps->row ? taps->n_rows : batch->P;
+    for (uint32_t i = 0; i < n; i++) {
+        const uint32_t row = taps->row ? taps->row[i] : hs_model_answer_row(a->model, batch, i);
+        assert(row < a->R);
+        a->row[i] = (uint32_t)hs_trm_row(a, row % a->S, row / a->S);
     }
-    hs_gather_rows(batch->P, a->D, a->row, a->h, a->D, a->rows);
-    hs_trm_head(a->model, &a->o, batch->P, a->rows, logits, a->model->config.vocab);
+    hs_gather_rows(n, a->D, a->row, a->h, a->D, a->rows);
+    hs_trm_head(a->model, &a->o, n, a->rows, taps->logits, a->model->config.vocab);
 }
 
-static void logits_forward(const hs_model *model, const hs_batch *batch, float *work, float *logits)
+static void run(const hs_model *model, const hs_batch *batch, const hs_taps *taps, float *work)
 {
     trm_pass a;
     hs_trm_start(&a, model, batch, false, work);
-    hs_trm_forward(&a, NULL);
-    predict(&a, logits);
+    hs_trm_forward(&a, taps);
+    if (taps->logits)
+        predict(&a, taps);
 }
 
-static void states_forward(const hs_model *model, const hs_batch *batch, float *work, float *states)
+static void stage_of(const hs_model *model, uint32_t s, hs_stage *out)
 {
-    trm_pass a;
-    hs_trm_start(&a, model, batch, false, work);
-    const trm_taps taps = {.states = states};
-    hs_trm_forward(&a, &taps);
+    const uint32_t steps = model->config.l_cycles + 1;
+    *out = (hs_stage){.stream = HS_TRM_X};
+    if (s == 0) {
+        snprintf(out->name, sizeof out->name, "input");
+        return;
+    }
+    out->pass = (s - 1) / steps + 1;
+    out->step = s % steps; /* the last step of a cycle is the H step */
+    out->stream = out->step ? HS_TRM_Z_L : HS_TRM_Z_H;
+    if (out->step)
+        snprintf(out->name, sizeof out->name, "H%u L%u", out->pass, out->step);
+    else
+        snprintf(out->name, sizeof out->name, "H%u", out->pass);
 }
 
-static void logits_from(const hs_model *model, const hs_batch *batch, uint32_t from, const float *x, float *work,
-                        float *logits)
+static const float *initial(const hs_model *model, uint32_t stream)
 {
-    trm_pass a;
-    hs_trm_start(&a, model, batch, false, work);
-    const trm_taps taps = {.patch = x, .at = from};
-    hs_trm_forward(&a, &taps);
-    predict(&a, logits);
+    trm_offsets o;
+    hs_trm_resolve(model, &o);
+    return model->param + (stream == HS_TRM_Z_H ? o.z_h_init : o.z_l_init);
 }
 
 static void lens(const hs_model *model, uint32_t n, const float *x, float *work, float *logits)
@@ -409,8 +447,10 @@ const hs_model_ops hs_trm_ops = {.traits = {.name = "trm", .title = "TRM", .in_p
                                  .describe = hs_trm_describe,
                                  .work_size = work_size,
                                  .backward = hs_trm_backward,
-                                 .logits = logits_forward,
-                                 .states = states_forward,
-                                 .logits_from = logits_from,
+                                 .run = run,
+                                 .stage = stage_of,
+                                 .n_streams = HS_TRM_STREAMS,
+                                 .streams = {"z_H", "z_L", "X"},
+                                 .initial = initial,
                                  .lens = lens,
                                  .step_flop = step_flop};

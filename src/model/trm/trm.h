@@ -79,13 +79,9 @@ uint32_t hs_trm_visible_rows(const hs_batch *batch, size_t b, uint32_t *next);
 size_t hs_trm_table_row(const hs_batch *batch, size_t b, size_t p, uint32_t visible);
 hs_attention hs_trm_attention(const trm_pass *a, const trm_app *app);
 void hs_trm_start(trm_pass *a, const hs_model *model, const hs_batch *batch, bool backward, float *work);
-/* Where stages are written or read on the way; both may be off. */
-typedef struct trm_taps {
-    float *states;      /* (n_stages+1, N, D) out, or NULL */
-    const float *patch; /* (N, D) written over stage `at`, or NULL */
-    uint32_t at;
-} trm_taps;
-void hs_trm_forward(trm_pass *a, const trm_taps *taps);
+enum { HS_TRM_Z_H, HS_TRM_Z_L, HS_TRM_X, HS_TRM_STREAMS };
+/* From the beginning or, with taps, from where they say. */
+void hs_trm_forward(trm_pass *a, const hs_taps *taps);
 /* logits (n, V): the head without the padding column; ld floats apart. */
 void hs_trm_head(const hs_model *model, const trm_offsets *o, size_t n, const float *x, float *logits, size_t ld);
 hs_loss_result hs_trm_backward(const hs_model *model, const hs_batch *batch, hs_loss_kind loss, float *work,
