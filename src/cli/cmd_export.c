@@ -12,16 +12,15 @@ static const hs_usage usage = {
     "Writes the model of a run directory as a Hugging Face folder that transformers loads without custom code. A "
     "model\n"
     "whose blocks are shared becomes an ordinary one with the blocks repeated: the same function. The tokenizer takes\n"
-    "whole names: side by side where all look like <this>, else separated by tabs or newlines.",
+    "whole names: side by side where all look like <this>, else separated by tabs or newlines. Of a run with train.ema\n"
+    "the averaged weights are written, those that were evaluated.",
     "  hopscope export runs/demo --hf demo-hf\n"
     "  hopscope export runs/demo --hf early --step 1000"};
 
-/* The checkpoint's weights: those of *step, or the newest, which *step then is. */
-static hs_status checkpoint_path(const char *run, long long *step, char path[4096], hs_error *err)
+/* The checkpoint: *step, or the newest, which *step then is. */
+static hs_status checkpoint_step(const char *dir, long long *step, hs_error *err)
 {
-    char dir[4096];
     uint64_t number = (uint64_t)*step;
-    HS_TRY(hs_path_join(dir, sizeof dir, run, "checkpoints", err));
     if (*step < 0) {
         bool found;
         HS_TRY(hs_checkpoint_latest(dir, &number, &found, err));
@@ -32,19 +31,26 @@ static hs_status checkpoint_path(const char *run, long long *step, char path[409
         }
     }
     *step = (long long)number;
-    return hs_checkpoint_path(path, 4096, dir, number, HS_CHECKPOINT_WEIGHTS, err);
+    return HS_OK;
 }
 
-/* The weights that were evaluated: the averaged ones where the run keeps an average. */
-static hs_status export_run(const char *dir, long long step, const char *hf, char path[4096], hs_error *err)
+/* The weights that were evaluated: the averaged ones, of the state file, where the run keeps an average. `path` becomes
+ * the file that they come from. */
+static hs_status export_run(const char *dir, long long step, const char *hf, char path[4096], bool *averaged, hs_error *err)
 {
-    HS_TRY(checkpoint_path(dir, &step, path, err));
+    char checkpoints[4096];
+    HS_TRY(hs_path_join(checkpoints, sizeof checkpoints, dir, "checkpoints", err));
+    HS_TRY(checkpoint_step(checkpoints, &step, err));
     hs_run *run = hs_calloc(1, sizeof *run);
     if (!run)
         return hs_fail_memory(err, sizeof *run);
     hs_status status = hs_run_open(run, dir, (uint64_t)step, err);
     if (status == HS_OK) {
-        status = hs_export_hf(&run->model, &run->data.vocab, hf, err);
+        *averaged = run->config.train.ema > 0;
+        status = hs_checkpoint_path(path, 4096, checkpoints, (uint64_t)step,
+                                    *averaged ? HS_CHECKPOINT_STATE : HS_CHECKPOINT_WEIGHTS, err);
+        if (status == HS_OK)
+            status = hs_export_hf(&run->model, &run->data.vocab, hf, err);
         hs_run_close(run);
     }
     hs_free(run);
@@ -64,12 +70,13 @@ int hs_cmd_export(int argc, const char **argv)
     if (hs_args_parse(&args, &usage, argc, argv, options, 1, 1, &code)) {
         hs_error err = {0};
         char path[4096];
+        bool averaged = false;
         if (!hf)
             code = hs_cli_usage_error("export", "say what to write: --hf DIR");
-        else if (export_run(args.arg[0], step, hf, path, &err) != HS_OK)
+        else if (export_run(args.arg[0], step, hf, path, &averaged, &err) != HS_OK)
             code = hs_cli_fail(&err);
         else
-            fprintf(stderr, "%s -> %s\n", path, hf);
+            fprintf(stderr, "%s%s -> %s\n", averaged ? "averaged weights of " : "", path, hf);
         hs_args_free(&args);
     }
     free(hf);

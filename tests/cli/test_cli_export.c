@@ -120,12 +120,29 @@ static void test_wrong_use_is_said(void **state)
     assert_sh(65, "$H logits cut.safetensors --ids ids.txt -o x", "cut.safetensors: ");
 }
 
+/* A run with averaged weights exports those, and says so: not the raw ones of the weights' file. */
+static void test_averaged_weights(void **state)
+{
+    (void)state;
+    size_t n;
+    assert_sh(0, "$H run a.yaml -o avg --set train.ema=0.9 --set train.lr=0.1 -q", "");
+    assert_sh(0, "$H export avg --hf avg-hf", "averaged weights of avg/checkpoints/step-00000003.state.safetensors -> avg-hf");
+    assert_sh(0, "$H export --help > help.txt; grep -q averaged help.txt", "");
+    assert_sh(0, "echo 0 1 2 > ids.txt && $H logits avg-hf --ids ids.txt -o a.safetensors && "
+                 "$H logits avg/checkpoints/step-00000003.safetensors --ids ids.txt -o b.safetensors", "");
+    float *a = read_logits("a.safetensors", 3, &n), *b = read_logits("b.safetensors", 3, &n);
+    assert_true(check_relative_error(a, b, n) > 1e-3);
+    hs_free(a);
+    hs_free(b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_run_to_folder_to_file),
         cmocka_unit_test(test_trm_has_logits_but_no_folder),
         cmocka_unit_test(test_wrong_use_is_said),
+        cmocka_unit_test_setup_teardown(test_averaged_weights, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
