@@ -275,8 +275,8 @@ void hs_bakeoff_csv(const hs_bakeoff *bakeoff, const hs_bakeoff_result *result, 
 
 /* ---------------------------------------------------------------- speed */
 
-/* The machine's GEMM roof: floating point operations a second of products of cached 384 x 384 matrices, one a thread.
- */
+/* The machine's GEMM roof: floating point operations a second of products of cached 384 x 384 matrices, one a thread, by our
+ * micro-kernels or the BLAS, whichever is faster; the best of a second. */
 hs_status hs_bench_roof(hs_pool *pool, double *flops, hs_error *err);
 
 /* One training step to be timed: T input tokens, the last P of them scored, batch 0 = 512, AdamW unless `muon`. */
@@ -288,8 +288,9 @@ typedef struct hs_bench_case {
 } hs_bench_case;
 const hs_bench_case *hs_bench_cases(size_t *n);
 typedef struct hs_bench_result {
-    double seconds; /* median of a step */
-    double flop;    /* the floor: hs_model_step_flop */
+    double seconds; /* of a step, in the best slice of steps */
+    double flop;    /* the floor: hs_trainer_step_flop */
+    double roof;    /* the best slice of products measured between them, FLOP/s */
     size_t memory, weights;
 } hs_bench_result;
 hs_status hs_bench_step(const hs_bench_case *bench, hs_pool *pool, double seconds, hs_bench_result *out, hs_error *err);

@@ -1,32 +1,25 @@
-/* lanes.h - sixteen float lanes: what the kernels are written in.
+/* lanes.h - vectors as wide as a register of this build, and sums in sixteen lanes: what the kernels are written in.
  *
- * GCC and Clang map the vector type to one 512-bit register, two of 256 or four of 128; the arithmetic is the same. */
+ * Element-wise work runs over `vf`, L lanes. A sum over a row is kept in W lanes whatever the register (lane i takes the
+ * elements i, i + W, i + 2W ...) and folded 8-4-2-1, so that every build gives the same bits. GCC would also take vectors
+ * wider than a register, but compares them lane by lane and keeps them in memory: three times slower on AVX2. */
 #ifndef HOPSCOPE_TENSOR_LANES_H
 #define HOPSCOPE_TENSOR_LANES_H
 
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
-#ifdef __SSE2__
-#include <immintrin.h>
-#endif
 
-enum { W = 16 };
-typedef float vf __attribute__((vector_size(64), aligned(4), may_alias));
-typedef int32_t vi __attribute__((vector_size(64), aligned(4), may_alias));
-#if defined(__AVX2__) && !defined(__AVX512F__)
-typedef union wide {
-    vf all;
-    __m256 part[2];
-} wide;
-#define MAX_PART _mm256_max_ps
-#elif defined(__SSE2__) && !defined(__AVX512F__)
-typedef union wide {
-    vf all;
-    __m128 part[4];
-} wide;
-#define MAX_PART _mm_max_ps
+#if defined(__AVX512F__)
+enum { L = 16 };
+#elif defined(__AVX2__)
+enum { L = 8 };
+#else
+enum { L = 4 };
 #endif
+enum { W = 16, PARTS = W / L };
+typedef float vf __attribute__((vector_size(4 * L), aligned(4), may_alias));
+typedef int32_t vi __attribute__((vector_size(4 * L), aligned(4), may_alias));
 
 static inline vf load(const float *p)
 {
@@ -38,21 +31,27 @@ static inline void store(float *p, vf v)
     *(vf *)p = v;
 }
 
-/* The first n < W elements; the other lanes are `fill`. */
-static inline vf load_part(const float *p, size_t n, float fill)
+/* The first min(n, L) elements; the other lanes are `fill`. */
+static inline vf load_some(const float *p, size_t n, float fill)
 {
-    float lane[W];
-    for (size_t i = 0; i < W; i++)
-        lane[i] = fill;
-    memcpy(lane, p, n * sizeof *p);
+    if (n >= L)
+        return load(p);
+    float lane[L];
+    for (size_t i = 0; i < L; i++)
+        lane[i] = i < n ? p[i] : fill;
     return load(lane);
 }
 
-static inline void store_part(float *p, size_t n, vf v)
+static inline void store_some(float *p, size_t n, vf v)
 {
-    float lane[W];
+    if (n >= L) {
+        store(p, v);
+        return;
+    }
+    float lane[L];
     store(lane, v);
-    memcpy(p, lane, n * sizeof *p);
+    for (size_t i = 0; i < n; i++)
+        p[i] = lane[i];
 }
 
 static inline vf splat(float x)
@@ -60,63 +59,92 @@ static inline vf splat(float x)
     return x - (vf){0};
 }
 
-/* a > b ? a : b in each lane, so b where one of them is NaN. By name where the processor has it: GCC 12 compares vectors
- * wider than its registers lane by lane. */
+/* a > b ? a : b in each lane, so b where one of them is NaN. */
 static inline vf max_lanes(vf a, vf b)
 {
-#if defined(__AVX512F__)
-    return (vf)_mm512_max_ps((__m512)a, (__m512)b);
-#elif defined(__SSE2__)
-    wide x = {.all = a}, y = {.all = b};
-    for (size_t i = 0; i < sizeof x.part / sizeof *x.part; i++)
-        x.part[i] = MAX_PART(x.part[i], y.part[i]);
-    return x.all;
-#else
     const vi greater = a > b;
     return (vf)((greater & (vi)a) | (~greater & (vi)b));
-#endif
-}
-
-static inline float fold_sum(vf v)
-{
-    float x[W];
-    store(x, v);
-    for (int half = W / 2; half > 0; half /= 2)
-        for (int i = 0; i < half; i++)
-            x[i] += x[i + half];
-    return x[0];
 }
 
 static inline float fold_max(vf v)
 {
-    float x[W];
+    float x[L];
     store(x, v);
-    for (int half = W / 2; half > 0; half /= 2)
+    for (int half = L / 2; half > 0; half /= 2)
         for (int i = 0; i < half; i++)
             x[i] = x[i] > x[i + half] ? x[i] : x[i + half];
     return x[0];
 }
 
+/* ---------------------------------------------------------------- sums */
+
+typedef struct sum_lanes {
+    vf part[PARTS];
+} sum_lanes;
+
+/* How many of the n elements left of a row fall into part p and behind it. */
+static inline size_t left_for(size_t n, size_t p)
+{
+    return n > p * L ? n - p * L : 0;
+}
+
+/* Lanes i and i + 8 are added, then i and i + 4, 2, 1. */
+static inline float fold_sum(const sum_lanes *s)
+{
+    typedef float v4 __attribute__((vector_size(16)));
+#if defined(__AVX512F__)
+    const vf v = s->part[0];
+    const v4 a = __builtin_shufflevector(v, v, 0, 1, 2, 3), b = __builtin_shufflevector(v, v, 4, 5, 6, 7);
+    const v4 c = __builtin_shufflevector(v, v, 8, 9, 10, 11), d = __builtin_shufflevector(v, v, 12, 13, 14, 15);
+#elif defined(__AVX2__)
+    const vf u = s->part[0], v = s->part[1];
+    const v4 a = __builtin_shufflevector(u, u, 0, 1, 2, 3), b = __builtin_shufflevector(u, u, 4, 5, 6, 7);
+    const v4 c = __builtin_shufflevector(v, v, 0, 1, 2, 3), d = __builtin_shufflevector(v, v, 4, 5, 6, 7);
+#else
+    const v4 a = s->part[0], b = s->part[1], c = s->part[2], d = s->part[3];
+#endif
+    const v4 four = (a + c) + (b + d);
+    return (four[0] + four[2]) + (four[1] + four[3]);
+}
+
+/* Walk a row of D elements W at a time: `step` is called with `i`, and `n` of W elements from there (W but at the end). */
+#define HS_EACH_W(D, step)                                                                                             \
+    do {                                                                                                               \
+        size_t i = 0;                                                                                                  \
+        for (; i + W <= (D); i += W) {                                                                                 \
+            const size_t n = W;                                                                                        \
+            step;                                                                                                      \
+        }                                                                                                              \
+        if (i < (D)) {                                                                                                 \
+            const size_t n = (D) - i;                                                                                  \
+            step;                                                                                                      \
+        }                                                                                                              \
+    } while (0)
+
+static inline void add_row(sum_lanes *s, size_t n, const float *x)
+{
+    for (size_t p = 0; p < PARTS; p++)
+        s->part[p] += load_some(x + p * L, left_for(n, p), 0);
+}
+
 static inline float row_sum(size_t D, const float *x)
 {
-    vf sum = {0};
-    size_t i = 0;
-    for (; i + W <= D; i += W)
-        sum += load(x + i);
-    if (i < D)
-        sum += load_part(x + i, D - i, 0);
-    return fold_sum(sum);
+    sum_lanes s = {0};
+    HS_EACH_W(D, add_row(&s, n, x + i));
+    return fold_sum(&s);
+}
+
+static inline void add_products(sum_lanes *s, size_t n, const float *x, const float *y)
+{
+    for (size_t p = 0; p < PARTS; p++)
+        s->part[p] += load_some(x + p * L, left_for(n, p), 0) * load_some(y + p * L, left_for(n, p), 0);
 }
 
 static inline float row_dot(size_t D, const float *x, const float *y)
 {
-    vf sum = {0};
-    size_t i = 0;
-    for (; i + W <= D; i += W)
-        sum += load(x + i) * load(y + i);
-    if (i < D)
-        sum += load_part(x + i, D - i, 0) * load_part(y + i, D - i, 0);
-    return fold_sum(sum);
+    sum_lanes s = {0};
+    HS_EACH_W(D, add_products(&s, n, x + i, y + i));
+    return fold_sum(&s);
 }
 
 /* exp, about 1 unit in the last place on [-87, 88]; below that 0-ish, above it inf-ish. Argument reduction and polynomial

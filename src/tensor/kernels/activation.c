@@ -15,26 +15,15 @@ static inline void gelu_lanes(vf u, vf *act, vf *derivative)
 
 static void gelu(size_t N, size_t F, float *restrict x, const float *restrict b, float *restrict act)
 {
-    for (size_t n = 0; n < N; n++, x += F, act += F) {
-        size_t i = 0;
-        vf a, d;
-        for (; i + W <= F; i += W) {
-            vf u = load(x + i);
+    for (size_t n = 0; n < N; n++, x += F, act += F)
+        for (size_t i = 0; i < F; i += L) {
+            vf u = load_some(x + i, F - i, 0), a, d;
             if (b)
-                u += load(b + i);
+                u += load_some(b + i, F - i, 0);
             gelu_lanes(u, &a, &d);
-            store(act + i, a);
-            store(x + i, d);
+            store_some(act + i, F - i, a);
+            store_some(x + i, F - i, d);
         }
-        if (i < F) {
-            vf u = load_part(x + i, F - i, 0);
-            if (b)
-                u += load_part(b + i, F - i, 0);
-            gelu_lanes(u, &a, &d);
-            store_part(act + i, F - i, a);
-            store_part(x + i, F - i, d);
-        }
-    }
 }
 
 static inline vf sigmoid_lanes(vf x)
@@ -44,17 +33,11 @@ static inline vf sigmoid_lanes(vf x)
 
 static void swiglu(size_t N, size_t F, const float *restrict u, float *restrict act)
 {
-    for (size_t n = 0; n < N; n++, u += 2 * F, act += F) {
-        size_t i = 0;
-        for (; i + W <= F; i += W) {
-            vf g = load(u + i);
-            store(act + i, g * sigmoid_lanes(g) * load(u + F + i));
+    for (size_t n = 0; n < N; n++, u += 2 * F, act += F)
+        for (size_t i = 0; i < F; i += L) {
+            const vf g = load_some(u + i, F - i, 0);
+            store_some(act + i, F - i, g * sigmoid_lanes(g) * load_some(u + F + i, F - i, 0));
         }
-        if (i < F) {
-            vf g = load_part(u + i, F - i, 0);
-            store_part(act + i, F - i, g * sigmoid_lanes(g) * load_part(u + F + i, F - i, 0));
-        }
-    }
 }
 
 static inline void swiglu_gradient(vf g, vf up, vf d, vf *d_gate, vf *d_up)
@@ -66,22 +49,15 @@ static inline void swiglu_gradient(vf g, vf up, vf d, vf *d_gate, vf *d_up)
 
 static void swiglu_backward(size_t N, size_t F, const float *restrict u, const float *restrict d_act, float *restrict d_u)
 {
-    for (size_t n = 0; n < N; n++, u += 2 * F, d_u += 2 * F, d_act += F) {
-        size_t i = 0;
-        vf d_gate, d_up;
-        for (; i + W <= F; i += W) {
-            swiglu_gradient(load(u + i), load(u + F + i), load(d_act + i), &d_gate, &d_up);
-            store(d_u + i, d_gate);
-            store(d_u + F + i, d_up);
-        }
-        if (i < F) {
-            size_t left = F - i;
-            swiglu_gradient(load_part(u + i, left, 0), load_part(u + F + i, left, 0), load_part(d_act + i, left, 0),
+    for (size_t n = 0; n < N; n++, u += 2 * F, d_u += 2 * F, d_act += F)
+        for (size_t i = 0; i < F; i += L) {
+            const size_t left = F - i;
+            vf d_gate, d_up;
+            swiglu_gradient(load_some(u + i, left, 0), load_some(u + F + i, left, 0), load_some(d_act + i, left, 0),
                             &d_gate, &d_up);
-            store_part(d_u + i, left, d_gate);
-            store_part(d_u + F + i, left, d_up);
+            store_some(d_u + i, left, d_gate);
+            store_some(d_u + F + i, left, d_up);
         }
-    }
 }
 
 static void dropout(size_t n, const uint32_t key[2], uint32_t c1, uint32_t c2, uint32_t c3, float p, float *restrict out)

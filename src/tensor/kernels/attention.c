@@ -16,17 +16,11 @@ static uint32_t sequence_of(const hs_attention *a, uint32_t row, uint32_t from)
 static inline void weighted_rows(size_t n, uint32_t rows, const float *w, const float *factor, const float *x, size_t ld,
                                  float *restrict y)
 {
-    for (size_t i = 0; i < n; i += W) {
-        const size_t left = n - i;
+    for (size_t i = 0; i < n; i += L) {
         vf sum = {0};
-        for (uint32_t j = 0; j < rows; j++) {
-            const float *xj = x + j * ld + i;
-            sum += splat(factor ? w[j] * factor[j] : w[j]) * (left >= W ? load(xj) : load_part(xj, left, 0));
-        }
-        if (left >= W)
-            store(y + i, sum);
-        else
-            store_part(y + i, left, sum);
+        for (uint32_t j = 0; j < rows; j++)
+            sum += splat(factor ? w[j] * factor[j] : w[j]) * load_some(x + j * ld + i, n - i, 0);
+        store_some(y + i, n - i, sum);
     }
 }
 
@@ -44,10 +38,8 @@ static void attention_row(const hs_attention *a, uint32_t r, uint32_t first, uin
             prob[j] = row_dot(dh, q, k + j * a->ldk) * norm;
             top = prob[j] > top ? prob[j] : top;
         }
-        for (uint32_t j = 0; j < keys; j += W) {
-            size_t n = keys - j < W ? keys - j : W;
-            store_part(prob + j, n, exp_lanes(load_part(prob + j, n, top) - splat(top)));
-        }
+        for (uint32_t j = 0; j < keys; j += L)
+            store_some(prob + j, keys - j, exp_lanes(load_some(prob + j, keys - j, top) - splat(top)));
         for (uint32_t j = 0; j < keys; j++)
             sum += prob[j];
         const float inverse = 1.0f / sum;

@@ -12,11 +12,8 @@ static inline void scale_row(size_t n, float a, float *restrict y)
 static inline float row_max(size_t V, const float *x)
 {
     vf top = splat(-INFINITY);
-    size_t i = 0;
-    for (; i + W <= V; i += W)
-        top = max_lanes(load(x + i), top);
-    if (i < V)
-        top = max_lanes(load_part(x + i, V - i, -INFINITY), top);
+    for (size_t i = 0; i < V; i += L)
+        top = max_lanes(load_some(x + i, V - i, -INFINITY), top);
     return fold_max(top);
 }
 
@@ -77,24 +74,23 @@ static double right_mass(const float *x, float shift, const right_answers *r)
     return mass;
 }
 
+static inline void add_exp(sum_lanes *s, size_t n, float *x, float top, bool keep)
+{
+    for (size_t p = 0; p < PARTS; p++) {
+        const size_t left = left_for(n, p);
+        const vf e = exp_lanes(load_some(x + p * L, left, -INFINITY) - splat(top));
+        if (keep)
+            store_some(x + p * L, left, e);
+        s->part[p] += e; /* lanes past the end add exp(-87), nothing beside a sum of at least 1 */
+    }
+}
+
 /* Sum of exp(x - top) over the row; with `keep` the row becomes these. */
 static inline float exp_sum(size_t V, float *x, float top, bool keep)
 {
-    vf sum = {0};
-    size_t i = 0;
-    for (; i + W <= V; i += W) {
-        vf e = exp_lanes(load(x + i) - splat(top));
-        if (keep)
-            store(x + i, e);
-        sum += e;
-    }
-    if (i < V) { /* lanes past the end add exp(-87), nothing beside a sum of at least 1 */
-        vf e = exp_lanes(load_part(x + i, V - i, -INFINITY) - splat(top));
-        if (keep)
-            store_part(x + i, V - i, e);
-        sum += e;
-    }
-    return fold_sum(sum);
+    sum_lanes s = {0};
+    HS_EACH_W(V, add_exp(&s, n, x + i, top, keep));
+    return fold_sum(&s);
 }
 
 /* Nats under the top logit from which a right answer's exp(x - top), which exp_lanes cuts at -87 and float ends at -103,

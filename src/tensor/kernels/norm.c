@@ -3,19 +3,19 @@
 
 #include <math.h>
 
+static inline void add_squares(sum_lanes *s, size_t n, const float *x, float mean)
+{
+    for (size_t p = 0; p < PARTS; p++) {
+        const vf d = load_some(x + p * L, left_for(n, p), mean) - splat(mean);
+        s->part[p] += d * d;
+    }
+}
+
 static inline float row_variance(size_t D, const float *x, float mean)
 {
-    vf sum = {0};
-    size_t i = 0;
-    for (; i + W <= D; i += W) {
-        vf d = load(x + i) - splat(mean);
-        sum += d * d;
-    }
-    if (i < D) {
-        vf d = load_part(x + i, D - i, mean) - splat(mean);
-        sum += d * d;
-    }
-    return fold_sum(sum) / (float)D;
+    sum_lanes s = {0};
+    HS_EACH_W(D, add_squares(&s, n, x + i, mean));
+    return fold_sum(&s) / (float)D;
 }
 
 static void layer_norm(size_t N, size_t D, const float *restrict x, const float *restrict w, const float *restrict b,
@@ -35,25 +35,27 @@ static void layer_norm(size_t N, size_t D, const float *restrict x, const float 
     }
 }
 
+/* sum_g += g, sum_gx += g xhat, g = d_y w */
+static inline void add_norm_gradient(sum_lanes *sum_g, sum_lanes *sum_gx, size_t n, const float *d_y, const float *w,
+                                     const float *x, float mean, float rstd)
+{
+    for (size_t p = 0; p < PARTS; p++) {
+        const size_t left = left_for(n, p);
+        const vf g = load_some(d_y + p * L, left, 0) * load_some(w + p * L, left, 0);
+        sum_g->part[p] += g;
+        sum_gx->part[p] += g * ((load_some(x + p * L, left, mean) - splat(mean)) * splat(rstd));
+    }
+}
+
 static void layer_norm_backward(size_t N, size_t D, const float *restrict d_y, const float *restrict x,
                                 const float *restrict w, const float *restrict mean, const float *restrict rstd,
                                 float *restrict d_x, float *restrict d_w, float *restrict d_b)
 {
-    for (size_t n = 0; n < N; n++, x += D, d_y += D, d_x += D) {
-        const float m = mean[n], s = rstd[n];
-        vf sum_g = {0}, sum_gx = {0};
-        size_t i = 0;
-        for (; i + W <= D; i += W) {
-            vf g = load(d_y + i) * load(w + i);
-            sum_g += g;
-            sum_gx += g * ((load(x + i) - splat(m)) * splat(s));
-        }
-        if (i < D) {
-            vf g = load_part(d_y + i, D - i, 0) * load_part(w + i, D - i, 0);
-            sum_g += g;
-            sum_gx += g * ((load_part(x + i, D - i, m) - splat(m)) * splat(s));
-        }
-        const float mg = fold_sum(sum_g) / (float)D, mgx = fold_sum(sum_gx) / (float)D;
+    for (size_t r = 0; r < N; r++, x += D, d_y += D, d_x += D) {
+        const float m = mean[r], s = rstd[r];
+        sum_lanes sum_g = {0}, sum_gx = {0};
+        HS_EACH_W(D, add_norm_gradient(&sum_g, &sum_gx, n, d_y + i, w + i, x + i, m, s));
+        const float mg = fold_sum(&sum_g) / (float)D, mgx = fold_sum(&sum_gx) / (float)D;
         for (size_t j = 0; j < D; j++) {
             float xhat = (x[j] - m) * s;
             d_x[j] += s * (d_y[j] * w[j] - mg - xhat * mgx);
@@ -80,27 +82,27 @@ static void rms_norm(size_t N, size_t D, const float *restrict x, const float *r
     }
 }
 
+/* s += d_y w x; w NULL = 1 */
+static inline void add_scaled_products(sum_lanes *s, size_t n, const float *d_y, const float *w, const float *x)
+{
+    for (size_t p = 0; p < PARTS; p++) {
+        const size_t left = left_for(n, p);
+        vf g = load_some(d_y + p * L, left, 0);
+        if (w)
+            g *= load_some(w + p * L, left, 0);
+        s->part[p] += g * load_some(x + p * L, left, 0);
+    }
+}
+
 static void rms_norm_backward(size_t N, size_t D, const float *restrict d_y, const float *restrict x,
                               const float *restrict w, const float *restrict rrms, float *restrict d_x,
                               float *restrict d_w)
 {
-    for (size_t n = 0; n < N; n++, x += D, d_y += D, d_x += D) {
-        const float r = rrms[n];
-        vf sum = {0};
-        size_t i = 0;
-        for (; i + W <= D; i += W) {
-            vf g = load(d_y + i);
-            if (w)
-                g *= load(w + i);
-            sum += g * load(x + i);
-        }
-        if (i < D) {
-            vf g = load_part(d_y + i, D - i, 0);
-            if (w)
-                g *= load_part(w + i, D - i, 0);
-            sum += g * load_part(x + i, D - i, 0);
-        }
-        const float c = fold_sum(sum) * r * r * r / (float)D;
+    for (size_t row = 0; row < N; row++, x += D, d_y += D, d_x += D) {
+        const float r = rrms[row];
+        sum_lanes sum = {0};
+        HS_EACH_W(D, add_scaled_products(&sum, n, d_y + i, w ? w + i : NULL, x + i));
+        const float c = fold_sum(&sum) * r * r * r / (float)D;
         if (w) {
             for (size_t j = 0; j < D; j++)
                 d_x[j] += d_y[j] * w[j] * r - x[j] * c;

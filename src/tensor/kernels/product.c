@@ -133,6 +133,8 @@ static void pack_b(bool transpose, size_t K, size_t cols, const float *b, size_t
 {
     if (!transpose && cols == WIDTH) {
         for (size_t k = 0; k < K; k++) {
+            __builtin_prefetch(b + k * ldb + WIDTH); /* the next panel */
+            __builtin_prefetch(b + k * ldb + WIDTH + LANES);
             STORE(panel + k * WIDTH, LOAD(b + k * ldb));
             STORE(panel + k * WIDTH + LANES, LOAD(b + k * ldb + LANES));
         }
