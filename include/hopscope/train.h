@@ -110,7 +110,7 @@ uint64_t hs_trainer_step_count(const hs_trainer *trainer); /* steps done */
 hs_status hs_trainer_step(hs_trainer *trainer, hs_step_stats *stats, hs_error *err);
 /* HS_ERR_DIVERGED, with tensor and step, when a weight is not finite. */
 hs_status hs_trainer_check_weights(const hs_trainer *trainer, hs_error *err);
-/* Memory held, bytes; FLOP of one step (formula of model.h). */
+/* Memory held, bytes; the least FLOP of one step (formula of model.h, and the optimizer's matrix products). */
 size_t hs_trainer_memory(const hs_trainer *trainer);
 double hs_trainer_step_flop(const hs_trainer *trainer);
 

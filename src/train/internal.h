@@ -56,6 +56,8 @@ const char *hs_optimizer_state_name(hs_optimizer_kind kind, int i);
 void hs_optimizer_step(hs_optimizer *opt, hs_pool *pool, hs_model *model, const hs_train_config *config, double factor,
                        uint64_t t, float gscale, float *g, float *const state[HS_STATE_ARRAYS], float *ema);
 size_t hs_optimizer_memory(const hs_optimizer *opt);
+/* The least FLOP of a step's matrix products (Muon's); element-wise work counts as none. */
+double hs_optimizer_step_flop(const hs_optimizer *opt);
 
 /* ---------------------------------------------------------------- gradient filters */
 
@@ -65,7 +67,9 @@ void hs_grokfast_ema(size_t n, float alpha, float lambda, float *restrict mu, fl
 void hs_orthograd(hs_pool *pool, const hs_model *model, float *g);
 
 /* x (rows, cols) := 5 Newton-Schulz steps towards the nearest semi-orthogonal matrix (Jordan et al., Muon). scratch:
- * 2*min^2 + rows*cols floats. */
+ * hs_newton_schulz_scratch(rows, cols) floats. The FLOP are the least it takes: symmetric products counted by half. */
 void hs_newton_schulz(uint32_t rows, uint32_t cols, float *x, float *scratch);
+size_t hs_newton_schulz_scratch(uint32_t rows, uint32_t cols);
+double hs_newton_schulz_flop(uint32_t rows, uint32_t cols);
 
 #endif

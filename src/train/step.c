@@ -404,7 +404,8 @@ size_t hs_trainer_memory(const hs_trainer *t)
 
 double hs_trainer_step_flop(const hs_trainer *t)
 {
-    double flop = 0; /* each split by its own length, in the proportion it is drawn */
+    double flop = hs_optimizer_step_flop(t->opt);
+    /* each split by its own length, in the proportion it is drawn */
     for (uint32_t i = 0; i < t->n_train; i++) {
         const hs_split *split = &t->data->splits[t->train_split[i]];
         const double share = (double)split->n / (double)t->n_items;

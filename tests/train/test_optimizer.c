@@ -195,7 +195,7 @@ static void test_newton_schulz(void **state)
     static const uint32_t shapes[][2] = {{24, 24}, {24, 60}, {60, 24}, {1, 8}};
     for (size_t s = 0; s < 4; s++) {
         const uint32_t rows = shapes[s][0], cols = shapes[s][1], small = rows < cols ? rows : cols;
-        float *x = hs_alloc((size_t)rows * cols * 4), *scratch = hs_alloc((size_t)(rows * cols + 2 * small * small) * 4);
+        float *x = hs_alloc((size_t)rows * cols * 4), *scratch = hs_alloc(hs_newton_schulz_scratch(rows, cols) * 4);
         hs_rng rng;
         hs_rng_init(&rng, 1, HS_PURPOSE('o', 'r', 't', 'h'), s, 0);
         for (uint32_t i = 0; i < rows * cols; i++)
@@ -213,6 +213,70 @@ static void test_newton_schulz(void **state)
             }
         hs_free(x);
         hs_free(scratch);
+    }
+}
+
+/* x (m,n) in float64: the iteration as it is written, on X itself. */
+static void plain_newton_schulz(size_t m, size_t n, double *x)
+{
+    double norm = 0, *g = hs_alloc(m * m * sizeof *g), *p = hs_alloc(m * m * sizeof *p), *y = hs_alloc(m * n * sizeof *y);
+    for (size_t i = 0; i < m * n; i++)
+        norm += x[i] * x[i];
+    for (size_t i = 0; i < m * n; i++)
+        x[i] /= sqrt(norm) + 1e-7;
+    for (int step = 0; step < 5; step++) {
+        for (size_t i = 0; i < m * m; i++) {
+            g[i] = 0;
+            for (size_t c = 0; c < n; c++)
+                g[i] += x[i / m * n + c] * x[i % m * n + c];
+        }
+        for (size_t i = 0; i < m * m; i++) {
+            p[i] = -4.7750 * g[i] + (i / m == i % m ? 3.4445 : 0);
+            for (size_t c = 0; c < m; c++)
+                p[i] += 2.0315 * g[i / m * m + c] * g[c * m + i % m];
+        }
+        for (size_t i = 0; i < m * n; i++) {
+            y[i] = 0;
+            for (size_t c = 0; c < m; c++)
+                y[i] += p[i / n * m + c] * x[c * n + i % n];
+        }
+        memcpy(x, y, m * n * sizeof *x);
+    }
+    hs_free(g);
+    hs_free(p);
+    hs_free(y);
+}
+
+/* The short cut over the Gram matrix gives what the plain iteration gives, wide and tall, also where the singular values
+ * span six decades. */
+static void test_newton_schulz_is_the_plain_iteration(void **state)
+{
+    (void)state;
+    static const uint32_t shapes[][2] = {{40, 40}, {33, 90}, {128, 128}, {24, 24}};
+    for (size_t s = 0; s < 8; s++) {
+        const uint32_t m = shapes[s / 2][0], n = shapes[s / 2][1];
+        const bool tall = s % 2;
+        float *x = hs_alloc((size_t)m * n * 4), *want = hs_alloc((size_t)m * n * 4);
+        float *scratch = hs_alloc(hs_newton_schulz_scratch(m, n) * 4);
+        double *plain = hs_alloc((size_t)m * n * sizeof *plain);
+        hs_rng rng;
+        hs_rng_init(&rng, 2, HS_PURPOSE('o', 'r', 't', 'h'), s, 0);
+        for (uint32_t i = 0; i < m; i++)
+            for (uint32_t j = 0; j < n; j++) {
+                const float v = (float)(hs_rng_normal(&rng) * (s >= 6 ? pow(10, -6.0 * i / m) : 1));
+                plain[i * n + j] = (double)v;
+                x[tall ? j * m + i : i * n + j] = v;
+            }
+        plain_newton_schulz(m, n, plain);
+        for (uint32_t i = 0; i < m; i++)
+            for (uint32_t j = 0; j < n; j++)
+                want[tall ? j * m + i : i * n + j] = (float)plain[i * n + j];
+        hs_newton_schulz(tall ? n : m, tall ? m : n, x, scratch);
+        assert_near("newton-schulz", x, want, (size_t)m * n, s >= 6 ? 1e-3 : 2e-5);
+        hs_free(x);
+        hs_free(want);
+        hs_free(scratch);
+        hs_free(plain);
     }
 }
 
@@ -273,6 +337,7 @@ int main(void)
     }
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_adamw_follows_pytorch), cmocka_unit_test(test_rules),     cmocka_unit_test(test_newton_schulz),
+        cmocka_unit_test(test_newton_schulz_is_the_plain_iteration),
         cmocka_unit_test(test_first_step_has_no_bias),
         cmocka_unit_test(test_orthograd),             cmocka_unit_test(test_schedules),
     };

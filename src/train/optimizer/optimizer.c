@@ -91,6 +91,18 @@ void hs_optimizer_free(hs_optimizer *opt)
     hs_free(opt);
 }
 
+double hs_optimizer_step_flop(const hs_optimizer *opt)
+{
+    double flop = 0;
+    for (size_t i = 0; i < opt->n_pieces; i++)
+        if (opt->piece[i].whole) {
+            uint32_t rows, cols;
+            block_shape(opt->piece[i].tensor, &rows, &cols);
+            flop += opt->rule->block_flop(rows, cols);
+        }
+    return flop;
+}
+
 size_t hs_optimizer_memory(const hs_optimizer *opt)
 {
     return opt->scratch_size * opt->workers * sizeof(float) + opt->n_pieces * sizeof(piece);

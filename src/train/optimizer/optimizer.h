@@ -35,6 +35,7 @@ struct hs_optimizer_rule {
     /* For rules that need whole matrices: hidden matrices go to `block`, everything else to `update`. NULL: none do. */
     size_t (*block_scratch)(uint32_t rows, uint32_t cols);
     void (*block)(const hs_block_update *b);
+    double (*block_flop)(uint32_t rows, uint32_t cols); /* the least that `block` takes */
 };
 
 #define HS_X(constant, name) extern const hs_optimizer_rule hs_rule_##name;
