@@ -7,7 +7,7 @@ source=$1
 work=$2
 rm -rf "$work"
 mkdir -p "$work/tree"
-(cd "$source" && tar cf - --exclude=tests/golden CMakeLists.txt CMakePresets.json src include docs data experiments tests tools) | (cd "$work/tree" && tar xf -)
+(cd "$source" && tar cf - --exclude=./build --exclude=./.git --exclude=./runs --exclude=./tests/golden .) | (cd "$work/tree" && tar xf -)
 cd "$work/tree"
 awk '/^## Adding an optimizer/ {in_recipe = 1} /^## Adding a meas/ {in_recipe = 0}
      in_recipe && /```c/ {in_code = 1; next} in_recipe && /```/ {in_code = 0} in_code {sub(/^   /, ""); print}' \
