@@ -109,6 +109,7 @@ void hs_config_describe(hs_describe_format format, hs_str *out);
  * it holds other files and no run. */
 typedef struct hs_run_lock {
     int fd;
+    bool busy; /* another process has it */
 } hs_run_lock;
 hs_status hs_run_lock_take(hs_run_lock *lock, const char *run_dir, hs_error *err);
 void hs_run_lock_release(hs_run_lock *lock);
@@ -121,18 +122,31 @@ typedef struct hs_run {
     hs_model model;
     uint64_t step;  /* of the weights in `model` */
     double seconds; /* of training until then */
+    hs_error damage; /* HS_LATEST: what is wrong with a newer checkpoint that was passed over; status HS_OK: nothing */
 } hs_run;
 #define HS_LATEST UINT64_MAX
+/* The weights of a step, or the newest that are whole. Where the run keeps an average (train.ema), `model` has the averaged
+ * weights: those that evaluations are about, and that eval, ask and export use. */
 hs_status hs_run_open(hs_run *out, const char *run_dir, uint64_t step, hs_error *err);
 void hs_run_close(hs_run *run);
 
-/* Train a stretch of a run again and compare the weights with the recorded hash chain: from checkpoint `from` (0 = the
- * initial weights), at most `steps` steps. HS_ERR_DATA if no hash was recorded in that stretch. Writes nothing. */
+/* Is a run what its record says? Three questions, all asked whatever the first answer:
+ * - links: does every recorded evaluation follow from the one before it (hs_chain_link), to the end of the chain?
+ * - checkpoints: is every stored checkpoint whole, and of this run: are weights and state those that were recorded?
+ * - replay: trained again from checkpoint `from` (0 = the initial weights), at most `steps` steps, are weights, evaluations
+ *   and metrics the recorded ones, to the last bit?
+ * HS_ERR_DATA if nothing was recorded in that stretch. Writes nothing. */
 typedef struct hs_verify_result {
-    uint64_t from, to; /* steps replayed; `to` is the first that differs, when one does */
-    uint32_t compared; /* recorded hashes met on the way */
     bool same;
-    uint64_t recorded, replayed; /* at `to` */
+    uint64_t difference_step;   /* of the first difference found, in the order above ... */
+    char difference[512];       /* ... and what it is; "" */
+    uint64_t from, to;          /* steps replayed; `to` is the first whose weights differ, when some do */
+    uint32_t compared;          /* recorded hashes of weights met on the way, */
+    uint32_t evaluations, metrics; /* evaluations of splits and metrics computed again */
+    uint64_t recorded, replayed; /* hashes at `to` */
+    uint64_t last;              /* last recorded evaluation: steps after `to` were not replayed */
+    uint32_t links, unlinked;   /* evaluations in the chain; those of before records had one */
+    uint32_t checkpoints, unrecorded; /* compared; those saved before records knew checkpoints: whole, no more is known */
 } hs_verify_result;
 hs_status hs_run_verify(const char *run_dir, uint64_t from, uint64_t steps, uint32_t threads, hs_verify_result *out,
                         hs_error *err);
@@ -182,6 +196,7 @@ typedef struct hs_experiment_options {
 } hs_experiment_options;
 
 typedef struct hs_experiment_result {
+    bool in_use; /* HS_ERR_IO because another process works on the run */
     bool resumed;
     uint64_t resumed_step;
     hs_run_cost cost;

@@ -163,7 +163,7 @@ uint64_t hs_model_hash(const hs_model *model);
 /* ---------------------------------------------------------------- record: run.db */
 
 /* SQLite, WAL. Tables: metric(step, name, value), evaluation(step, split, n, accuracy, loss, seconds),
- * weights(step, hash), event(time, step, kind, text), probe(step, method, ...), info(key, value); docs/run-db.md has every
+ * weights(step, hash, chain), checkpoint(step, weights, state), event(time, step, kind, text), probe(step, method, ...), info(key, value); docs/run-db.md has every
  * column. Rows beyond a resumed checkpoint's step are removed, so that the record is the one history of the weights. */
 typedef struct hs_record hs_record;
 /* HS_ERR_USAGE where the absolute path is longer than SQLite takes (504 bytes); to be asked before there is work to lose. */
@@ -176,7 +176,10 @@ hs_status hs_record_open_read(hs_record **out, const char *path, hs_error *err);
 hs_status hs_record_rewind(hs_record *record, uint64_t step, hs_error *err); /* drop rows of steps > step */
 hs_status hs_record_metric(hs_record *record, uint64_t step, const char *name, double value, hs_error *err);
 hs_status hs_record_eval(hs_record *record, uint64_t step, double seconds, const hs_eval *eval, hs_error *err);
-hs_status hs_record_weights(hs_record *record, uint64_t step, uint64_t hash, hs_error *err);
+/* Hash of the weights, and the link of the chain that covers this evaluation (hs_chain_link). */
+hs_status hs_record_weights(hs_record *record, uint64_t step, uint64_t hash, uint64_t chain, hs_error *err);
+/* A checkpoint that is about to be saved. */
+hs_status hs_record_checkpoint(hs_record *record, uint64_t step, uint64_t weights, uint64_t state, hs_error *err);
 hs_status hs_record_event(hs_record *record, uint64_t step, const char *kind, const char *text, hs_error *err);
 /* One number that a probe measured, at a place of the model and of the queries. A key that the measure does not have is "" or
  * HS_ALL_STAGES. A second row with the same keys replaces the first. */
@@ -198,8 +201,11 @@ hs_status hs_record_commit(hs_record *record, hs_error *err); /* everything sinc
 /* Reading: every evaluation in order of (step, split); the caller frees *rows with hs_free. */
 typedef struct hs_eval_row { uint64_t step; double seconds; hs_eval eval; } hs_eval_row;
 hs_status hs_record_evals(hs_record *record, hs_eval_row **rows, size_t *n, hs_error *err);
-typedef struct hs_weights_row { uint64_t step, hash; } hs_weights_row;
+/* A row of a record of before version 2 has no link. */
+typedef struct hs_weights_row { uint64_t step, hash, chain; bool linked; } hs_weights_row;
 hs_status hs_record_weights_rows(hs_record *record, hs_weights_row **rows, size_t *n, hs_error *err);
+typedef struct hs_checkpoint_row { uint64_t step, weights, state; } hs_checkpoint_row;
+hs_status hs_record_checkpoints(hs_record *record, hs_checkpoint_row **rows, size_t *n, hs_error *err);
 /* Every value of one metric in order of step; the caller frees *rows with hs_free. */
 typedef struct hs_metric_row { uint64_t step; double value; } hs_metric_row;
 hs_status hs_record_metrics(hs_record *record, const char *name, hs_metric_row **rows, size_t *n, hs_error *err);
@@ -213,7 +219,17 @@ hs_status hs_record_probes(hs_record *record, const hs_probe_filter *filter, hs_
                            hs_error *err); /* filter NULL: all */
 /* Value of an info key into out (""), HS_OK also when absent. */
 hs_status hs_record_get_info(hs_record *record, const char *key, char *out, size_t size, hs_error *err);
+/* False once the file was deleted or moved under the record: what is written goes nowhere that can be found. */
+bool hs_record_in_place(hs_record *record);
+/* The record as it is, pending rows too, into a new file. Also when it is no longer in place. */
+hs_status hs_record_copy(hs_record *record, const char *path, hs_error *err);
 void hs_record_close(hs_record *record);
+
+/* The link of an evaluation covers the one before it, the step, the hash of the weights, the evaluations (in any order, without
+ * seconds) and the metrics of the step (NULL: none were recorded; lr included). So no recorded number can be changed, and
+ * no row left out, without the links behind it being wrong. The first link's previous is 0. */
+uint64_t hs_chain_link(uint64_t previous, uint64_t step, uint64_t weights, uint32_t n, const hs_eval *eval,
+                       const hs_step_stats *stats);
 
 /* ---------------------------------------------------------------- checkpoints */
 
@@ -226,8 +242,16 @@ hs_status hs_checkpoint_path(char *out, size_t size, const char *dir, uint64_t s
 /* DIR/step-00012000.safetensors (weights) and DIR/step-00012000.state.safetensors (optimizer, EMA, step, weights hash);
  * DIR/latest (a text file with "step-00012000") is replaced only after both are durable. */
 hs_status hs_checkpoint_save(const char *dir, const hs_model *model, hs_trainer *trainer, double seconds, hs_error *err);
-/* Names the newest whole checkpoint: *step, or *found = false. A damaged or half one is skipped in favour of an older. */
-hs_status hs_checkpoint_latest(const char *dir, uint64_t *step, bool *found, hs_error *err);
+/* Names the newest whole checkpoint: *step, or *found = false. A damaged or half one is passed over in favour of an older, and
+ * *damage (may be NULL) says what is wrong with the newest such one; damage->status is HS_OK when there was none. One that cannot
+ * be read (HS_ERR_IO, HS_ERR_MEMORY) is an error: nobody knows whether it is damaged. */
+hs_status hs_checkpoint_latest(const char *dir, uint64_t *step, bool *found, hs_error *damage, hs_error *err);
+/* Steps that have a state file, newest first; the caller frees *steps with hs_free. A missing folder has none. */
+hs_status hs_checkpoint_steps(const char *dir, uint64_t **steps, size_t *n, hs_error *err);
+/* Hashes of weights and state, from a checkpoint that is whole; HS_ERR_DATA if it is damaged. */
+hs_status hs_checkpoint_hashes(const char *dir, uint64_t step, uint64_t *weights, uint64_t *state, hs_error *err);
+/* The same of what a save would write now. */
+void hs_trainer_hashes(hs_trainer *trainer, uint64_t *weights, uint64_t *state);
 /* Load weights and optimizer state of a step into model and trainer (trainer may be NULL: weights only). The hash in the
  * state file must match the weights. */
 hs_status hs_checkpoint_load(const char *dir, uint64_t step, hs_model *model, hs_trainer *trainer, double *seconds,
@@ -287,6 +311,7 @@ typedef struct hs_train_result {
     uint64_t steps;
     double seconds;   /* of training and evaluation, over all sessions of this run */
     uint32_t probes_failed; /* calls, in this session */
+    bool folder_lost; /* HS_ERR_IO because checkpoint_dir or the record's file was deleted or moved; the trainer is whole */
 } hs_train_result;
 
 /* Train from the trainer's step to the end of the budget, the stop rule or a signal; evaluate every split on the grid, record

@@ -8,6 +8,7 @@
 #define HOPSCOPE_CLI_H
 
 #include "hopscope/core.h"
+#include "hopscope/experiment.h"
 #include "hopscope/train.h"
 
 #include <popt.h>
@@ -60,6 +61,8 @@ void hs_args_free(hs_args *args);
 int hs_cli_fail(const hs_error *err);
 /* The same for wrong usage of a command, with "try: hopscope NAME --help"; returns 2. */
 int hs_cli_usage_error(const char *name, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* hs_run_open passed over a newer checkpoint that is damaged: say so on stderr. `run` is open. */
+void hs_cli_warn_damage(const hs_run *run);
 /* Text to stdout, freed. Returns 0, or the exit code after an error that is said (closed pipe, full disk, no memory).
  */
 int hs_cli_print(hs_str *out);

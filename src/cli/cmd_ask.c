@@ -150,6 +150,8 @@ int hs_cmd_ask(int argc, const char **argv)
     hs_error err = {0};
     hs_answer answer = {0};
     hs_status status = run ? hs_run_open(run, args.arg[0], HS_LATEST, &err) : hs_fail_memory(&err, sizeof *run);
+    if (status == HS_OK)
+        hs_cli_warn_damage(run);
     if (status == HS_OK && args.n == 1) {
         hs_str out = {0};
         status = print_examples(run, (uint32_t)count, &out, &err);

@@ -2,13 +2,15 @@
 #include "cli/cli.h"
 #include "hopscope/experiment.h"
 
-static const hs_usage usage = {"eval", "RUN", "Evaluates the model of a run directory on all items of all its splits.",
+static const hs_usage usage = {"eval", "RUN", "Evaluates the model of a run directory on all items of all its splits.\n"
+                               "Averaged weights, where the run keeps an average (train.ema), as while it trained.",
                                "  hopscope eval runs/demo\n"
                                "  hopscope eval runs/demo --step 100 --json"};
 
 static hs_status evaluate(const char *dir, long long step, hs_run *run, hs_experiment_result *result, hs_error *err)
 {
     HS_TRY(hs_run_open(run, dir, step < 0 ? HS_LATEST : (uint64_t)step, err));
+    hs_cli_warn_damage(run);
     hs_pool *pool = hs_pool_create(run->config.train.threads);
     if (!pool)
         return hs_fail(err, HS_ERR_MEMORY, "worker threads cannot be started");

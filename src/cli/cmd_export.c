@@ -17,37 +17,20 @@ static const hs_usage usage = {
     "  hopscope export runs/demo --hf demo-hf\n"
     "  hopscope export runs/demo --hf early --step 1000"};
 
-/* The checkpoint: *step, or the newest, which *step then is. */
-static hs_status checkpoint_step(const char *dir, long long *step, hs_error *err)
-{
-    uint64_t number = (uint64_t)*step;
-    if (*step < 0) {
-        bool found;
-        HS_TRY(hs_checkpoint_latest(dir, &number, &found, err));
-        if (!found) {
-            hs_fail(err, HS_ERR_DATA, "this run has no whole checkpoint");
-            hs_error_where(err, "%s", dir);
-            return hs_error_hint(err, "train it first: hopscope run");
-        }
-    }
-    *step = (long long)number;
-    return HS_OK;
-}
-
 /* The weights that were evaluated: the averaged ones, of the state file, where the run keeps an average. `path` becomes
  * the file that they come from. */
 static hs_status export_run(const char *dir, long long step, const char *hf, char path[4096], bool *averaged, hs_error *err)
 {
     char checkpoints[4096];
     HS_TRY(hs_path_join(checkpoints, sizeof checkpoints, dir, "checkpoints", err));
-    HS_TRY(checkpoint_step(checkpoints, &step, err));
     hs_run *run = hs_calloc(1, sizeof *run);
     if (!run)
         return hs_fail_memory(err, sizeof *run);
-    hs_status status = hs_run_open(run, dir, (uint64_t)step, err);
+    hs_status status = hs_run_open(run, dir, step < 0 ? HS_LATEST : (uint64_t)step, err);
     if (status == HS_OK) {
+        hs_cli_warn_damage(run);
         *averaged = run->config.train.ema > 0;
-        status = hs_checkpoint_path(path, 4096, checkpoints, (uint64_t)step,
+        status = hs_checkpoint_path(path, 4096, checkpoints, run->step,
                                     *averaged ? HS_CHECKPOINT_STATE : HS_CHECKPOINT_WEIGHTS, err);
         if (status == HS_OK)
             status = hs_export_hf(&run->model, &run->data.vocab, hf, err);

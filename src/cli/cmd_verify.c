@@ -1,16 +1,58 @@
-/* cmd_verify.c - hopscope verify: replay a stretch of a run and compare the weights with the recorded hash chain. */
+/* cmd_verify.c - hopscope verify: is a run what its record says? Chain, checkpoints, and a stretch trained again. */
 #include "cli/cli.h"
 #include "hopscope/experiment.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
+#include <string.h>
 
 static const hs_usage usage = {
     "verify", "RUN",
-    "Trains a stretch of the run again, from its first step or from a checkpoint, and compares the weights with those the\n"
-    "run recorded. The same program on the same type of processor must give the same bits for any number of threads.",
+    "Checks that a run is what its record says: the chain of its evaluations, every stored checkpoint, and a stretch that is\n"
+    "trained again, from the first step or from a checkpoint: weights, evaluations and metrics must be the recorded ones. The\n"
+    "same program on the same type of processor gives the same bits for any number of threads. Exit code 1: a difference.",
     "  hopscope verify runs/demo\n"
     "  hopscope verify runs/demo --from 316 --steps 500 --threads 1"};
+
+static void print_json(const hs_verify_result *r, hs_str *out)
+{
+    hs_str_addf(out,
+                "{\"same\": %s, \"from\": %" PRIu64 ", \"to\": %" PRIu64 ", \"last\": %" PRIu64 ", \"compared\": %u"
+                ", \"evaluations\": %u, \"metrics\": %u, \"links\": %u, \"unlinked\": %u, \"checkpoints\": %u"
+                ", \"unrecorded_checkpoints\": %u, \"first_difference\": ",
+                r->same ? "true" : "false", r->from, r->to, r->last, r->compared, r->evaluations, r->metrics, r->links,
+                r->unlinked, r->checkpoints, r->unrecorded);
+    if (r->same) {
+        hs_str_addf(out, "null, \"difference\": null}\n");
+        return;
+    }
+    hs_str_addf(out, "%" PRIu64 ", \"difference\": ", r->difference_step);
+    hs_str_add_json(out, r->difference, strlen(r->difference));
+    hs_str_addf(out, "}\n");
+}
+
+static void print_text(const hs_verify_result *r, hs_str *out)
+{
+    if (!r->same)
+        hs_str_addf(out, "different: %s\n", r->difference);
+    hs_str_addf(out, "%sreplayed: steps %" PRIu64 " to %" PRIu64 ": %u hashes of weights, %u evaluations, %u metrics\n",
+                r->same ? "same bits\n" : "", r->from, r->to, r->compared, r->evaluations, r->metrics);
+    if (r->from > 0 || r->to < r->last) {
+        hs_str_addf(out, "not replayed:");
+        if (r->from > 0)
+            hs_str_addf(out, " steps up to %" PRIu64 "%s", r->from, r->to < r->last ? " and" : "");
+        if (r->to < r->last)
+            hs_str_addf(out, " steps %" PRIu64 " to %" PRIu64, r->to + 1, r->last);
+        hs_str_addf(out, " (--from, --steps)\n");
+    }
+    hs_str_addf(out, "chain: %u evaluations", r->links);
+    if (r->unlinked)
+        hs_str_addf(out, ", and %u recorded before there was one", r->unlinked);
+    hs_str_addf(out, "\ncheckpoints: %u as recorded", r->checkpoints);
+    if (r->unrecorded)
+        hs_str_addf(out, ", and %u saved before they were recorded: whole", r->unrecorded);
+    hs_str_addf(out, "\n");
+}
 
 int hs_cmd_verify(int argc, const char **argv)
 {
@@ -34,14 +76,9 @@ int hs_cmd_verify(int argc, const char **argv)
     } else {
         hs_str out = {0};
         if (json)
-            hs_str_addf(&out, "{\"from\": %" PRIu64 ", \"to\": %" PRIu64 ", \"compared\": %u, \"same\": %s, \"first_difference\": %" PRIu64 "}\n",
-                        r.from, r.to, r.compared, r.same ? "true" : "false", r.same ? 0 : r.to);
-        else if (r.same)
-            hs_str_addf(&out, "same bits: steps %" PRIu64 " to %" PRIu64 " replayed, %u recorded hashes met\n", r.from, r.to,
-                        r.compared);
+            print_json(&r, &out);
         else
-            hs_str_addf(&out, "different weights at step %" PRIu64 ": recorded %016" PRIx64 ", replayed %016" PRIx64
-                        "\n(another program, BLAS or type of processor than the run's?)\n", r.to, r.recorded, r.replayed);
+            print_text(&r, &out);
         code = hs_cli_print(&out);
         if (code == 0 && !r.same)
             code = 1;

@@ -20,6 +20,15 @@ int hs_cli_fail(const hs_error *err)
     return hs_status_exit_code(err->status);
 }
 
+void hs_cli_warn_damage(const hs_run *run)
+{
+    if (run->damage.status == HS_OK)
+        return;
+    const bool color = hs_cli_color(stderr);
+    fprintf(stderr, "%swarning:%s step %llu is used, a newer checkpoint is damaged: %s: %s\n", color ? "\033[1;33m" : "",
+            color ? "\033[0m" : "", (unsigned long long)run->step, run->damage.where, run->damage.what);
+}
+
 int hs_cli_usage_error(const char *name, const char *fmt, ...)
 {
     hs_error err;

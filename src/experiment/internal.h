@@ -13,8 +13,12 @@ void hs_number_text(double value, bool single, char out[32]);
 /* Accuracy of a split in report.paper_values, or NaN. */
 double hs_paper_value(const hs_config *config, const char *split);
 
-/* Is a process working on this run? */
-bool hs_run_in_use(const char *run_dir);
+/* A run for reading without its model: configuration and dataset; hs_run_close. */
+hs_status hs_run_open_data(hs_run *out, const char *run_dir, hs_error *err);
+
+/* Write a run whose folder is gone as a whole run into a new one, beside the old if that can be: `out` names it. */
+hs_status hs_run_rescue(const char *run_dir, const hs_config *config, const hs_dataset *data, hs_record *record,
+                        hs_trainer *trainer, double seconds, char *out, size_t size, hs_error *err);
 
 /* DIR/ARM/seed-N of a bakeoff. */
 hs_status hs_bakeoff_dir(const hs_bakeoff *bakeoff, const char *dir, uint32_t arm, uint32_t seed, char *out, size_t size,

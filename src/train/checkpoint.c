@@ -38,28 +38,53 @@ static hs_status path_of(char *out, const char *dir, uint64_t step, hs_checkpoin
 
 /* ---------------------------------------------------------------- save */
 
+static uint64_t add_array(uint64_t hash, const char *name, const void *data, size_t bytes)
+{
+    return hs_hash(data, bytes, hs_hash(name, strlen(name), hash));
+}
+
 static uint64_t state_hash(const hs_st_tensor *tensor, size_t n)
 {
     uint64_t hash = 0;
     for (size_t i = 0; i < n; i++)
-        hash = hs_hash(tensor[i].data, (size_t)tensor[i].bytes, hs_hash(tensor[i].name, strlen(tensor[i].name), hash));
+        hash = add_array(hash, tensor[i].name, tensor[i].data, (size_t)tensor[i].bytes);
     return hash;
+}
+
+/* The state arrays as tensors; the caller frees *tensor. */
+static hs_status state_tensors(hs_trainer *trainer, hs_st_tensor **tensor, size_t *n, hs_error *err)
+{
+    const size_t n_params = hs_trainer_model(trainer)->n_params;
+    const hs_state_array *state = hs_trainer_state(trainer, n);
+    *tensor = hs_calloc(*n ? *n : 1, sizeof **tensor);
+    if (!*tensor)
+        return hs_fail_memory(err, *n * sizeof **tensor);
+    for (size_t i = 0; i < *n; i++)
+        (*tensor)[i] = (hs_st_tensor){.name = state[i].name,
+                                      .dtype = "F32",
+                                      .ndim = 1,
+                                      .shape = {n_params},
+                                      .data = state[i].data,
+                                      .bytes = n_params * sizeof(float)};
+    return HS_OK;
+}
+
+void hs_trainer_hashes(hs_trainer *trainer, uint64_t *weights, uint64_t *state)
+{
+    size_t n;
+    const size_t bytes = hs_trainer_model(trainer)->n_params * sizeof(float);
+    const hs_state_array *array = hs_trainer_state(trainer, &n);
+    *weights = hs_model_hash(hs_trainer_model(trainer));
+    *state = 0;
+    for (size_t i = 0; i < n; i++)
+        *state = add_array(*state, array[i].name, array[i].data, bytes);
 }
 
 static hs_status save_state(const char *path, const hs_model *model, hs_trainer *trainer, double seconds, hs_error *err)
 {
     size_t n;
-    const hs_state_array *state = hs_trainer_state(trainer, &n);
-    hs_st_tensor *tensor = hs_calloc(n ? n : 1, sizeof *tensor);
-    if (!tensor)
-        return hs_fail_memory(err, n * sizeof *tensor);
-    for (size_t i = 0; i < n; i++)
-        tensor[i] = (hs_st_tensor){.name = state[i].name,
-                                   .dtype = "F32",
-                                   .ndim = 1,
-                                   .shape = {model->n_params},
-                                   .data = state[i].data,
-                                   .bytes = model->n_params * sizeof(float)};
+    hs_st_tensor *tensor;
+    HS_TRY(state_tensors(trainer, &tensor, &n, err));
     char text[5][32];
     snprintf(text[0], sizeof text[0], "%" PRIu64, hs_trainer_step_count(trainer));
     snprintf(text[1], sizeof text[1], "%.17g", seconds);
@@ -97,6 +122,7 @@ typedef struct opened {
     hs_st_file *state;
     double seconds;
     uint32_t attempt;
+    uint64_t weights_hash, state_hash;
 } opened;
 
 static void opened_free(opened *o)
@@ -144,6 +170,21 @@ static hs_status open_state(opened *o, const char *path, uint64_t step, hs_error
     if (!(o->seconds >= 0 && isfinite(o->seconds)))
         o->seconds = 0;
     o->attempt = (uint32_t)attempt;
+    o->weights_hash = weights;
+    o->state_hash = hash;
+    return HS_OK;
+}
+
+/* Both files are there: one that is not there makes the other half a checkpoint. */
+static hs_status check_there(const char *dir, uint64_t step, hs_error *err)
+{
+    for (int i = HS_CHECKPOINT_WEIGHTS; i <= HS_CHECKPOINT_STATE; i++) {
+        char path[PATH_SIZE];
+        struct stat st;
+        HS_TRY(path_of(path, dir, step, (hs_checkpoint_file)i, err));
+        if (stat(path, &st) != 0 && errno == ENOENT)
+            return damaged(path, "half of this checkpoint is not there", err);
+    }
     return HS_OK;
 }
 
@@ -181,8 +222,7 @@ static int descending(const void *a, const void *b)
     return x < y ? 1 : x > y ? -1 : 0;
 }
 
-/* Steps that have a state file, newest first; the caller frees *steps. A missing folder has none. */
-static hs_status list_steps(const char *dir, uint64_t **steps, size_t *n, hs_error *err)
+hs_status hs_checkpoint_steps(const char *dir, uint64_t **steps, size_t *n, hs_error *err)
 {
     *steps = NULL;
     *n = 0;
@@ -216,13 +256,34 @@ static hs_status list_steps(const char *dir, uint64_t **steps, size_t *n, hs_err
     return HS_OK;
 }
 
-static bool is_whole(const char *dir, uint64_t step, hs_status *status)
+hs_status hs_checkpoint_hashes(const char *dir, uint64_t step, uint64_t *weights, uint64_t *state, hs_error *err)
 {
     opened o = {0};
-    *status = open_whole(&o, dir, step, NULL);
-    bool whole = *status == HS_OK;
+    HS_TRY(check_there(dir, step, err));
+    HS_TRY(open_whole(&o, dir, step, err));
+    *weights = o.weights_hash;
+    *state = o.state_hash;
     opened_free(&o);
-    return whole;
+    return HS_OK;
+}
+
+/* *whole, or why it is damaged. Anything else than damage is an error. */
+static hs_status look(const char *dir, uint64_t step, bool *whole, hs_error *damage, hs_error *err)
+{
+    uint64_t weights, state;
+    hs_error why = {0};
+    const hs_status status = hs_checkpoint_hashes(dir, step, &weights, &state, &why);
+    *whole = status == HS_OK;
+    if (status == HS_OK)
+        return HS_OK;
+    if (status != HS_ERR_DATA) {
+        if (err)
+            *err = why;
+        return status;
+    }
+    if (damage->status == HS_OK) /* the newest */
+        *damage = why;
+    return HS_OK;
 }
 
 /* The step that `latest` names; false if there is none or it is no such text. */
@@ -240,33 +301,31 @@ static bool read_latest(const char *dir, uint64_t *step)
     return good;
 }
 
-hs_status hs_checkpoint_latest(const char *dir, uint64_t *step, bool *found, hs_error *err)
+hs_status hs_checkpoint_latest(const char *dir, uint64_t *step, bool *found, hs_error *damage, hs_error *err)
 {
+    hs_error ignored;
+    damage = damage ? damage : &ignored;
+    *damage = (hs_error){0};
     *found = false;
-    hs_status status;
     uint64_t named = 0;
-    bool has_name = read_latest(dir, &named);
-    if (has_name && is_whole(dir, named, &status)) {
+    const bool has_name = read_latest(dir, &named);
+    if (has_name)
+        HS_TRY(look(dir, named, found, damage, err));
+    if (*found) {
         *step = named;
-        *found = true;
         return HS_OK;
     }
     uint64_t *steps;
     size_t n;
-    HS_TRY(list_steps(dir, &steps, &n, err));
-    status = HS_OK;
-    for (size_t i = 0; i < n && !*found; i++) {
+    hs_status status = hs_checkpoint_steps(dir, &steps, &n, err);
+    for (size_t i = 0; status == HS_OK && i < n && !*found; i++) {
         if (has_name && steps[i] == named)
             continue;
-        if (is_whole(dir, steps[i], &status)) {
-            *step = steps[i];
-            *found = true;
-        } else if (status == HS_ERR_MEMORY) {
-            break; /* no verdict on this one: an older one must not pass for the newest */
-        }
+        status = look(dir, steps[i], found, damage, err);
+        *step = steps[i];
     }
     hs_free(steps);
-    return status == HS_ERR_MEMORY ? hs_fail_memory(err, 0) : HS_OK;
+    return status;
 }
 
 /* ---------------------------------------------------------------- load */
@@ -378,7 +437,7 @@ hs_status hs_checkpoint_prune(const char *dir, const hs_train_config *config, hs
 {
     uint64_t *steps, latest = 0;
     size_t n;
-    HS_TRY(list_steps(dir, &steps, &n, err));
+    HS_TRY(hs_checkpoint_steps(dir, &steps, &n, err));
     bool named = read_latest(dir, &latest);
     uint64_t used = 0;
     hs_status status = HS_OK;

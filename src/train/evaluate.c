@@ -141,8 +141,3 @@ hs_status hs_evaluate_polled(const hs_model *model, const float *param_override,
     hs_free(t.correct);
     return status;
 }
-
-uint64_t hs_model_hash(const hs_model *model)
-{
-    return hs_hash(model->param, model->n_params * sizeof *model->param, 0);
-}

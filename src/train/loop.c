@@ -6,10 +6,19 @@
  * that are not finite are never saved. Wall-clock checkpoints change no bit of a run. */
 #include "train/internal.h"
 
+#include <errno.h>
 #include <math.h>
 #include <string.h>
+#include <sys/stat.h>
 
 enum { MAX_ROLLBACKS = 5 };
+
+/* Which folder checkpoints go to: found again by its number, not its name. */
+typedef struct folder_id {
+    bool known;
+    dev_t device;
+    ino_t inode;
+} folder_id;
 
 typedef struct loop {
     hs_trainer *trainer;
@@ -23,6 +32,10 @@ typedef struct loop {
     double seconds_before, started, cpu_before, cpu_started;
     uint32_t n;    /* splits */
     hs_eval *eval; /* (n) the last evaluation */
+    uint64_t chain; /* link of the last recorded evaluation */
+    bool folder_lost;
+    folder_id folder;
+    double last_look;
     bool evaluated;
     uint64_t evaluated_step; /* of `eval` */
     uint32_t good; /* evaluations in a row that meet the stop rule */
@@ -47,9 +60,36 @@ static double cpu_now(const loop *l)
     return l->cpu_before + (hs_cpu_now() - l->cpu_started) / hs_pool_threads(hs_trainer_pool(l->trainer));
 }
 
-/* The disk failed: an error, or with on_save_error "continue" a warning. */
-static hs_status disk_failed(const loop *l, const char *what, hs_status status, const hs_error *cause, hs_error *err)
+static hs_status fail_lost(loop *l, const char *what, hs_error *err)
 {
+    l->folder_lost = true;
+    hs_fail(err, HS_ERR_IO, "%s was deleted or moved while the run went on", what);
+    hs_error_where(err, "%s", l->dir ? l->dir : "");
+    return HS_ERR_IO;
+}
+
+/* Is what is written still written to this run? The folder of the checkpoints and the record's file are the ones that the
+ * run began with. A folder that was never there, or cannot be looked at, is for the save to find out. */
+static hs_status check_folder(loop *l, hs_error *err)
+{
+    struct stat st;
+    l->last_look = hs_now();
+    if (l->dir) {
+        const bool there = stat(l->dir, &st) == 0;
+        if (l->folder.known && (there ? st.st_dev != l->folder.device || st.st_ino != l->folder.inode : errno == ENOENT || errno == ENOTDIR))
+            return fail_lost(l, "the run's folder", err);
+        if (there)
+            l->folder = (folder_id){true, st.st_dev, st.st_ino};
+    }
+    if (l->record && !hs_record_in_place(l->record))
+        return fail_lost(l, "the run's record, run.db,", err);
+    return HS_OK;
+}
+
+/* The disk failed: an error, or with on_save_error "continue" a warning. */
+static hs_status disk_failed(loop *l, const char *what, hs_status status, const hs_error *cause, hs_error *err)
+{
+    HS_TRY(check_folder(l, err)); /* a folder that is gone is no full disk */
     if (status == HS_ERR_IO && l->config->on_save_error == HS_ON_SAVE_ERROR_CONTINUE) {
         char text[1200];
         hs_error_format(cause, text, sizeof text);
@@ -67,10 +107,15 @@ static hs_status save(loop *l, hs_error *err)
     if (!l->dir || (l->last_saved_step == step && l->last_save > 0))
         return HS_OK;
     HS_TRY(hs_trainer_check_weights(l->trainer, err));
+    HS_TRY(check_folder(l, err));
     hs_error local = {0};
     hs_status status = HS_OK;
     if (l->record) {
+        uint64_t weights, state;
+        hs_trainer_hashes(l->trainer, &weights, &state);
         status = hs_record_metric(l->record, step, "cpu_seconds", cpu_now(l), &local);
+        if (status == HS_OK)
+            status = hs_record_checkpoint(l->record, step, weights, state, &local);
         if (status == HS_OK)
             status = hs_record_commit(l->record, &local);
     }
@@ -83,6 +128,47 @@ static hs_status save(loop *l, hs_error *err)
         return disk_failed(l, "checkpoint not saved", status, &local, err);
     l->last_saved_step = step;
     return HS_OK;
+}
+
+/* The end of the chain: without it, links cut off at the end would not be missed. */
+static hs_status record_chain(loop *l, hs_error *err)
+{
+    char text[32];
+    snprintf(text, sizeof text, "%016llx", (unsigned long long)l->chain);
+    return hs_record_info(l->record, "chain", text, err);
+}
+
+/* The step's metrics as an earlier session recorded them, before a signal cut its evaluation short. */
+static hs_status recorded_stats(loop *l, hs_step_stats *stats, bool *have, hs_error *err)
+{
+    static const char *const names[] = {"loss", "batch_accuracy", "grad_norm", "lr"};
+    double *const to[] = {&stats->loss, &stats->accuracy, &stats->grad_norm, &stats->lr};
+    *have = false;
+    for (int k = 0; k < 4; k++) {
+        hs_metric_row *rows;
+        size_t n;
+        HS_TRY(hs_record_metrics(l->record, names[k], &rows, &n, err));
+        for (size_t i = 0; i < n; i++)
+            if (rows[i].step == hs_trainer_step_count(l->trainer)) {
+                *to[k] = rows[i].value;
+                *have = true;
+            }
+        hs_free(rows);
+    }
+    return HS_OK;
+}
+
+/* The hash of the weights and the next link of the chain. */
+static hs_status record_link(loop *l, const hs_step_stats *stats, hs_error *err)
+{
+    hs_step_stats earlier = {0};
+    bool have = false;
+    if (!stats)
+        HS_TRY(recorded_stats(l, &earlier, &have, err));
+    const uint64_t step = hs_trainer_step_count(l->trainer), weights = hs_model_hash(hs_trainer_model(l->trainer));
+    l->chain = hs_chain_link(l->chain, step, weights, l->n, l->eval, have ? &earlier : stats);
+    HS_TRY(hs_record_weights(l->record, step, weights, l->chain, err));
+    return record_chain(l, err);
 }
 
 /* The rows of this step, an evaluation's as it ended at `seconds` and `cpu`. After a failure the others follow nevertheless: the record keeps them for its next commit. */
@@ -107,7 +193,7 @@ static hs_status record_evaluation(loop *l, const hs_step_stats *stats, double s
     KEEP(hs_record_metric(l->record, step, "cpu_seconds", cpu, to));
     for (uint32_t s = 0; s < l->n; s++)
         KEEP(hs_record_eval(l->record, step, seconds, &l->eval[s], to));
-    KEEP(hs_record_weights(l->record, step, hs_model_hash(hs_trainer_model(l->trainer)), to));
+    KEEP(record_link(l, stats, to));
 #undef KEEP
     return first;
 }
@@ -181,6 +267,13 @@ static hs_status recount(loop *l, bool *evaluated, hs_error *err)
             l->good = meets_stop_rule(l, rows[i].eval.split, rows[i].eval.accuracy) ? l->good + 1 : 0;
     }
     hs_free(rows);
+    hs_weights_row *weights = NULL;
+    HS_TRY(hs_record_weights_rows(l->record, &weights, &n, err));
+    l->chain = 0;
+    for (size_t i = 0; i < n && weights[i].step <= now; i++)
+        l->chain = weights[i].linked ? weights[i].chain : 0;
+    hs_free(weights);
+    HS_TRY(record_chain(l, err));
     hs_metric_row *cpu = NULL;
     HS_TRY(hs_record_metrics(l->record, "cpu_seconds", &cpu, &n, err));
     for (size_t i = 0; i < n && cpu[i].step <= now; i++)
@@ -223,9 +316,12 @@ static hs_status rollback(loop *l, const hs_error *cause, bool *done, hs_error *
     *done = false;
     if (!l->dir || attempt > MAX_ROLLBACKS)
         return HS_OK;
-    HS_TRY(hs_checkpoint_latest(l->dir, &step, done, err));
+    hs_error damage;
+    HS_TRY(hs_checkpoint_latest(l->dir, &step, done, &damage, err));
     if (!*done)
         return HS_OK;
+    if (damage.status != HS_OK)
+        hs_event_send(l->events, HS_EVENT_WARNING, "train", "a newer checkpoint is damaged: %s: %s", damage.where, damage.what);
     double seconds;
     bool evaluated;
     const double cpu = cpu_now(l);
@@ -294,6 +390,8 @@ static hs_status after_step(loop *l, const hs_step_stats *stats, hs_train_result
         result->reason = HS_STOP_SIGNAL;
         *done = true;
     }
+    if (hs_now() - l->last_look > 1)
+        HS_TRY(check_folder(l, err));
     const bool asked = l->signals && l->signals->save;
     if (!*done && (asked || is_save_step(l, step))) {
         if (asked)
@@ -334,6 +432,9 @@ static hs_status step_once(loop *l, hs_train_result *result, bool *done, hs_erro
 static hs_status run(loop *l, hs_train_result *result, hs_error *err)
 {
     bool evaluated, done = false;
+    if (l->dir)
+        (void)hs_make_dirs(l->dir, NULL); /* a disk that refuses is for the first save to tell */
+    HS_TRY(check_folder(l, err));
     HS_TRY(recount(l, &evaluated, err));
     const uint64_t start = hs_trainer_step_count(l->trainer);
     if (l->record)
@@ -392,6 +493,7 @@ hs_status hs_train(hs_trainer *trainer, hs_record *record, const char *checkpoin
     result->steps = hs_trainer_step_count(trainer);
     result->seconds = seconds_now(&l);
     result->probes_failed = l.probes_failed;
+    result->folder_lost = l.folder_lost;
     hs_free(l.eval);
     return status == HS_OK && result->reason == HS_STOP_SIGNAL ? hs_signals_status(signals) : status;
 }

@@ -8,6 +8,7 @@
  * value that is not finite is NULL. */
 #include "hopscope/train.h"
 
+#include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,8 +27,11 @@ static const char schema[] =
     "CREATE TABLE event(id INTEGER PRIMARY KEY, time TEXT NOT NULL, step INTEGER NOT NULL, kind TEXT NOT NULL,"
     " text TEXT NOT NULL);"
     "CREATE TABLE info(key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;";
-/* What version 2 added. Keys that a measure does not have are "" (stage: -1): NULL would make rows of a primary key distinct. */
-static const char schema_probe[] =
+/* What version 2 added: links of the chain (NULL in older rows), hashes of checkpoints, measurements. Keys that a measure does
+ * not have are "" (stage: -1): NULL would make rows of a primary key distinct. */
+static const char schema_2[] =
+    "ALTER TABLE weights ADD COLUMN chain TEXT;"
+    "CREATE TABLE checkpoint(step INTEGER PRIMARY KEY, weights TEXT NOT NULL, state TEXT NOT NULL);"
     "CREATE TABLE probe(step INTEGER NOT NULL, method TEXT NOT NULL, split TEXT NOT NULL, stage INTEGER NOT NULL,"
     " position TEXT NOT NULL, role TEXT NOT NULL, measure TEXT NOT NULL, n INTEGER NOT NULL, value REAL, low REAL,"
     " high REAL, PRIMARY KEY(step, method, split, stage, position, role, measure)) WITHOUT ROWID;";
@@ -36,6 +40,7 @@ typedef enum statement {
     ADD_METRIC,
     ADD_EVAL,
     ADD_WEIGHTS,
+    ADD_CHECKPOINT,
     ADD_EVENT,
     ADD_PROBE,
     SET_INFO,
@@ -46,7 +51,8 @@ typedef enum statement {
 static const char *const sql[N_STATEMENTS] = {
     [ADD_METRIC] = "INSERT OR REPLACE INTO metric VALUES(?1, ?2, ?3)",
     [ADD_EVAL] = "INSERT OR REPLACE INTO evaluation VALUES(?1, ?2, ?3, ?4, ?5, ?6)",
-    [ADD_WEIGHTS] = "INSERT OR REPLACE INTO weights VALUES(?1, ?2)",
+    [ADD_WEIGHTS] = "INSERT OR REPLACE INTO weights VALUES(?1, ?2, ?3)",
+    [ADD_CHECKPOINT] = "INSERT OR REPLACE INTO checkpoint VALUES(?1, ?2, ?3)",
     [ADD_EVENT] = "INSERT INTO event(time, step, kind, text) VALUES(?1, ?2, ?3, ?4)",
     [ADD_PROBE] = "INSERT OR REPLACE INTO probe VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
     [SET_INFO] = "INSERT OR REPLACE INTO info VALUES(?1, ?2)",
@@ -63,10 +69,11 @@ static const char *const reasons[] = {[HS_STOP_NOT_YET] = "",
 typedef struct row {
     statement which;
     uint64_t step;
-    char name[64]; /* of a metric, split, key, kind, hash */
+    char name[64]; /* of a metric, split, key, kind */
     char *text;    /* owned; value of an info, text of an event */
     char when[32];
     uint64_t n;
+    uint64_t hash[2];
     double number[3];
     hs_probe_row probe;
 } row;
@@ -177,9 +184,9 @@ static hs_status check_whole(hs_record *r, hs_error *err)
 /* Create the tables, or those that a newer version has: all or nothing. */
 static hs_status upgrade(hs_record *r, hs_error *err)
 {
-    char text[sizeof schema + sizeof schema_probe + 128];
+    char text[sizeof schema + sizeof schema_2 + 128];
     snprintf(text, sizeof text, "BEGIN IMMEDIATE; %s %s PRAGMA application_id=%d; PRAGMA user_version=%d; COMMIT;",
-             r->version < 1 ? schema : "", r->version < 2 ? schema_probe : "", APPLICATION_ID, SCHEMA_VERSION);
+             r->version < 1 ? schema : "", r->version < 2 ? schema_2 : "", APPLICATION_ID, SCHEMA_VERSION);
     const hs_status status = exec(r, text, r->version < 1 ? "create" : "upgrade", err);
     if (status == HS_OK)
         r->version = SCHEMA_VERSION;
@@ -198,8 +205,8 @@ static hs_status open_schema(hs_record *r, bool writer, hs_error *err)
             HS_TRY(upgrade(r, err));
     }
     for (int i = 0; i < N_STATEMENTS; i++) {
-        if (i == ADD_PROBE && r->version < 2)
-            continue; /* only read, from a file that has no such table */
+        if ((i == ADD_PROBE || i == ADD_WEIGHTS || i == ADD_CHECKPOINT) && r->version < 2)
+            continue; /* only read, from a file that has them not */
         int code = sqlite3_prepare_v3(r->db, sql[i], -1, SQLITE_PREPARE_PERSISTENT, &r->stmt[i], NULL);
         if (code != SQLITE_OK)
             return fail_sql(r, code, "read", err);
@@ -314,6 +321,13 @@ static void bind_number(sqlite3_stmt *s, int i, double value)
         sqlite3_bind_null(s, i);
 }
 
+static void bind_hash(sqlite3_stmt *s, int i, uint64_t hash)
+{
+    char text[32];
+    snprintf(text, sizeof text, "%016" PRIx64, hash);
+    bind_text(s, i, text);
+}
+
 static void bind_probe(sqlite3_stmt *s, const row *w)
 {
     sqlite3_bind_int64(s, 1, (sqlite3_int64)w->step);
@@ -345,8 +359,10 @@ static void bind_row(sqlite3_stmt *s, const row *w)
             bind_number(s, 4 + i, w->number[i]);
         break;
     case ADD_WEIGHTS:
+    case ADD_CHECKPOINT:
         sqlite3_bind_int64(s, 1, (sqlite3_int64)w->step);
-        bind_text(s, 2, w->name);
+        bind_hash(s, 2, w->hash[0]);
+        bind_hash(s, 3, w->hash[1]);
         break;
     case ADD_EVENT:
         bind_text(s, 1, w->when);
@@ -458,11 +474,22 @@ hs_status hs_record_eval(hs_record *r, uint64_t step, double seconds, const hs_e
     return add(r, w, err);
 }
 
-hs_status hs_record_weights(hs_record *r, uint64_t step, uint64_t hash, hs_error *err)
+static hs_status add_hashes(hs_record *r, statement which, uint64_t step, uint64_t first, uint64_t second, hs_error *err)
 {
-    row w = row_of(ADD_WEIGHTS, step, "");
-    snprintf(w.name, sizeof w.name, "%016llx", (unsigned long long)hash);
+    row w = row_of(which, step, "");
+    w.hash[0] = first;
+    w.hash[1] = second;
     return add(r, w, err);
+}
+
+hs_status hs_record_weights(hs_record *r, uint64_t step, uint64_t hash, uint64_t chain, hs_error *err)
+{
+    return add_hashes(r, ADD_WEIGHTS, step, hash, chain, err);
+}
+
+hs_status hs_record_checkpoint(hs_record *r, uint64_t step, uint64_t weights, uint64_t state, hs_error *err)
+{
+    return add_hashes(r, ADD_CHECKPOINT, step, weights, state, err);
 }
 
 hs_status hs_record_event(hs_record *r, uint64_t step, const char *kind, const char *text, hs_error *err)
@@ -504,10 +531,11 @@ static void cut_pending(hs_record *r, uint64_t step)
 
 hs_status hs_record_rewind(hs_record *r, uint64_t step, hs_error *err)
 {
-    static const char *const tables[] = {"metric", "evaluation", "weights", "event", "probe"};
+    static const char *const tables[] = {"metric", "evaluation", "weights", "event", "probe", "checkpoint"};
     cut_pending(r, step);
     HS_TRY(begin(r, err));
-    for (size_t i = 0; i < sizeof tables / sizeof *tables; i++) {
+    const size_t n = sizeof tables / sizeof *tables;
+    for (size_t i = 0; i < n; i++) {
         char text[96];
         snprintf(text, sizeof text, "DELETE FROM %s WHERE step > %lld", tables[i], (long long)step);
         HS_TRY(exec(r, text, "rewind", err));
@@ -577,17 +605,44 @@ hs_status hs_record_evals(hs_record *r, hs_eval_row **rows, size_t *n, hs_error 
     return status;
 }
 
+static uint64_t column_hash(sqlite3_stmt *s, int i)
+{
+    return strtoull(column_text(s, i), NULL, 16);
+}
+
 static void take_weights(sqlite3_stmt *s, void *out)
 {
-    *(hs_weights_row *)out =
-        (hs_weights_row){.step = (uint64_t)sqlite3_column_int64(s, 0), .hash = strtoull(column_text(s, 1), NULL, 16)};
+    *(hs_weights_row *)out = (hs_weights_row){.step = (uint64_t)sqlite3_column_int64(s, 0),
+                                              .hash = column_hash(s, 1),
+                                              .chain = column_hash(s, 2),
+                                              .linked = sqlite3_column_type(s, 2) != SQLITE_NULL};
 }
 
 hs_status hs_record_weights_rows(hs_record *r, hs_weights_row **rows, size_t *n, hs_error *err)
 {
     void *p;
-    hs_status status =
-        read_rows(r, "SELECT step, hash FROM weights ORDER BY step", NULL, NULL, sizeof **rows, take_weights, &p, n, err);
+    hs_status status = read_rows(r,
+                                 r->version < 2 ? "SELECT step, hash, NULL FROM weights ORDER BY step"
+                                                : "SELECT step, hash, chain FROM weights ORDER BY step",
+                                 NULL, NULL, sizeof **rows, take_weights, &p, n, err);
+    *rows = p;
+    return status;
+}
+
+static void take_checkpoint(sqlite3_stmt *s, void *out)
+{
+    *(hs_checkpoint_row *)out = (hs_checkpoint_row){
+        .step = (uint64_t)sqlite3_column_int64(s, 0), .weights = column_hash(s, 1), .state = column_hash(s, 2)};
+}
+
+hs_status hs_record_checkpoints(hs_record *r, hs_checkpoint_row **rows, size_t *n, hs_error *err)
+{
+    void *p = NULL;
+    *n = 0;
+    hs_status status = HS_OK;
+    if (r->version >= 2)
+        status = read_rows(r, "SELECT step, weights, state FROM checkpoint ORDER BY step", NULL, NULL, sizeof **rows,
+                           take_checkpoint, &p, n, err);
     *rows = p;
     return status;
 }
@@ -670,6 +725,23 @@ hs_status hs_record_get_info(hs_record *r, const char *key, char *out, size_t si
         status = fail_sql(r, code, "read", err);
     sqlite3_reset(s);
     sqlite3_clear_bindings(s);
+    return status;
+}
+
+bool hs_record_in_place(hs_record *r)
+{
+    int moved = 0;
+    return sqlite3_file_control(r->db, "main", SQLITE_FCNTL_HAS_MOVED, &moved) != SQLITE_OK || !moved;
+}
+
+hs_status hs_record_copy(hs_record *r, const char *path, hs_error *err)
+{
+    HS_TRY(hs_record_commit(r, err));
+    char *text = sqlite3_mprintf("VACUUM INTO %Q", path);
+    if (!text)
+        return hs_fail_memory(err, strlen(path));
+    const hs_status status = exec(r, text, "copy", err);
+    sqlite3_free(text);
     return status;
 }
 

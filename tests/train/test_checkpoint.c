@@ -92,7 +92,7 @@ static uint64_t latest(bool *found)
 {
     uint64_t step = UINT64_MAX;
     hs_error err = {0};
-    assert_int_equal(hs_checkpoint_latest(folder, &step, found, &err), HS_OK);
+    assert_int_equal(hs_checkpoint_latest(folder, &step, found, NULL, &err), HS_OK);
     return step;
 }
 
@@ -328,6 +328,41 @@ static void test_read_only(void **state)
     destroy(f);
 }
 
+/* Damage is passed over and said; what cannot be read is an error, since nobody knows whether it is damaged. */
+static void test_damage_is_told_from_failure(void **state)
+{
+    (void)state;
+    fixture *f = create(16);
+    uint64_t step;
+    bool found;
+    hs_error damage, err;
+    for (int i = 0; i < 3; i++) {
+        steps(f, 1);
+        save(f, 0);
+    }
+    assert_int_equal(hs_checkpoint_latest(folder, &step, &found, &damage, &err), HS_OK);
+    assert_true(found && step == 3 && damage.status == HS_OK);
+    char *bytes;
+    size_t size;
+    assert_int_equal(hs_file_read(file(3, ".safetensors"), SIZE_MAX / 2, &bytes, &size, NULL), HS_OK);
+    bytes[size / 2] ^= 1;
+    assert_int_equal(hs_file_write(file(3, ".safetensors"), bytes, size, NULL), HS_OK);
+    hs_free(bytes);
+    assert_int_equal(hs_checkpoint_latest(folder, &step, &found, &damage, &err), HS_OK);
+    assert_true(found && step == 2);
+    assert_int_equal(damage.status, HS_ERR_DATA);
+    assert_non_null(strstr(damage.where, "step-00000003"));
+    unlink(file(3, ".safetensors")); /* half of it */
+    assert_int_equal(hs_checkpoint_latest(folder, &step, &found, &damage, &err), HS_OK);
+    assert_true(found && step == 2 && damage.status == HS_ERR_DATA);
+    assert_int_equal(symlink("step-00000003.safetensors", file(3, ".safetensors")), 0); /* in a circle: cannot be opened */
+    memset(&err, 0, sizeof err);
+    assert_int_equal(hs_checkpoint_latest(folder, &step, &found, &damage, &err), HS_ERR_IO);
+    assert_int_equal(err.status, HS_ERR_IO);
+    assert_non_null(strstr(err.where, "step-00000003"));
+    destroy(f);
+}
+
 static void test_prune(void **state)
 {
     (void)state;
@@ -373,6 +408,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_other_model, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_full_disk, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_read_only, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_damage_is_told_from_failure, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_prune, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -396,7 +396,7 @@ static void test_full_disk_goes_on(void **state)
     hs_free(have);
     bool found;
     uint64_t step;
-    assert_ok(hs_checkpoint_latest(checkpoints, &step, &found, err));
+    assert_ok(hs_checkpoint_latest(checkpoints, &step, &found, NULL, err));
     assert_true(found && step == 40);
     destroy(&f);
     hs_free(want);
@@ -457,7 +457,7 @@ static void test_full_disk_stops(void **state)
     destroy(&f);
     bool found;
     uint64_t step = 0;
-    assert_ok(hs_checkpoint_latest(checkpoints, &step, &found, err));
+    assert_ok(hs_checkpoint_latest(checkpoints, &step, &found, NULL, err));
     assert_true(found && step >= 15 && step <= 20);
     create(&f, &config, 3);
     assert_ok(hs_checkpoint_load(checkpoints, step, &f.model, f.trainer, NULL, err));
@@ -501,7 +501,7 @@ static void test_read_only_goes_on(void **state)
             _exit(22);
         bool found = false;
         uint64_t step = 0;
-        if (hs_checkpoint_latest(checkpoints, &step, &found, &error) != HS_OK || !found || step != 40)
+        if (hs_checkpoint_latest(checkpoints, &step, &found, NULL, &error) != HS_OK || !found || step != 40)
             _exit(23);
         if (l.warnings < 5 || !strstr(l.warning, "ermission denied"))
             _exit(24);
@@ -517,7 +517,7 @@ static void test_read_only_goes_on(void **state)
         if (train(&f, &l, NULL, NULL) != HS_ERR_IO || !strstr(error.hint, "may write to"))
             _exit(26);
         lock_folder(NULL, 1);
-        if (hs_checkpoint_latest(checkpoints, &step, &found, &error) != HS_OK || step < 40)
+        if (hs_checkpoint_latest(checkpoints, &step, &found, NULL, &error) != HS_OK || step < 40)
             _exit(27);
         _exit(0);
     }
@@ -537,7 +537,7 @@ static void assert_latest_finite(uint64_t at_most)
     uint64_t step;
     fixture f;
     const hs_train_config config = busy(HS_OPT_ADAMW, HS_FILTER_NONE);
-    assert_ok(hs_checkpoint_latest(checkpoints, &step, &found, err));
+    assert_ok(hs_checkpoint_latest(checkpoints, &step, &found, NULL, err));
     assert_true(found && step <= at_most);
     create(&f, &config, 1);
     assert_ok(hs_checkpoint_load(checkpoints, step, &f.model, NULL, NULL, err));
@@ -733,7 +733,7 @@ static void test_probes(void **state)
     uint64_t step;
     bool found;
     create(&f, &config, 2);
-    assert_ok(hs_checkpoint_latest(checkpoints, &step, &found, err));
+    assert_ok(hs_checkpoint_latest(checkpoints, &step, &found, NULL, err));
     assert_true(found && step == 20);
     assert_ok(hs_checkpoint_load(checkpoints, step, &f.model, f.trainer, NULL, err));
     assert_int_equal(train(&f, NULL, &signals, &result), HS_OK);

@@ -51,7 +51,7 @@ static void add_step(hs_record *r, uint64_t step)
     snprintf(eval.split, sizeof eval.split, "train");
     eval.loss = (double)NAN;
     assert_int_equal(hs_record_eval(r, step, (double)step * 2, &eval, NULL), HS_OK);
-    assert_int_equal(hs_record_weights(r, step, UINT64_MAX - step, NULL), HS_OK);
+    assert_int_equal(hs_record_weights(r, step, UINT64_MAX - step, step, NULL), HS_OK);
     assert_int_equal(hs_record_event(r, step, "note", "it's a \"test\"", NULL), HS_OK);
 }
 
@@ -103,7 +103,7 @@ static void test_round_trip_and_rewind(void **state)
     assert_int_equal(n, 6);
     for (size_t i = 0; i < n; i++) {
         assert_int_equal(weights[i].step, i + 1);
-        assert_true(weights[i].hash == UINT64_MAX - i - 1);
+        assert_true(weights[i].hash == UINT64_MAX - i - 1 && weights[i].linked && weights[i].chain == i + 1);
     }
     hs_free(weights);
     add_step(r, 7); /* the same steps again, after the rewind and without one */
@@ -293,7 +293,7 @@ static void test_older_version(void **state)
         add_step(r, 1);
         assert_int_equal(hs_record_commit(r, NULL), HS_OK);
         hs_record_close(r);
-        run_sql(version ? "DROP TABLE probe; PRAGMA user_version=1" : "DROP TABLE probe; PRAGMA user_version=0");
+        run_sql(version ? "DROP TABLE probe; DROP TABLE checkpoint; ALTER TABLE weights DROP COLUMN chain; PRAGMA user_version=1" : "DROP TABLE probe; DROP TABLE checkpoint; ALTER TABLE weights DROP COLUMN chain; PRAGMA user_version=0");
         assert_int_equal(hs_record_open_read(&r, path, NULL), HS_OK);
         assert_int_equal(count_evals(r), 2);
         assert_int_equal(count_probes(r, NULL), 0);

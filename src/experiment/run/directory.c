@@ -43,7 +43,7 @@ static hs_status check_ours(const char *dir, hs_error *err)
 hs_status hs_run_lock_take(hs_run_lock *lock, const char *run_dir, hs_error *err)
 {
     char path[4096];
-    lock->fd = -1;
+    *lock = (hs_run_lock){.fd = -1};
     HS_TRY(hs_make_dirs(run_dir, err));
     HS_TRY(check_ours(run_dir, err));
     HS_TRY(hs_path_join(path, sizeof path, run_dir, "lock", err));
@@ -64,6 +64,7 @@ hs_status hs_run_lock_take(hs_run_lock *lock, const char *run_dir, hs_error *err
             hs_fail(err, HS_ERR_IO, "cannot lock the run: %s", strerror(code));
             return hs_error_where(err, "%s", path);
         }
+        lock->busy = true;
         hs_fail(err, HS_ERR_IO, "run is in use by process %s", text[0] ? text : "(unknown)");
         hs_error_where(err, "%s", run_dir);
         return hs_error_hint(err, "wait for it, or choose another folder with -o");
@@ -74,19 +75,6 @@ hs_status hs_run_lock_take(hs_run_lock *lock, const char *run_dir, hs_error *err
     }
     lock->fd = fd;
     return HS_OK;
-}
-
-bool hs_run_in_use(const char *run_dir)
-{
-    char path[4096];
-    if (hs_path_join(path, sizeof path, run_dir, "lock", NULL) != HS_OK)
-        return false;
-    const int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return false;
-    const bool used = flock(fd, LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK;
-    close(fd);
-    return used;
 }
 
 void hs_run_lock_release(hs_run_lock *lock)
@@ -131,8 +119,12 @@ static hs_status open_model(hs_run *run, uint64_t step, hs_error *err)
     HS_TRY(hs_path_join(checkpoints, sizeof checkpoints, run->dir, "checkpoints", err));
     if (step == HS_LATEST) {
         bool found;
-        HS_TRY(hs_checkpoint_latest(checkpoints, &step, &found, err));
+        HS_TRY(hs_checkpoint_latest(checkpoints, &step, &found, &run->damage, err));
         if (!found) {
+            if (run->damage.status != HS_OK) {
+                hs_fail(err, HS_ERR_DATA, "run has no checkpoint that is whole: %s", run->damage.what);
+                return hs_error_where(err, "%s", run->damage.where);
+            }
             hs_fail(err, HS_ERR_DATA, "run has no whole checkpoint yet");
             hs_error_where(err, "%s", run->dir);
             return hs_error_hint(err, "train it first: hopscope run %s", run->dir);
@@ -146,7 +138,7 @@ static hs_status open_model(hs_run *run, uint64_t step, hs_error *err)
     return run->config.train.ema > 0 ? use_ema(run, checkpoints, err) : HS_OK;
 }
 
-hs_status hs_run_open(hs_run *out, const char *run_dir, uint64_t step, hs_error *err)
+hs_status hs_run_open_data(hs_run *out, const char *run_dir, hs_error *err)
 {
     char path[4096];
     if (strlen(run_dir) >= sizeof out->dir)
@@ -165,8 +157,15 @@ hs_status hs_run_open(hs_run *out, const char *run_dir, uint64_t step, hs_error 
         status = hs_path_join(path, sizeof path, run_dir, "dataset", err);
     if (status == HS_OK)
         status = hs_dataset_read(&out->data, path, err);
-    if (status == HS_OK)
-        status = open_model(out, step, err);
+    if (status != HS_OK)
+        hs_run_close(out);
+    return status;
+}
+
+hs_status hs_run_open(hs_run *out, const char *run_dir, uint64_t step, hs_error *err)
+{
+    HS_TRY(hs_run_open_data(out, run_dir, err));
+    const hs_status status = open_model(out, step, err);
     if (status != HS_OK)
         hs_run_close(out);
     return status;

@@ -80,7 +80,9 @@ void hs_experiment_result_text(const hs_experiment_result *result, hs_str *out)
     hs_str_addf(out, ", %s facts", hs_format_count(result->facts, count));
     if (result->synthetic_facts)
         hs_str_addf(out, " (%s synthetic)", hs_format_count(result->synthetic_facts, count));
-    hs_str_addf(out, ", ended by %s\n", hs_stop_reason_text(result->train.reason));
+    if (result->train.reason != HS_STOP_NOT_YET)
+        hs_str_addf(out, ", ended by %s", hs_stop_reason_text(result->train.reason));
+    hs_str_add(out, "\n", 1);
 }
 
 static void json_split(hs_str *out, const hs_split_result *s)
@@ -117,17 +119,22 @@ void hs_experiment_result_json(const hs_experiment_result *result, const char *r
         hs_str_add(out, "null", 4);
     hs_str_addf(out, ", \"steps\": %llu, \"seconds\": ", (unsigned long long)result->train.steps);
     json_number(out, result->train.seconds);
-    hs_str_addf(out, ", \"ended_by\": \"%s\", \"phi\": ", hs_stop_reason_text(result->train.reason));
+    if (result->train.reason == HS_STOP_NOT_YET)
+        hs_str_addf(out, ", \"ended_by\": null, \"phi\": ");
+    else
+        hs_str_addf(out, ", \"ended_by\": \"%s\", \"phi\": ", hs_stop_reason_text(result->train.reason));
     json_number(out, result->phi);
     hs_str_addf(out, ", \"facts\": %llu, \"synthetic_facts\": %llu", (unsigned long long)result->facts,
                 (unsigned long long)result->synthetic_facts);
     hs_str_addf(out,
-                ", \"weights\": %llu, \"vocab\": %llu, \"training_items\": %llu, \"memory\": %llu, "
-                "\"blas_memory\": %llu, \"step_flop\": ",
+                ", \"weights\": %llu, \"vocab\": %llu, \"training_items\": %llu, \"memory\": ",
                 (unsigned long long)result->cost.weights, (unsigned long long)result->cost.vocab,
-                (unsigned long long)result->cost.training_items, (unsigned long long)result->cost.memory,
-                (unsigned long long)result->cost.blas_memory);
-    json_number(out, result->cost.step_flop);
+                (unsigned long long)result->cost.training_items);
+    json_number(out, result->cost.memory ? (double)result->cost.memory : (double)NAN); /* null: nothing is trained here */
+    hs_str_addf(out, ", \"blas_memory\": ");
+    json_number(out, result->cost.blas_memory ? (double)result->cost.blas_memory : (double)NAN);
+    hs_str_addf(out, ", \"step_flop\": ");
+    json_number(out, result->cost.step_flop > 0 ? result->cost.step_flop : (double)NAN);
     hs_str_addf(out, ", \"splits\": [");
     for (uint32_t i = 0; i < result->n_splits; i++) {
         if (i)

@@ -5,10 +5,12 @@
 #include "experiment/internal.h"
 #include "hopscope/tensor.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 /* What a run holds while it runs. Zero-initialized, lock.fd = -1; session_free releases what is there. */
 typedef struct session {
@@ -63,11 +65,18 @@ static hs_status fail_differs(session *s, const hs_config *old, const hs_config_
     return HS_ERR_DATA;
 }
 
-static hs_status check_same_experiment(session *s, const hs_config *old, hs_error *err)
+/* The first key that may not differ when a run goes on, and does; NULL if there is none. */
+static const hs_config_key *changed_key(const session *s, const hs_config *old)
 {
     const hs_config_key *key = hs_config_diff(old, s->config, true);
     if (!key && s->config->train.schedule != HS_SCHEDULE_CONSTANT && old->train.steps != s->config->train.steps)
         key = hs_config_key_find("train.steps"); /* the rate of earlier steps would have been another */
+    return key;
+}
+
+static hs_status check_same_experiment(session *s, const hs_config *old, hs_error *err)
+{
+    const hs_config_key *key = changed_key(s, old);
     return key ? fail_differs(s, old, key, err) : HS_OK;
 }
 
@@ -186,9 +195,60 @@ static hs_status measure_cost(session *s, hs_run_cost *cost, hs_error *err)
 
 /* ---------------------------------------------------------------- record and resume */
 
+/* Checkpoints without a record are a run that lost it: its history would silently begin at the checkpoint. */
+static hs_status check_record_there(session *s, hs_error *err)
+{
+    struct stat st;
+    if (stat(s->db, &st) == 0 ? st.st_size > 0 : errno != ENOENT)
+        return HS_OK;
+    uint64_t *steps;
+    size_t n;
+    HS_TRY(hs_checkpoint_steps(s->checkpoints, &steps, &n, err));
+    hs_free(steps);
+    if (n == 0)
+        return HS_OK;
+    hs_fail(err, HS_ERR_DATA, "the record of this run is gone, its checkpoints are there");
+    hs_error_where(err, "%s", s->db);
+    return hs_error_hint(err, "bring it back, or remove this folder to train from the beginning");
+}
+
+/* The configuration that the run was trained with so far stands in its record: experiment.yaml may have been edited since. */
+static hs_status check_recorded_config(session *s, hs_error *err)
+{
+    enum { SIZE = 1 << 18 };
+    char *text = hs_alloc(SIZE);
+    hs_config *old = hs_alloc(sizeof *old);
+    hs_status status = text && old ? hs_record_get_info(s->record, "config", text, SIZE, err) : hs_fail_memory(err, SIZE);
+    if (status == HS_OK && text[0]) { /* older records have none */
+        status = hs_config_parse(old, s->db, text, strlen(text), NULL, 0, err);
+        const hs_config_key *key = status == HS_OK ? changed_key(s, old) : NULL;
+        if (key) {
+            status = fail_differs(s, old, key, err);
+            hs_error_hint(err, "the run was trained with the first; experiment.yaml was changed since. Change it back, or choose "
+                               "another folder with -o");
+        }
+    }
+    hs_free(old);
+    hs_free(text);
+    return status;
+}
+
+static hs_status record_config(session *s, hs_error *err)
+{
+    hs_str text = {0};
+    hs_config_write(s->config, &text);
+    const hs_status status =
+        text.failed ? hs_fail_memory(err, text.len) : hs_record_info(s->record, "config", text.s, err);
+    hs_str_free(&text);
+    return status;
+}
+
 static hs_status open_record(session *s, hs_error *err)
 {
+    HS_TRY(check_record_there(s, err));
     HS_TRY(hs_record_open(&s->record, s->db, err));
+    HS_TRY(check_recorded_config(s, err));
+    HS_TRY(record_config(s, err));
     char text[32];
     snprintf(text, sizeof text, "%" PRIu64, (uint64_t)s->model.n_weights);
     HS_TRY(hs_record_info(s->record, "version", HS_VERSION, err));
@@ -211,14 +271,40 @@ static hs_status check_nothing_lost(session *s, hs_error *err)
     return hs_error_hint(err, "bring them back, or remove this folder to train from the beginning");
 }
 
+/* Was this checkpoint saved by this run? Records of before version 2 cannot tell. */
+static hs_status check_belongs(session *s, uint64_t step, hs_error *err)
+{
+    hs_checkpoint_row *rows;
+    size_t n;
+    HS_TRY(hs_record_checkpoints(s->record, &rows, &n, err));
+    uint64_t weights = 0, state = 0;
+    hs_status status = n ? hs_checkpoint_hashes(s->checkpoints, step, &weights, &state, err) : HS_OK;
+    bool same = n == 0 || rows[0].step > step;
+    for (size_t i = 0; i < n; i++)
+        if (rows[i].step == step)
+            same = rows[i].weights == weights && rows[i].state == state;
+    hs_free(rows);
+    if (status != HS_OK || same)
+        return status;
+    char name[32];
+    hs_checkpoint_name(name, step);
+    hs_fail(err, HS_ERR_DATA, "checkpoint %s is not the one that this run recorded", name);
+    hs_error_where(err, "%s", s->checkpoints);
+    return hs_error_hint(err, "it may be another run's: bring the right one back, or remove it to go on from an older one");
+}
+
 static hs_status resume(session *s, hs_experiment_result *result, hs_error *err)
 {
     uint64_t step = 0;
     bool found = false;
-    HS_TRY(hs_checkpoint_latest(s->checkpoints, &step, &found, err));
+    hs_error damage;
+    HS_TRY(hs_checkpoint_latest(s->checkpoints, &step, &found, &damage, err));
     if (!found)
         HS_TRY(check_nothing_lost(s, err));
+    if (found && damage.status != HS_OK)
+        hs_event_send(s->events, HS_EVENT_WARNING, "train", "a newer checkpoint is damaged: %s: %s", damage.where, damage.what);
     if (found) {
+        HS_TRY(check_belongs(s, step, err));
         HS_TRY(hs_checkpoint_load(s->checkpoints, step, &s->model, s->trainer, &s->seconds_before, err));
         result->resumed = true;
         result->resumed_step = step;
@@ -288,12 +374,35 @@ static hs_status final_evaluations(session *s, hs_experiment_result *result, hs_
     return HS_OK;
 }
 
+/* Why the run ended, if it ended with these weights. */
+static hs_status read_reason(const hs_run *run, hs_stop_reason *reason, hs_error *err)
+{
+    char path[4096];
+    hs_record *record;
+    hs_eval_row *rows = NULL;
+    size_t n = 0;
+    HS_TRY(hs_path_join(path, sizeof path, run->dir, "run.db", err));
+    if (!hs_file_exists(path))
+        return HS_OK;
+    HS_TRY(hs_record_open_read(&record, path, err));
+    hs_status status = hs_record_evals(record, &rows, &n, err);
+    if (status == HS_OK && n > 0 && rows[n - 1].step <= run->step)
+        status = hs_record_ended_by(record, reason, err);
+    hs_free(rows);
+    hs_record_close(record);
+    return status;
+}
+
 hs_status hs_run_evaluate(const hs_run *run, hs_pool *pool, hs_experiment_result *result, hs_error *err)
 {
     hs_status status = make_splits(&run->config, &run->data, result, err);
     for (uint32_t i = 0; status == HS_OK && i < run->data.n_splits; i++)
         status = hs_evaluate(&run->model, NULL, &run->data, &run->data.splits[i], 0, pool, &result->split[i].eval, err);
-    result->train = (hs_train_result){.reason = HS_STOP_BUDGET, .steps = run->step, .seconds = run->seconds};
+    result->train = (hs_train_result){.steps = run->step, .seconds = run->seconds};
+    result->cost = (hs_run_cost){
+        .weights = run->model.n_weights, .training_items = run->data.audit.training_items, .vocab = run->data.vocab.n};
+    if (status == HS_OK)
+        status = read_reason(run, &result->train.reason, err);
     if (status != HS_OK)
         hs_experiment_result_free(result);
     return status;
@@ -307,6 +416,19 @@ void hs_experiment_result_free(hs_experiment_result *result)
 
 /* ---------------------------------------------------------------- the whole way */
 
+/* The folder is gone; the error says where everything is now, or that it could not be written anywhere. */
+static void rescue(session *s, const hs_train_result *trained, hs_error *err)
+{
+    char folder[4096];
+    hs_error why = {0};
+    if (hs_run_rescue(s->options->run_dir, s->config, &s->data, s->record, s->trainer, trained->seconds, folder, sizeof folder,
+                      &why) == HS_OK)
+        hs_error_hint(err, "everything until step %" PRIu64 " is in %s; go on with: hopscope run %s",
+                      hs_trainer_step_count(s->trainer), folder, folder);
+    else
+        hs_error_hint(err, "and it cannot be written elsewhere: %s: %s", why.where, why.what);
+}
+
 static hs_status train(session *s, hs_experiment_result *result, hs_error *err)
 {
     if (s->signals && s->signals->stop) { /* came while the dataset was built: nothing to save */
@@ -316,6 +438,8 @@ static hs_status train(session *s, hs_experiment_result *result, hs_error *err)
     hs_status status =
         hs_train(s->trainer, s->record, s->checkpoints, s->seconds_before, s->options->probes, s->options->n_probes, s->signals,
                  s->events, &result->train, err);
+    if (status != HS_OK && result->train.folder_lost)
+        rescue(s, &result->train, err);
     if (status == HS_OK)
         status = final_evaluations(s, result, err);
     hs_error ignored;
@@ -357,9 +481,11 @@ hs_status hs_experiment_run(const hs_config *config, const hs_experiment_options
         return hs_fail_memory(err, sizeof *s);
     *s = (session){.config = config, .options = options, .signals = signals, .events = events, .lock = {.fd = -1}};
     hs_status status = run(s, result, err);
+    const bool busy = s->lock.busy;
     session_free(s);
     hs_free(s);
     if (status != HS_OK && status != HS_STOPPED_INT && status != HS_STOPPED_TERM)
         hs_experiment_result_free(result);
+    result->in_use = busy;
     return status;
 }

@@ -305,12 +305,13 @@ static hs_status train_one(const hs_bakeoff *b, const char *run_dir, uint32_t ar
         hs_error local = {0};
         hs_event_send(events, HS_EVENT_INFO, "bakeoff", "arm %s, seed %u: %s", b->arm[arm].name, seed, run_dir);
         status = hs_experiment_run(config, &options, signals, events, &result, &local);
+        const bool in_use = result.in_use;
         hs_experiment_result_free(&result);
         if (status == HS_ERR_DIVERGED) { /* that is a result of this arm; any other failure is not */
             hs_event_send(events, HS_EVENT_WARNING, "bakeoff", "arm %s, seed %u: %s", b->arm[arm].name, seed,
                           local.what);
             status = HS_OK;
-        } else if (status == HS_ERR_IO && hs_run_in_use(run_dir)) {
+        } else if (status == HS_ERR_IO && in_use) {
             hs_event_send(events, HS_EVENT_INFO, "bakeoff", "arm %s, seed %u: another process works on it",
                           b->arm[arm].name, seed);
             status = HS_OK;
