@@ -9,7 +9,7 @@ static const hs_usage usage = {
     "ask", "RUN [HEAD RELATION [RELATION]]",
     "Asks the model of a run directory. Prints the five most probable answers, what the facts say, and the bridge entity\n"
     "as the logit lens reads it at the first relation in the middle layers. Without a question: some queries that were\n"
-    "held out of training, with the model's answers.",
+    "held out of training, with the model's answers. Averaged weights answer where the run keeps an average (train.ema).",
     "  hopscope ask runs/demo\n"
     "  hopscope ask runs/demo Bavaria \"in country\" currency\n"
     "  hopscope ask runs/demo Bavaria \"in country\"\n"

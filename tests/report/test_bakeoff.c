@@ -246,9 +246,42 @@ static void test_whole(void **state)
     hs_bakeoff_free(&b);
 }
 
+/* The grids of the arms of experiments/bakeoff.yaml: eight points each, and the bakeoff's own dataset, model, budget and rule. */
+static void test_grids_are_alike(void **state)
+{
+    (void)state;
+    static const char *const grids[] = {"adamw", "muon", "adam-atan2", "lion", "signsgd", "grokfast", "ortho", "stablemax", "rowclip"};
+    static const char *const own[] = {"train.lr",        "train.weight_decay", "train.optimizer", "train.beta2", "train.filter",
+                                      "train.loss", "train.row_clip", "report.title"};
+    hs_bakeoff main_one = {0};
+    assert_ok(hs_bakeoff_read(&main_one, TEST_SOURCE_DIR "/experiments/bakeoff.yaml", NULL, 0, err));
+    for (size_t g = 0; g < sizeof grids / sizeof *grids; g++) {
+        char file[600];
+        hs_bakeoff grid = {0};
+        snprintf(file, sizeof file, TEST_SOURCE_DIR "/experiments/bakeoff-%s-grid.yaml", grids[g]);
+        assert_ok(hs_bakeoff_read(&grid, file, NULL, 0, err));
+        assert_true(grid.n_arms == 8 && grid.seeds == 1);
+        for (uint32_t a = 0; a < grid.n_arms; a++) {
+            size_t n;
+            const hs_config_key *keys = hs_config_keys(&n);
+            for (size_t k = 0; k < n; k++) {
+                bool may = false;
+                for (size_t i = 0; i < sizeof own / sizeof *own; i++)
+                    may |= strcmp(own[i], keys[k].key) == 0;
+                if (!may && memcmp((char *)&grid.arm[a].config + keys[k].offset, (char *)&main_one.arm[0].config + keys[k].offset,
+                                   keys[k].size) != 0)
+                    fail_msg("%s: %s is not the bakeoff's", grids[g], keys[k].key);
+            }
+        }
+        hs_bakeoff_free(&grid);
+    }
+    hs_bakeoff_free(&main_one);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_grids_are_alike),
         cmocka_unit_test(test_survival),
         cmocka_unit_test_setup_teardown(test_file, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_whole, set_up, tear_down),

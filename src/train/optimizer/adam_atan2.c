@@ -1,4 +1,4 @@
-/* adam_atan2.c - Adam-atan2 (Everett et al., arXiv 2407.05872, section 5): atan2(m, sqrt(v)) in place of m / (sqrt(v) + eps).
+/* adam_atan2.c - Adam-atan2 (Everett et al., arXiv 2407.05872): atan2(m, sqrt(v)) in place of m / (sqrt(v) + eps).
  *
  * The paper's form is a * atan2(m, b * sqrt(v)) with free constants a and b. Here a = b = 1: no scale of its own, so that
  * train.lr is all there is to tune; an update then is at most pi/2 lr where AdamW's is about lr at its largest, and for
