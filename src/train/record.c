@@ -529,9 +529,10 @@ static void cut_pending(hs_record *r, uint64_t step)
     r->n_pending = kept;
 }
 
+/* Rows of checkpoints stay: they say what this run saved, and a file newer than the one resumed may still lie there. */
 hs_status hs_record_rewind(hs_record *r, uint64_t step, hs_error *err)
 {
-    static const char *const tables[] = {"metric", "evaluation", "weights", "event", "probe", "checkpoint"};
+    static const char *const tables[] = {"metric", "evaluation", "weights", "event", "probe"};
     cut_pending(r, step);
     HS_TRY(begin(r, err));
     const size_t n = sizeof tables / sizeof *tables;

@@ -59,6 +59,17 @@ static void test_damaged_checkpoint(void **state)
     assert_sh(74, "$H run b --set train.steps=20 -q", "", "step-00000012.safetensors");
 }
 
+/* Killed after a checkpoint was saved and before `latest` named it: the file stays, and is still one that this run saved. */
+static void test_newer_checkpoint_left(void **state)
+{
+    (void)state;
+    write_file("small.yaml", small);
+    assert_sh(0, "$H run small.yaml -o a -q", "12 steps", "");
+    assert_sh(0, "echo step-00000004 > a/checkpoints/latest && $H run a -q --set train.steps=6", "6 steps", "");
+    assert_sh(0, "ls a/checkpoints", "step-00000012", "");
+    assert_sh(0, "$H verify a", "same bits", "");
+}
+
 static void test_eval_says_why_it_ended(void **state)
 {
     (void)state;
@@ -131,6 +142,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_edited_settings, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_record_gone, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_damaged_checkpoint, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_newer_checkpoint_left, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_eval_says_why_it_ended, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_folder_lost, set_up, tear_down),
     };
