@@ -268,8 +268,8 @@ static void test_grids_are_alike(void **state)
                 bool may = false;
                 for (size_t i = 0; i < sizeof own / sizeof *own; i++)
                     may |= strcmp(own[i], keys[k].key) == 0;
-                if (!may && memcmp((char *)&grid.arm[a].config + keys[k].offset, (char *)&main_one.arm[0].config + keys[k].offset,
-                                   keys[k].size) != 0)
+                if (!may && memcmp((char *)&grid.arm[a].config + keys[k].setting.offset, (char *)&main_one.arm[0].config + keys[k].setting.offset,
+                                   keys[k].setting.size) != 0)
                     fail_msg("%s: %s is not the bakeoff's", grids[g], keys[k].key);
             }
         }
