@@ -218,6 +218,8 @@ hs_status hs_lines_next(hs_lines *lines, const char **line, size_t *len, hs_erro
 uint64_t hs_lines_number(const hs_lines *lines); /* 1-based number of the line last returned */
 /* Raw bytes instead of lines: up to `size` bytes into buf; *got = 0 at the end. Not to be mixed with hs_lines_next. */
 hs_status hs_lines_read(hs_lines *lines, void *buf, size_t size, size_t *got, hs_error *err);
+/* Copies what comes next, at most `size` bytes, without taking it; *got < size may also mean that more is not at hand. */
+hs_status hs_lines_peek(hs_lines *lines, void *buf, size_t size, size_t *got, hs_error *err);
 void hs_lines_close(hs_lines *lines);
 
 /* Tests: the n-th write or sync from now on fails with ENOSPC, and every later one too; 0 = never. */

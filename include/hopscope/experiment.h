@@ -27,6 +27,7 @@ extern "C" {
 typedef struct hs_graph_config {
     char path[1024]; /* a file, "-", "world" (embedded), or "" = the task generates its graph */
     char format[16];
+    char columns[8];
     bool raw, skip_derived, literals; /* hs_read_options */
     char types[256];                  /* list; "" = all */
     char relations[2048];             /* list; "" = all */

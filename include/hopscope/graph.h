@@ -90,15 +90,10 @@ hs_status hs_graph_two_hops(const hs_graph *g, hs_hop_fn fn, void *ctx);
 
 /* ---------------------------------------------------------------- readers and writers */
 
-typedef enum hs_graph_format {
-    HS_GRAPH_AUTO,  /* by the file's name, then by its first bytes; "-" (standard input) is TSV */
-    HS_GRAPH_TSV,   /* head, relation, tail and, where so, "synthetic" */
-    HS_GRAPH_CSV,   /* the same as RFC 4180, with or without a header line */
-    HS_GRAPH_2WIKI, /* 2WikiMultiHopQA: a JSON list of records, or one record a line */
-    HS_GRAPH_NTRIPLES,
-    HS_GRAPH_TURTLE,
-    HS_GRAPH_WORLD /* the graph embedded in the program; the path is "world" */
-} hs_graph_format;
+/* "auto" (by the file's name, then by its first bytes), "tsv" (head, relation, tail and, where so, "synthetic"), "csv"
+ * (the same as RFC 4180), "2wiki" (2WikiMultiHopQA: a JSON list of records, or one record a line), "ntriples",
+ * "turtle", "world" (the graph embedded in the program; its path is "world"). Ends with NULL. */
+extern const char *const hs_graph_format_names[];
 
 /* What reading repaired or dropped. Nothing is silent: the CLI prints every non-zero count. */
 typedef struct hs_read_report {
@@ -108,27 +103,29 @@ typedef struct hs_read_report {
     uint64_t dates_normalized, dates_unknown; /* to ISO: 1957-08-09, 1957 */
     uint64_t nationalities_normalized;        /* "American" and "America" to "United States" */
     uint64_t names_trimmed;                   /* white space at the ends of a name */
+    uint64_t headers_skipped;                 /* TSV, CSV: a first line of column names */
     uint64_t literals_skipped;                /* RDF literals, when not asked for */
 } hs_read_report;
 
 typedef struct hs_read_options {
-    hs_graph_format format;
-    bool raw;          /* 2Wiki: take the evidences as they stand (to reproduce published counts) */
-    const char *types; /* 2Wiki: only records of these types, for example "compositional,inference"; NULL = all */
-    bool skip_derived; /* 2Wiki: skip records marked "derived" */
-    bool literals;     /* RDF: literals are tails too; without this they are skipped and counted */
+    const char *format;  /* a name of hs_graph_format_names; NULL = "auto" */
+    const char *columns; /* TSV, CSV: order of the columns, "htr" for head, tail, relation; NULL or "auto" = as a header
+                            line says, else head, relation, tail (and refused where that is plainly wrong) */
+    bool raw;            /* 2Wiki: take the evidences as they stand (to reproduce published counts) */
+    const char *types;   /* 2Wiki: only records of these types, for example "compositional,inference"; NULL = all */
+    bool skip_derived;   /* 2Wiki: skip records marked "derived" */
+    bool literals;       /* RDF: literals are tails too; without this they are skipped and counted */
     const hs_events *events;
 } hs_read_options;
 
-/* Reads and indexes. `options` may be NULL. A ".zst" file is decompressed on the way. */
+/* Reads and indexes. `options` may be NULL. A ".zst" file is decompressed on the way; "-" is standard input.
+ * HS_ERR_USAGE for a format or an order of columns that does not exist, HS_ERR_DATA with file and line for what cannot
+ * be read. */
 hs_status hs_graph_read(hs_graph *out, const char *path, const hs_read_options *options, hs_read_report *report,
                         hs_error *err);
 /* One fact a line, in order, with a 4th column "synthetic" where so. Appears whole or not at all. A name that holds a
  * tab or a line break cannot be written: HS_ERR_DATA. */
 hs_status hs_graph_write_tsv(const hs_graph *g, const char *path, hs_error *err);
-/* Name of a format ("tsv", "2wiki", ...), and back; false if there is none. */
-const char *hs_graph_format_name(hs_graph_format format);
-bool hs_graph_format_find(const char *name, hs_graph_format *format);
 
 /* A 2Wiki question whose answer is a chain of two facts of the graph, so that a run can answer real questions. */
 typedef struct hs_question {

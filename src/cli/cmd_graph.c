@@ -7,15 +7,16 @@
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 /* Everything the three commands can be told. */
 typedef struct arguments {
     const char *file;
-    char *out, *format, *relations, *types;
+    char *out, *format, *columns, *relations, *types;
     double threshold, phi, max_majority;
     int json, raw, skip_derived, literals, pairs;
     int functional, inverses, informative, min_degree, sample_bridges;
-    int acyclic, reuse, of_type, overall, comparison;
+    int acyclic, reuse, of_type, overall, comparison, force;
     long long max_facts, seed;
     const char **list; /* relations, split; points into `relations` */
     size_t n_list;
@@ -54,7 +55,7 @@ static void print_report(const hs_read_report *r)
 {
     uint64_t repairs = r->records_skipped + r->duplicates + r->aliases_by_id + r->aliases_by_title +
                        r->dates_normalized + r->dates_unknown + r->nationalities_normalized + r->names_trimmed +
-                       r->literals_skipped;
+                       r->literals_skipped + r->headers_skipped;
     if (repairs == 0)
         return;
     fprintf(stderr, "While reading:\n");
@@ -67,29 +68,41 @@ static void print_report(const hs_read_report *r)
     print_count("nationalities and countries unified", r->nationalities_normalized);
     print_count("names trimmed", r->names_trimmed);
     print_count("literals skipped", r->literals_skipped);
+    print_count("line of column names skipped", r->headers_skipped);
 }
 
 static hs_status read_graph(const arguments *a, hs_graph *g, hs_read_report *report, hs_error *err)
 {
     hs_read_options options = {
         .raw = a->raw != 0, .skip_derived = a->skip_derived != 0, .literals = a->literals != 0, .types = a->types};
-    if (a->format != NULL && !hs_graph_format_find(a->format, &options.format)) {
-        hs_fail(err, HS_ERR_USAGE, "there is no such format");
-        hs_error_value(err, a->format, strlen(a->format));
-        hs_error_hint(err, "tsv, csv, 2wiki, ntriples, turtle, world or auto");
-        return HS_ERR_USAGE;
-    }
+    options.format = a->format;
+    options.columns = a->columns;
     return hs_graph_read(g, a->file, &options, report, err);
+}
+
+/* Before any work: the output must not be the input under another name, and replaces a file only with --force. */
+static hs_status check_output(const arguments *a, hs_error *err)
+{
+    struct stat in, out;
+    if (stat(a->out, &out) != 0)
+        return HS_OK;
+    bool same = stat(a->file, &in) == 0 && in.st_dev == out.st_dev && in.st_ino == out.st_ino;
+    if (!same && a->force && S_ISREG(out.st_mode))
+        return HS_OK;
+    hs_fail(err, HS_ERR_USAGE, same ? "the output is the input" : "there is something at this place already");
+    hs_error_where(err, "%s", a->out);
+    return hs_error_hint(err, same ? "write to another file" : "write to another file, or replace it with --force");
 }
 
 static json_t *report_json(const hs_read_report *r)
 {
-    return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "records", (json_int_t)r->records,
+    return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "records", (json_int_t)r->records,
                      "records_skipped", (json_int_t)r->records_skipped, "duplicates", (json_int_t)r->duplicates,
                      "aliases_by_id", (json_int_t)r->aliases_by_id, "aliases_by_title", (json_int_t)r->aliases_by_title,
                      "dates_normalized", (json_int_t)r->dates_normalized, "dates_unknown", (json_int_t)r->dates_unknown,
                      "nationalities_normalized", (json_int_t)r->nationalities_normalized, "names_trimmed",
-                     (json_int_t)r->names_trimmed, "literals_skipped", (json_int_t)r->literals_skipped);
+                     (json_int_t)r->names_trimmed, "literals_skipped", (json_int_t)r->literals_skipped,
+                     "headers_skipped", (json_int_t)r->headers_skipped);
 }
 
 /* Takes the reference. */
@@ -321,7 +334,7 @@ static int run_augment(const arguments *a)
     hs_augment_report report = {0};
     if (a->comparison > 0 && a->list == NULL)
         return hs_cli_usage_error("graph augment", "--comparison needs --relations");
-    if (read_graph(a, &g, &read, &err) != HS_OK)
+    if (check_output(a, &err) != HS_OK || read_graph(a, &g, &read, &err) != HS_OK)
         return hs_cli_fail(&err);
     int code = 0;
     if (augment(a, &g, &out, &report, &err) != HS_OK || hs_graph_write_tsv(&out, a->out, &err) != HS_OK) {
@@ -353,7 +366,7 @@ static int run_convert(const arguments *a)
                               .informative_min_facts = (uint32_t)a->informative,
                               .informative_max_majority = a->max_majority,
                               .seed = (uint64_t)a->seed};
-    if (read_graph(a, &g, &report, &err) != HS_OK)
+    if (check_output(a, &err) != HS_OK || read_graph(a, &g, &report, &err) != HS_OK)
         return hs_cli_fail(&err);
     int code = 0;
     if (hs_graph_select(&g, &filter, &out, &err) != HS_OK || hs_graph_write_tsv(&out, a->out, &err) != HS_OK) {
@@ -378,7 +391,9 @@ static int run_convert(const arguments *a)
 /* ---------------------------------------------------------------- arguments */
 
 #define READING_OPTIONS                                                                                                \
-    {"format", 0, POPT_ARG_STRING, &a.format, 0, "tsv, csv, 2wiki, ntriples, turtle or world (by name or content)", "NAME"}, \
+    {"format", 0, POPT_ARG_STRING, &a.format, 0, "tsv, csv, 2wiki, ntriples, turtle or world (by name or content)",    \
+     "NAME"},                                                                                                          \
+        {"columns", 0, POPT_ARG_STRING, &a.columns, 0, "TSV, CSV: order of the columns: hrt, htr, rht ...", "ORDER"},  \
         {"raw", 0, POPT_ARG_NONE, &a.raw, 0, "2Wiki: take the evidences as they stand, repair nothing", NULL},         \
         {"types", 0, POPT_ARG_STRING, &a.types, 0, "2Wiki: only records of these types, comma-separated", "LIST"},     \
         {"skip-derived", 0, POPT_ARG_NONE, &a.skip_derived, 0, "2Wiki: skip records marked as derived", NULL},         \
@@ -388,6 +403,7 @@ static int run_convert(const arguments *a)
     }
 #define WRITING_OPTIONS                                                                                                \
     {"out", 'o', POPT_ARG_STRING, &a.out, 0, "file to write (TSV)", "FILE"},                                           \
+        {"force", 0, POPT_ARG_NONE, &a.force, 0, "replace the file if it is there; never the input", NULL},            \
         {"relations", 0, POPT_ARG_STRING, &a.relations, 0, "only these relations, comma-separated", "LIST"},           \
     {                                                                                                                  \
         "seed", 0, POPT_ARG_LONGLONG, &a.seed, 0, "the same seed gives the same result (0)", "N"                       \
@@ -398,6 +414,7 @@ static void free_arguments(arguments *a)
     free(a->list);
     free(a->out);
     free(a->format);
+    free(a->columns);
     free(a->relations);
     free(a->types);
 }

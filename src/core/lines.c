@@ -1,6 +1,7 @@
 /* lines.c - the lines of a text file, or its raw bytes, in bounded memory, decompressed on the way.
  *
- * Invariant: in[begin, end) is what was read and not yet given away; a line given out is a terminated copy in `line`. */
+ * Invariant: in[begin, end) is what was read and not yet given away; a line given out is a terminated copy in `line`.
+ */
 #include "hopscope/core.h"
 
 #include <errno.h>
@@ -105,9 +106,17 @@ hs_status hs_lines_open(hs_lines **out, const char *path, size_t max_line, hs_er
         snprintf(l->path, sizeof l->path, "standard input");
     else
         snprintf(l->path, sizeof l->path, "%s", path);
+    struct stat st;
+    /* Opening a named pipe waits for a writer, perhaps for ever; what is open already (/dev/fd/3) does not wait. */
+    if (!standard && strncmp(path, "/dev/", 5) != 0 && strncmp(path, "/proc/", 6) != 0 && stat(path, &st) == 0 &&
+        S_ISFIFO(st.st_mode)) {
+        hs_free(l);
+        hs_fail(err, HS_ERR_DATA, "this is a named pipe, not a file");
+        hs_error_where(err, "%s", path);
+        return hs_error_hint(err, "write its content to a file first, or give it as standard input");
+    }
     l->fd = standard ? dup(STDIN_FILENO) : open(path, O_RDONLY | O_CLOEXEC);
     hs_status status = l->fd < 0 ? hs_fail_errno(err, l->path, "open") : HS_OK;
-    struct stat st;
     if (status == HS_OK && fstat(l->fd, &st) == 0 && S_ISDIR(st.st_mode)) {
         status = hs_fail(err, HS_ERR_DATA, "this is a folder, not a file");
         hs_error_where(err, "%s", l->path);
@@ -205,6 +214,26 @@ hs_status hs_lines_read(hs_lines *l, void *buf, size_t size, size_t *got, hs_err
     *got = left < size ? left : size;
     memcpy(buf, l->in + l->begin, *got);
     l->begin += *got;
+    return HS_OK;
+}
+
+hs_status hs_lines_peek(hs_lines *l, void *buf, size_t size, size_t *got, hs_error *err)
+{
+    *got = 0;
+    if (l->begin == l->end && !l->at_end)
+        HS_TRY(refill(l, err));
+    bool plain = true;
+#ifdef HS_WITH_ZSTD
+    plain = l->zstd == NULL;
+#endif
+    /* A pipe may give few bytes at a time. */
+    memmove(l->in, l->in + l->begin, l->end - l->begin);
+    l->end -= l->begin;
+    l->begin = 0;
+    for (size_t more = 1; plain && more > 0 && l->end < size && l->end < READ_BUFFER; l->end += more)
+        HS_TRY(read_some(l, l->in + l->end, READ_BUFFER - l->end, &more, err));
+    *got = l->end < size ? l->end : size;
+    memcpy(buf, l->in, *got);
     return HS_OK;
 }
 

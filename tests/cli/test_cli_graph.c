@@ -30,7 +30,7 @@ static void test_usage(void **state)
     assert_sh(2, "$H graph stats world --threshhold 3", "", "did you mean --threshold?");
     assert_sh(2, "$H graph stats world --threshold=-1", "", "--threshold");
     assert_sh(2, "$H graph stats world --threshold=x", "", "x");
-    assert_sh(2, "$H graph stats world --format tvs", "", "there is no such format: 'tvs'");
+    assert_sh(2, "$H graph stats world --format tvs", "", "there is no such graph format: 'tvs'");
     assert_sh(2, "$H graph augment world", "", "-o FILE is missing");
     assert_sh(2, "$H graph augment world --phi 0 -o a.tsv", "", "--phi must be above 0");
     assert_sh(2, "$H graph augment world --comparison 5 -o a.tsv", "", "--comparison needs --relations");
@@ -88,10 +88,11 @@ static void test_rdf(void **state)
         skip();
     assert_sh(0, "$H graph convert cities.nt -o nt.tsv && cat nt.tsv", "Munich\tin\tGermany\nGermany\tcurrency\teuro\n",
               "literals skipped");
-    assert_sh(0,
-              "for f in nt ntriples; do $H graph convert - --format $f -o f.tsv < cities.nt && cmp nt.tsv f.tsv || "
-              "exit 1; done",
-              "", "");
+    assert_sh(
+        0,
+        "for f in nt ntriples; do $H graph convert - --format $f -o f.tsv --force < cities.nt && cmp nt.tsv f.tsv || "
+        "exit 1; done",
+        "", "");
     assert_sh(0, "$H graph convert cities.nt --literals -o all.tsv && cat all.tsv", "Germany\tname\tDeutschland\n", "");
     write_file("cities.ttl",
                "@prefix x: <http://x.org/> .\nx:Munich x:in x:Germany .\nx:Germany x:currency x:euro .\n");
@@ -150,6 +151,21 @@ static void test_convert(void **state)
               "currency\n", "");
     assert_sh(0, "$H graph convert cities.tsv -o i.tsv --inverses && grep -P '^euro\tcurrency\\^-1\tGermany$' i.tsv",
               "euro", "");
+    /* What is there is not replaced unasked, the input never, whatever its name; and before it is read. */
+    assert_sh(2, "$H graph convert absent.tsv -o i.tsv", "", "something at this place already");
+    assert_sh(0, "$H graph convert cities.tsv -o i.tsv --force && ! grep -q '\\^-1' i.tsv", "", "");
+    assert_sh(0, "ln -s cities.tsv soft.tsv; ln cities.tsv hard.tsv; cp cities.tsv kept.tsv", "", "");
+    assert_sh(2, "$H graph convert cities.tsv -o cities.tsv --force", "", "the output is the input");
+    assert_sh(2, "$H graph convert cities.tsv -o soft.tsv --force", "", "the output is the input");
+    assert_sh(2, "$H graph augment cities.tsv -o hard.tsv --force", "", "the output is the input");
+    assert_sh(2, "$H graph augment soft.tsv -o ./cities.tsv --force", "", "the output is the input");
+    assert_sh(0, "cmp cities.tsv kept.tsv; rm soft.tsv hard.tsv", "", "");
+    assert_sh(0, "awk -F '\t' '{ print $1 \"\\t\" $3 \"\\t\" $2 }' cities.tsv > htr.tsv", "", "");
+    assert_sh(0, "$H graph convert htr.tsv --columns htr -o hrt.tsv && sort hrt.tsv > a; sort cities.tsv | cmp - a", "",
+              "");
+    assert_sh(2, "$H graph stats htr.tsv --columns hxt", "", "order of the columns is not understood: 'hxt'");
+    assert_sh(0, "(printf 'subject,predicate,object\\n'; tr '\t' , < cities.tsv) > h.csv; $H graph stats h.csv",
+              "facts                                          6\n", "line of column names skipped");
     write_file("degree.tsv", "a\tr\tb\nb\tr\tc\nc\tr\ta\nc\tr\td\n");
     assert_sh(0, "$H graph convert degree.tsv -o d.tsv --min-degree 2 --json | python3 -m json.tool", "\"facts\": 3",
               "");
@@ -161,7 +177,7 @@ static void test_convert(void **state)
     assert_nothing_at("x.tsv");
     assert_sh(74, "$H graph convert world -o absent/x.tsv", "", "absent/x.tsv: ");
     /* a file size limit stands in for a full disk: the old file stays, nothing half-written is left */
-    assert_sh(74, "( ulimit -f 8; $H graph convert world -o cities.tsv )", "", "hopscope: ");
+    assert_sh(74, "( ulimit -f 8; $H graph convert world -o cities.tsv --force )", "", "hopscope: ");
     assert_sh(0, "wc -l < cities.tsv; ls | grep tmp || true", "6\n", "");
     assert_string_equal(out, "6\n");
 }

@@ -3,5 +3,5 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    return read_bytes(data, size, (hs_read_options){.format = HS_GRAPH_TSV});
+    return read_bytes(data, size, (hs_read_options){.format = "tsv"});
 }

@@ -5,6 +5,7 @@
 #include "hopscope/graph.h"
 
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -38,7 +39,7 @@ static inline int read_bytes(const uint8_t *data, size_t size, hs_read_options o
     }
     hs_question *questions = NULL;
     size_t n = 0;
-    if (status == HS_OK && options.format == HS_GRAPH_2WIKI)
+    if (status == HS_OK && strcmp(options.format, "2wiki") == 0)
         must(hs_questions_read(&g, path, &options, &questions, &n, &err) == HS_OK);
     hs_questions_free(questions, n);
     hs_graph_free(&g);

@@ -95,6 +95,75 @@ static void test_endless(void **state)
     unlink(path);
 }
 
+/* n times `open`, then n times `close`, as one statement's object. */
+static const char *nested(size_t n, const char *open, const char *inside, const char *close)
+{
+    hs_str text = {0};
+    hs_str_addf(&text, "@prefix e: <http://x.org/> .\ne:a e:b ");
+    for (size_t i = 0; i < n; i++)
+        hs_str_addf(&text, "%s", open);
+    hs_str_addf(&text, "%s", inside);
+    for (size_t i = 0; i < n; i++)
+        hs_str_addf(&text, "%s", close);
+    hs_str_addf(&text, " .\n");
+    assert_false(text.failed);
+    const char *path = temp_text(".ttl", text.s);
+    hs_str_free(&text);
+    return path;
+}
+
+/* Deep nesting, damaged or not, is refused and does not take the stack; brackets in texts, names, comments are none. */
+static void test_nesting(void **state)
+{
+    (void)state;
+    hs_graph g;
+    if (without_serd())
+        skip();
+    assert_bad(nested(20000, "(", "", ""), NULL, "nested", ".ttl:2");
+    assert_bad(nested(20000, "[", "", ""), NULL, "", ".ttl:2");
+    assert_bad(nested(20000, "[ e:b ", "", ""), NULL, "nested", ".ttl:2");
+    assert_bad(nested(20000, "(", "e:c", ")"), NULL, "nested", ".ttl:2");
+    assert_bad(nested(20000, "[ e:b ", "e:c", "]"), NULL, "nested", ".ttl:2");
+    assert_ok(hs_graph_read(&g, nested(100, "[ e:b ", "e:c", "]"), NULL, NULL, err));
+    assert_int_equal(g.n_facts, 101);
+    hs_graph_free(&g);
+    hs_str text = {0};
+    hs_str_addf(&text, "@prefix e: <http://x.org/> .\n");
+    for (int i = 0; i < 1500; i++)
+        hs_str_addf(&text,
+                    "e:a e:b \"([\", \"\"\"(\"[\\\"\"\"\", '(\\'[', '''[''(''', \"\", \"(\" . # ([\n"
+                    "e:c%d e:b e:d\\( .\n",
+                    i);
+    assert_false(text.failed);
+    assert_ok(hs_graph_read(&g, temp_text(".ttl", text.s), NULL, NULL, err));
+    hs_str_free(&text);
+    assert_int_equal(g.n_facts, 1500);
+    hs_graph_free(&g);
+}
+
+/* A prefix given again counts from there on; one relative to the base; the empty one; many. */
+static void test_prefixes(void **state)
+{
+    (void)state;
+    hs_graph g;
+    if (without_serd())
+        skip();
+    hs_str text = {0};
+    hs_str_addf(&text, "@base <http://b.org/x/> .\n@prefix e: <http://x.org/> .\n@prefix f: <sub#> .\n"
+                       "@prefix : <http://empty/> .\ne:a f:p e:a2 .\n:n f:p f:m .\n@prefix e: <http://y.org/> .\n"
+                       "e:a f:p e:a3 .\n");
+    for (int i = 0; i < 2000; i++)
+        hs_str_addf(&text, "@prefix p%d: <http://p.org/%d/> .\n", i, i);
+    hs_str_addf(&text, "p7:u f:p p1999:v .\n");
+    assert_false(text.failed);
+    assert_ok(hs_graph_read(&g, temp_text(".ttl", text.s), NULL, NULL, err));
+    hs_str_free(&text);
+    assert_int_equal(g.n_facts, 4);
+    assert_true(has_fact(&g, "http://x.org/a", "p", "a2") && has_fact(&g, "http://y.org/a", "p", "a3"));
+    assert_true(has_fact(&g, "n", "p", "m") && has_fact(&g, "u", "p", "v"));
+    hs_graph_free(&g);
+}
+
 static char memory_path[512];
 
 static hs_status read_again(hs_error *err)
@@ -119,7 +188,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_turtle),  cmocka_unit_test(test_ntriples), cmocka_unit_test(test_damage),
-        cmocka_unit_test(test_endless), cmocka_unit_test(test_memory),
+        cmocka_unit_test(test_nesting), cmocka_unit_test(test_prefixes), cmocka_unit_test(test_endless),
+        cmocka_unit_test(test_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

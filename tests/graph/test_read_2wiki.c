@@ -1,7 +1,7 @@
 /* 2WikiMultiHopQA: list and lines, every repair, every kind of damage, the counts of real data, questions. */
 #include "helpers.h"
 
-#include "graph/read/readers.h"
+#include "graph/read/format.h"
 
 #define CHAIN(a, b)                                                                                                    \
     "{\"_id\":\"1\",\"type\":\"compositional\",\"question\":\"Who?\",\"evidences\":[[\"Film\",\"director\",\"" a       \

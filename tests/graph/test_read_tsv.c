@@ -1,6 +1,8 @@
 /* TSV and CSV: formats by name and content, every kind of damage, round trip, failing memory and disk. */
 #include "helpers.h"
 
+#include <sys/stat.h>
+
 static void test_plain(void **state)
 {
     (void)state;
@@ -73,13 +75,130 @@ static void test_content_decides(void **state)
     hs_graph_free(&g);
     assert_bad(temp_text("", "just words\n"), NULL, "format", "");
     assert_bad(temp_text("", ""), NULL, "empty", "");
-    hs_read_options csv = {.format = HS_GRAPH_CSV};
+    hs_read_options csv = {.format = "csv"};
     assert_ok(hs_graph_read(&g, temp_text(".tsv", "a,r,b\n"), &csv, NULL, err));
     hs_graph_free(&g);
-    hs_graph_format format;
-    assert_true(hs_graph_format_find("turtle", &format) && format == HS_GRAPH_TURTLE);
-    assert_false(hs_graph_format_find("excel", &format));
-    assert_string_equal(hs_graph_format_name(HS_GRAPH_2WIKI), "2wiki");
+    hs_error bad = {0};
+    hs_read_options excel = {.format = "excel"};
+    assert_int_equal(hs_graph_read(&g, temp_text(".tsv", "a\tr\tb\n"), &excel, NULL, &bad), HS_ERR_USAGE);
+    assert_non_null(strstr(bad.hint, "2wiki"));
+}
+
+static void test_header(void **state)
+{
+    (void)state;
+    static const char *const headers[] = {"head\trelation\ttail\n", "Subject\tPredicate\tObject\n", "h\tr\tt\n",
+                                          "source\tedge\ttarget\tsynthetic\n"};
+    hs_graph g;
+    hs_read_report report;
+    char text[200];
+    for (size_t i = 0; i < sizeof headers / sizeof *headers; i++) {
+        snprintf(text, sizeof text, "%sa\tr1\tb\nhead\trelation\ttail\n", headers[i]);
+        assert_ok(hs_graph_read(&g, temp_text(".tsv", text), NULL, &report, err));
+        assert_int_equal(g.n_facts, 2); /* only a first line is a header */
+        assert_int_equal(report.headers_skipped, 1);
+        assert_int_equal(report.records, 2);
+        assert_true(has_fact(&g, "a", "r1", "b"));
+        hs_graph_free(&g);
+    }
+    /* The names of the columns say their order, unless another was asked for. */
+    const char *path = temp_text(".tsv", "head\ttail\trelation\na\tb\tr\n");
+    assert_ok(hs_graph_read(&g, path, NULL, &report, err));
+    assert_true(has_fact(&g, "a", "r", "b"));
+    hs_graph_free(&g);
+    hs_read_options hrt = {.columns = "hrt"};
+    assert_ok(hs_graph_read(&g, path, &hrt, &report, err));
+    assert_true(has_fact(&g, "a", "b", "r"));
+    hs_graph_free(&g);
+    assert_ok(hs_graph_read(&g, temp_text(".csv", "object,predicate,subject\nb,r,a\n"), NULL, &report, err));
+    assert_true(has_fact(&g, "a", "r", "b"));
+    assert_int_equal(report.headers_skipped, 1);
+    hs_graph_free(&g);
+}
+
+static void test_trim(void **state)
+{
+    (void)state;
+    hs_graph g;
+    hs_read_report report;
+    assert_ok(hs_graph_read(&g, temp_text(".tsv", " a\tr \tb\na\tr\tc d\t synthetic\n"), NULL, &report, err));
+    assert_true(has_fact(&g, "a", "r", "b") && has_fact(&g, "a", "r", "c d"));
+    assert_int_equal(g.relations.n, 1);
+    assert_int_equal(report.names_trimmed, 2);
+    hs_graph_free(&g);
+    assert_ok(hs_graph_read(&g, temp_text(".csv", "a, r,\" b \"\n"), NULL, &report, err));
+    assert_true(has_fact(&g, "a", "r", "b"));
+    assert_int_equal(report.names_trimmed, 2);
+    hs_graph_free(&g);
+    assert_bad(temp_text(".tsv", "a\t \tb\n"), NULL, "relation is empty", ".tsv:1");
+}
+
+/* Head, tail, relation: many "relations", most of them heads too, and few tails. */
+static void test_columns(void **state)
+{
+    (void)state;
+    hs_graph g;
+    hs_error bad = {0};
+    char text[4000] = "", flipped[4000] = "", line[64];
+    for (int i = 0; i < 40; i++) {
+        snprintf(line, sizeof line, "e%d\te%d\tr%d\n", i, i * 7 % 40, i % 3);
+        strcat(text, line);
+        snprintf(line, sizeof line, "r%d\te%d\te%d\n", i % 3, i, i * 7 % 40);
+        strcat(flipped, line);
+    }
+    const char *path = temp_text(".tsv", text);
+    assert_bad(path, NULL, "columns", ".tsv");
+    assert_int_equal(hs_graph_read(&g, path, NULL, NULL, &bad), HS_ERR_DATA);
+    assert_non_null(strstr(bad.hint, "--columns htr"));
+    hs_read_options options = {.columns = "htr"};
+    assert_ok(hs_graph_read(&g, path, &options, NULL, err));
+    assert_int_equal(g.relations.n, 3);
+    assert_true(has_fact(&g, "e1", "r1", "e7"));
+    hs_graph_free(&g);
+    options.columns = "hrt";
+    assert_ok(hs_graph_read(&g, path, &options, NULL, err));
+    assert_int_equal(g.relations.n, 40);
+    hs_graph_free(&g);
+    assert_int_equal(hs_graph_read(&g, temp_text(".tsv", flipped), NULL, NULL, &bad), HS_ERR_DATA);
+    assert_non_null(strstr(bad.hint, "--columns rht"));
+    static const char *const wrong[] = {"hr", "hrx", "hhrt", "hht"};
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        options.columns = wrong[i];
+        assert_int_equal(hs_graph_read(&g, path, &options, NULL, &bad), HS_ERR_USAGE);
+    }
+    options.columns = "htr";
+    assert_int_equal(hs_graph_read(&g, "world", &options, NULL, &bad), HS_ERR_USAGE);
+    /* Many relations, few tails, but the relations are no entities: attributes of products. */
+    text[0] = '\0';
+    for (int i = 0; i < 40; i++) {
+        snprintf(line, sizeof line, "e%d\thas %d\t%s\n", i % 5, i, i % 2 ? "yes" : "no");
+        strcat(text, line);
+    }
+    assert_ok(hs_graph_read(&g, temp_text(".tsv", text), NULL, NULL, err));
+    hs_graph_free(&g);
+}
+
+/* A pipe that is open is read once, its format found on the way; a named one is refused, since nobody may write. */
+static void test_pipe(void **state)
+{
+    (void)state;
+    hs_graph g;
+    hs_error bad = {0};
+    int ends[2];
+    char path[600];
+    assert_int_equal(pipe(ends), 0);
+    assert_int_equal(write(ends[1], "a\tr\tb\n", 6), 6);
+    close(ends[1]);
+    snprintf(path, sizeof path, "/dev/fd/%d", ends[0]);
+    assert_ok(hs_graph_read(&g, path, NULL, NULL, err));
+    assert_true(has_fact(&g, "a", "r", "b"));
+    hs_graph_free(&g);
+    close(ends[0]);
+    snprintf(path, sizeof path, "%s/graph_test_fifo_%d.tsv", TEST_BINARY_DIR, (int)getpid());
+    assert_int_equal(mkfifo(path, 0600), 0);
+    assert_int_equal(hs_graph_read(&g, path, NULL, NULL, &bad), HS_ERR_DATA);
+    unlink(path);
+    assert_non_null(strstr(bad.what, "named pipe"));
 }
 
 static void test_csv(void **state)
@@ -178,9 +297,12 @@ static void test_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_plain),           cmocka_unit_test(test_damage), cmocka_unit_test(test_long_line),
-        cmocka_unit_test(test_content_decides), cmocka_unit_test(test_csv),    cmocka_unit_test(test_csv_damage),
-        cmocka_unit_test(test_round_trip),      cmocka_unit_test(test_memory),
+        cmocka_unit_test(test_plain),      cmocka_unit_test(test_damage),
+        cmocka_unit_test(test_long_line),  cmocka_unit_test(test_content_decides),
+        cmocka_unit_test(test_csv),        cmocka_unit_test(test_csv_damage),
+        cmocka_unit_test(test_header),     cmocka_unit_test(test_trim),
+        cmocka_unit_test(test_columns),    cmocka_unit_test(test_pipe),
+        cmocka_unit_test(test_round_trip), cmocka_unit_test(test_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

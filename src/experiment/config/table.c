@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *const format_names[] = {"auto", "tsv", "csv", "2wiki", "ntriples", "turtle", "world", NULL};
+static const char *const columns_names[] = {"auto", "hrt", "htr", "rht", "rth", "thr", "trh", NULL};
 
 /* Settings that belong to the experiment as a whole; those of dataset, model and training stand in their layers. */
 #define NUMBER(f, min, max, flags, help) HS_SETTING(STRUCT, f, #f, min, max, NULL, flags, help)
@@ -23,7 +23,9 @@ static const char *const format_names[] = {"auto", "tsv", "csv", "2wiki", "ntrip
 #define STRUCT hs_graph_config
 static const hs_setting graph_keys[] = {
     TEXT(path, HS_SETTING_PATH, "graph file, \"-\" for standard input, \"world\" for the embedded graph; empty: the task generates one. A graph changes " "the defaults of data: phi 0, holdout 0.1, cover, test_max 0"),
-    CHOICE(format, format_names, 0, "form of the file; auto looks at its name and first bytes"),
+    CHOICE(format, hs_graph_format_names, 0, "form of the file; auto looks at its name and first bytes"),
+    CHOICE(columns, columns_names, 0,
+           "TSV, CSV: order of the columns, htr for head, tail, relation; auto: by the header line, else hrt"),
     SWITCH(raw, "2Wiki: take the evidences as they stand, without repairs"),
     TEXT(types, HS_SETTING_LIST, "2Wiki: only records of these types, for example compositional; empty: all"),
     SWITCH(skip_derived, "2Wiki: skip records marked derived"),
@@ -148,6 +150,7 @@ void hs_config_default(hs_config *config)
 {
     memset(config, 0, sizeof *config);
     snprintf(config->graph.format, sizeof config->graph.format, "auto");
+    snprintf(config->graph.columns, sizeof config->graph.columns, "auto");
     config->graph.informative_max_majority = 0.2;
     config->graph.seed = 1;
     hs_augment_options augment;

@@ -19,6 +19,7 @@ static void tell_report(const hs_read_report *r, const hs_events *events)
         {r->nationalities_normalized, "nationalities brought to country names"},
         {r->names_trimmed, "names trimmed"},
         {r->literals_skipped, "literals skipped"},
+        {r->headers_skipped, "line of column names skipped"},
     };
     for (size_t i = 0; i < sizeof counts / sizeof *counts; i++) {
         char count[32];
@@ -36,15 +37,13 @@ static void tell_graph(const hs_graph *g, const char *what, const hs_events *eve
 
 static hs_status read_graph(const hs_graph_config *c, hs_graph *out, const hs_events *events, hs_error *err)
 {
-    hs_read_options options = {
-        .raw = c->raw, .skip_derived = c->skip_derived, .literals = c->literals, .events = events};
+    hs_read_options options = {.format = c->format,
+                               .columns = c->columns,
+                               .raw = c->raw,
+                               .skip_derived = c->skip_derived,
+                               .literals = c->literals,
+                               .events = events};
     options.types = c->types[0] ? c->types : NULL;
-    if (!hs_graph_format_find(c->format, &options.format)) {
-        hs_fail(err, HS_ERR_USAGE, "no such graph format");
-        return hs_error_value(err, c->format, strlen(c->format));
-    }
-    if (strcmp(c->path, "world") == 0)
-        options.format = HS_GRAPH_WORLD;
     hs_read_report report = {0};
     HS_TRY(hs_graph_read(out, c->path, &options, &report, err));
     tell_report(&report, events);
@@ -84,8 +83,8 @@ static void take_augmented(hs_graph *g, hs_graph *raised, const hs_augment_repor
                   r->phi_after, hs_format_count(r->added_facts, facts));
 }
 
-static hs_status augment_comparison(const hs_augment_config *c, const hs_list *relations, hs_graph *g, const hs_events *events,
-                                    hs_error *err)
+static hs_status augment_comparison(const hs_augment_config *c, const hs_list *relations, hs_graph *g,
+                                    const hs_events *events, hs_error *err)
 {
     if (c->per_value == 0)
         return HS_OK;

@@ -7,7 +7,7 @@
  * - dates become ISO, demonyms become countries (normalize.c), white space at the ends of names is cut.
  * Every repair is counted. With `raw` none is made.
  */
-#include "graph/read/readers.h"
+#include "graph/read/format.h"
 
 #include <jansson.h>
 #include <stdio.h>
@@ -350,19 +350,19 @@ static hs_status all_records(wiki *w, hs_wiki_fn fn, void *ctx, hs_error *err)
     }
 }
 
-hs_status hs_wiki_each(const char *path, const hs_read_options *options, hs_read_report *report, hs_wiki_fn fn,
+hs_status hs_wiki_each(const hs_source *from, const hs_read_options *options, hs_read_report *report, hs_wiki_fn fn,
                        void *ctx, hs_error *err)
 {
     wiki *w = hs_calloc(1, sizeof *w);
     if (w == NULL)
         return hs_fail_memory(err, sizeof *w);
-    w->path = path;
+    w->path = from->path;
     w->options = options;
     w->report = report;
     w->arena = hs_arena_create(1 << 12);
     hs_status status = w->arena == NULL ? hs_fail_memory(err, 1 << 12) : HS_OK;
     if (status == HS_OK)
-        status = hs_json_split_open(&w->split, path, HS_MAX_RECORD, err);
+        status = hs_json_split_open(&w->split, from, HS_MAX_RECORD, err);
     if (status == HS_OK)
         status = all_records(w, fn, ctx, err);
     hs_json_split_close(w->split);
@@ -381,8 +381,15 @@ static hs_status add_record(void *ctx, const hs_wiki_record *record, hs_error *e
     return HS_OK;
 }
 
-hs_status hs_read_wiki(hs_graph *g, const char *path, const hs_read_options *options, hs_read_report *report,
-                       hs_error *err)
+static hs_status read_wiki(hs_graph *g, const hs_source *from, const hs_read_options *options, hs_read_report *report,
+                           hs_error *err)
 {
-    return hs_wiki_each(path, options, report, add_record, g, err);
+    return hs_wiki_each(from, options, report, add_record, g, err);
 }
+
+static bool looks(const char *s, size_t len)
+{
+    return len > 0 && (s[0] == '[' || s[0] == '{');
+}
+
+const hs_graph_format hs_format_2wiki = {.endings = ".json .jsonl", .looks = looks, .read = read_wiki};

@@ -1,5 +1,5 @@
 /* 2wiki_questions.c - the questions of a 2Wiki file that a chain of two facts of a graph answers. */
-#include "graph/read/readers.h"
+#include "graph/read/format.h"
 
 #include <string.h>
 
@@ -50,7 +50,10 @@ hs_status hs_questions_read(const hs_graph *g, const char *path, const hs_read_o
     collector c = {.g = g};
     *out = NULL;
     *n = 0;
-    hs_status status = hs_wiki_each(path, options == NULL ? &defaults : options, &report, add_question, &c, err);
+    hs_source from = {.path = path};
+    HS_TRY(hs_lines_open(&from.in, path, 0, err));
+    hs_status status = hs_wiki_each(&from, options == NULL ? &defaults : options, &report, add_question, &c, err);
+    hs_lines_close(from.in);
     if (status != HS_OK) {
         hs_questions_free(c.item, c.n);
         return status;

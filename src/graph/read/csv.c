@@ -2,12 +2,11 @@
  * LF.
  *
  * A small state machine over raw bytes. The fields of the current record lie one after the other in `text`; end[i] is
- * where field i ends. A first record that reads like column names is skipped.
+ * where field i ends.
  */
-#include "graph/read/readers.h"
+#include "graph/read/format.h"
 
 #include <string.h>
-#include <strings.h>
 
 enum { MAX_FIELDS = 64 };
 enum state { AT_START, UNQUOTED, QUOTED, AFTER_QUOTE };
@@ -16,6 +15,7 @@ typedef struct csv {
     hs_graph *g;
     const char *path;
     hs_read_report *report;
+    hs_columns columns;
     enum state state;
     uint64_t line, record_line;
     char *text;
@@ -23,7 +23,6 @@ typedef struct csv {
     size_t end[MAX_FIELDS];
     size_t n;
     bool cr; /* the last byte was a carriage return outside quotes */
-    bool first;
 } csv;
 
 static hs_status fail_csv(const csv *c, const char *what, hs_error *err)
@@ -57,23 +56,6 @@ static hs_status end_field(csv *c, hs_error *err)
     return HS_OK;
 }
 
-static bool is_header(const hs_field *field, size_t n)
-{
-    static const char *const names[][3] = {{"head", "relation", "tail"},
-                                           {"subject", "relation", "object"},
-                                           {"subject", "predicate", "object"},
-                                           {"h", "r", "t"},
-                                           {"s", "p", "o"}};
-    for (size_t k = 0; k < sizeof names / sizeof *names; k++) {
-        bool same = n == 3 || n == 4;
-        for (size_t i = 0; same && i < 3; i++)
-            same = field[i].len == strlen(names[k][i]) && strncasecmp(field[i].s, names[k][i], field[i].len) == 0;
-        if (same)
-            return true;
-    }
-    return false;
-}
-
 static hs_status end_record(csv *c, hs_error *err)
 {
     if (c->n == 0 && c->len == 0 && c->state == AT_START) {
@@ -92,13 +74,8 @@ static hs_status end_record(csv *c, hs_error *err)
     size_t n = c->n;
     if (n == 4 && field[3].len == 0)
         n = 3;
-    bool header = c->first && is_header(field, n);
-    c->first = false;
     c->n = c->len = 0;
-    if (header)
-        return HS_OK;
-    c->report->records++;
-    return hs_read_fields(c->g, field, n, c->path, c->record_line, err);
+    return hs_columns_add(&c->columns, c->g, field, n, c->path, c->record_line, c->report, err);
 }
 
 static hs_status take(csv *c, char byte, hs_error *err)
@@ -161,13 +138,20 @@ static hs_status read_bytes(csv *c, hs_lines *in, hs_error *err)
     return end_record(c, err);
 }
 
-hs_status hs_read_csv(hs_graph *g, const char *path, hs_read_report *report, hs_error *err)
+static hs_status read_csv(hs_graph *g, const hs_source *from, const hs_read_options *options, hs_read_report *report,
+                          hs_error *err)
 {
-    csv c = {.g = g, .path = path, .report = report, .line = 1, .record_line = 1, .first = true};
-    hs_lines *in;
-    HS_TRY(hs_lines_open(&in, path, 0, err));
-    hs_status status = read_bytes(&c, in, err);
-    hs_lines_close(in);
+    csv c = {.g = g, .path = from->path, .report = report, .line = 1, .record_line = 1};
+    HS_TRY(hs_columns_begin(&c.columns, options->columns, err));
+    hs_status status = read_bytes(&c, from->in, err);
     hs_free(c.text);
-    return status;
+    return status == HS_OK ? hs_columns_check(&c.columns, g, from->path, err) : status;
 }
+
+static bool looks(const char *s, size_t len)
+{
+    const char *end = memchr(s, '\n', len);
+    return memchr(s, ',', end == NULL ? len : (size_t)(end - s)) != NULL;
+}
+
+const hs_graph_format hs_format_csv = {.endings = ".csv", .columns = true, .looks = looks, .read = read_csv};

@@ -4,7 +4,7 @@
  * else. Memory is one chunk and the longest record, limited by max_record. Invariant: buf[0..len) is the part of the
  * current record that has been seen.
  */
-#include "graph/read/readers.h"
+#include "graph/read/format.h"
 
 #include <string.h>
 
@@ -12,8 +12,7 @@ enum { CHUNK = 1 << 16 };
 enum layout { LAYOUT_UNKNOWN, LAYOUT_LIST, LAYOUT_LINES };
 
 struct hs_json_split {
-    hs_lines *in;
-    char *path;
+    const hs_source *from;
     size_t max_record;
     char *buf;
     size_t len, cap;
@@ -25,7 +24,7 @@ struct hs_json_split {
     char chunk[CHUNK];
 };
 
-hs_status hs_json_split_open(hs_json_split **out, const char *path, size_t max_record, hs_error *err)
+hs_status hs_json_split_open(hs_json_split **out, const hs_source *from, size_t max_record, hs_error *err)
 {
     *out = NULL;
     hs_json_split *split = hs_alloc(sizeof *split);
@@ -34,14 +33,7 @@ hs_status hs_json_split_open(hs_json_split **out, const char *path, size_t max_r
     memset(split, 0, offsetof(hs_json_split, chunk));
     split->max_record = max_record;
     split->line = 1;
-    split->path = hs_strdup(path);
-    hs_status status = split->path == NULL ? hs_fail_memory(err, strlen(path) + 1) : HS_OK;
-    if (status == HS_OK)
-        status = hs_lines_open(&split->in, path, 0, err);
-    if (status != HS_OK) {
-        hs_json_split_close(split);
-        return status;
-    }
+    split->from = from;
     *out = split;
     return HS_OK;
 }
@@ -50,8 +42,6 @@ void hs_json_split_close(hs_json_split *split)
 {
     if (split == NULL)
         return;
-    hs_lines_close(split->in);
-    hs_free(split->path);
     hs_free(split->buf);
     hs_free(split);
 }
@@ -69,7 +59,7 @@ uint64_t hs_json_split_number(const hs_json_split *split)
 static hs_status refill(hs_json_split *split, hs_error *err)
 {
     split->at = split->have = 0;
-    return hs_lines_read(split->in, split->chunk, CHUNK, &split->have, err);
+    return hs_lines_read(split->from->in, split->chunk, CHUNK, &split->have, err);
 }
 
 static hs_status keep(hs_json_split *split, size_t first, size_t last, hs_error *err)
@@ -77,7 +67,7 @@ static hs_status keep(hs_json_split *split, size_t first, size_t last, hs_error 
     size_t n = last - first;
     if (split->len + n > split->max_record) {
         hs_fail(err, HS_ERR_DATA, "a record is longer than %zu bytes", split->max_record);
-        hs_error_where(err, "%s:%llu, record %llu", split->path, (unsigned long long)split->record_line,
+        hs_error_where(err, "%s:%llu, record %llu", split->from->path, (unsigned long long)split->record_line,
                        (unsigned long long)split->number);
         return HS_ERR_DATA;
     }
@@ -96,7 +86,7 @@ static hs_status fail_here(hs_json_split *split, const char *what, const char *v
     hs_fail(err, HS_ERR_DATA, "%s", what);
     if (value != NULL)
         hs_error_value(err, value, 1);
-    hs_error_where(err, "%s:%llu", split->path, (unsigned long long)split->line);
+    hs_error_where(err, "%s:%llu", split->from->path, (unsigned long long)split->line);
     return HS_ERR_DATA;
 }
 
@@ -114,7 +104,7 @@ static hs_status take_object(hs_json_split *split, hs_error *err)
             if (split->have == 0) {
                 fail_here(split, "the file ends inside a record", NULL, err);
                 hs_error_hint(err, "the file is truncated; fetch or write it again");
-                hs_error_where(err, "%s:%llu, record %llu", split->path, (unsigned long long)split->record_line,
+                hs_error_where(err, "%s:%llu, record %llu", split->from->path, (unsigned long long)split->record_line,
                                (unsigned long long)split->number);
                 return HS_ERR_DATA;
             }

@@ -3,7 +3,7 @@
  * 2Wiki writes dates as "9 August 1957", "August 9, 1957" and "1957", and countries as demonyms or names ("American",
  * "America", "U.S."). A string that fits no rule is left to the caller, never guessed.
  */
-#include "graph/read/readers.h"
+#include "graph/read/format.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -2,7 +2,7 @@
  *
  * The assembler puts the file's bytes between two symbols; layer.cmake names the file and makes it a dependency.
  */
-#include "graph/read/readers.h"
+#include "graph/read/format.h"
 
 #include <string.h>
 
@@ -18,16 +18,21 @@ __asm__(".section .rodata\n"
 extern const char hs_world_begin[] __attribute__((visibility("hidden")));
 extern const char hs_world_end[] __attribute__((visibility("hidden")));
 
-hs_status hs_read_world(hs_graph *g, hs_read_report *report, hs_error *err)
+static hs_status read_world(hs_graph *g, const hs_source *from, const hs_read_options *options, hs_read_report *report,
+                            hs_error *err)
 {
+    (void)options;
     uint64_t line = 0;
+    hs_columns columns;
+    HS_TRY(hs_columns_begin(&columns, "hrt", err));
     for (const char *s = hs_world_begin; s < hs_world_end;) {
         const char *newline = memchr(s, '\n', (size_t)(hs_world_end - s));
         const char *end = newline == NULL ? hs_world_end : newline;
         line++;
-        report->records++;
-        HS_TRY(hs_read_tsv_line(g, s, (size_t)(end - s), "world", line, err));
+        HS_TRY(hs_columns_add_line(&columns, g, s, (size_t)(end - s), from->path, line, report, err));
         s = end + 1;
     }
     return HS_OK;
 }
+
+const hs_graph_format hs_format_world = {.endings = "", .path = "world", .read = read_world};
