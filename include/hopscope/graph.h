@@ -157,6 +157,7 @@ typedef struct hs_pair_stats {
     bool informative;  /* facts >= 20 and majority <= 0.2 */
 } hs_pair_stats;
 
+#define HS_STATS_PAIRS (1u << 18)
 typedef struct hs_graph_stats {
     uint64_t entities, relations, facts, synthetic;
     uint64_t functional_facts;     /* facts whose (head, relation) has one tail */
@@ -165,15 +166,17 @@ typedef struct hs_graph_stats {
     double phi, functional_phi;
     double branching; /* b = facts / entities */
     double threshold;
-    double lemma1_phi;           /* Lemma 1: phi <= b^(n-1), n = 2 */
-    double lemma1_two_hop;       /* expected two-hop facts of a random graph of this b */
-    double lemma2_branching;     /* Lemma 2: b_r needed for phi_r >= threshold */
-    hs_relation_stats *relation; /* (relations), by descending number of facts */
-    uint64_t n_pairs;
-    hs_pair_stats *pair; /* (n_pairs), by descending number of facts */
-    double majority;     /* share of two-hop facts answered by the commonest tail of their pair */
+    double lemma1_phi;                 /* Lemma 1: phi <= b^(n-1), n = 2 */
+    double lemma1_two_hop;             /* expected two-hop facts of a random graph of this b */
+    double lemma2_branching;           /* Lemma 2: b_r needed for phi_r >= threshold */
+    hs_relation_stats *relation;       /* (relations), by descending number of facts */
+    uint64_t pairs, informative_pairs; /* relation pairs with two-hop facts */
+    uint64_t n_pairs;                  /* of them listed: the HS_STATS_PAIRS with the most two-hop facts */
+    hs_pair_stats *pair;               /* (n_pairs), by descending number of facts */
+    double majority;                   /* share of two-hop facts answered by the commonest tail of their pair */
 } hs_graph_stats;
-/* Time: one step for each fact and each relation arriving at its head; two-hop facts are not walked. `out` is freed
+/* Time: one step for each fact and each relation arriving at its head; two-hop facts are not walked. Memory: linear in
+ * facts, entities and relations. `out` is freed
  * with hs_graph_stats_free. */
 hs_status hs_graph_stats_compute(const hs_graph *g, double threshold, hs_graph_stats *out, hs_error *err);
 /* The entry of a relation or of a pair, or NULL if it has none. Linear search. */

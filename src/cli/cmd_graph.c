@@ -184,9 +184,6 @@ static void print_relations(const hs_graph *g, const hs_graph_stats *s)
 
 static void print_pairs(const hs_graph *g, const hs_graph_stats *s, uint64_t most)
 {
-    uint64_t informative = 0;
-    for (uint64_t i = 0; i < s->n_pairs; i++)
-        informative += s->pair[i].informative;
     printf("\n%-56s %9s %9s  commonest tail\n", "relation pair", "two-hop", "majority");
     for (uint64_t i = 0; i < s->n_pairs && i < most; i++) {
         const hs_pair_stats *p = &s->pair[i];
@@ -198,10 +195,13 @@ static void print_pairs(const hs_graph *g, const hs_graph_stats *s, uint64_t mos
         hs_str_free(&name);
     }
     if (s->n_pairs > most)
-        printf("... and %" PRIu64 " more (--pairs shows all)\n", s->n_pairs - most);
+        printf("... and %" PRIu64 " more (--pairs shows all)\n", s->pairs - most);
+    else if (s->pairs > s->n_pairs)
+        printf("... and %" PRIu64 " more, with at most %" PRIu64 " two-hop facts each\n", s->pairs - s->n_pairs,
+               s->pair[s->n_pairs - 1].facts);
     printf("%" PRIu64 " of %" PRIu64
            " pairs are informative (at least 20 two-hop facts, commonest tail at most 20%%)\n",
-           informative, s->n_pairs);
+           s->informative_pairs, s->pairs);
 }
 
 static json_t *stats_json(const hs_graph *g, const hs_graph_stats *s, const hs_read_report *report)
@@ -232,6 +232,8 @@ static json_t *stats_json(const hs_graph *g, const hs_graph_stats *s, const hs_r
                   (json_int_t)s->functional_two_hop, "phi", s->phi, "functional_phi", s->functional_phi, "branching",
                   s->branching, "majority", s->majority, "threshold", s->threshold, "lemma1_phi", s->lemma1_phi,
                   "lemma1_two_hop", s->lemma1_two_hop, "lemma2_branching", s->lemma2_branching);
+    json_object_set_new(json, "pairs", json_integer((json_int_t)s->pairs));
+    json_object_set_new(json, "informative_pairs", json_integer((json_int_t)s->informative_pairs));
     json_object_set_new(json, "relation", relations);
     json_object_set_new(json, "pair", pairs);
     json_object_set_new(json, "read", report_json(report));

@@ -3,7 +3,7 @@
  * Rules work on a byte for each fact (kept or not), one after the other in the order of hs_graph_filter; each rule sees
  * what the ones before it kept. The result is built anew, so its ids are dense and follow the order of the kept facts.
  */
-#include "hopscope/graph.h"
+#include "graph/pairs.h"
 
 #include <string.h>
 
@@ -122,50 +122,70 @@ static hs_status copy_kept(const selection *s, hs_graph *out, hs_error *err)
     return hs_graph_index(out, err);
 }
 
+typedef struct informative {
+    const hs_graph *kept;
+    const hs_graph_filter *filter;
+    uint8_t *first; /* (relations) does it make an informative pair with the second relation at hand? */
+    uint8_t *used;  /* (facts of kept) */
+} informative;
+
+/* Marks the facts that are hops of the informative pairs of one second relation. */
+static hs_status mark_hops(void *ctx, const hs_pairs *pairs, hs_error *err)
+{
+    (void)err;
+    const informative *s = ctx;
+    const hs_graph *g = s->kept;
+    bool any = false;
+    for (size_t i = 0; i < pairs->n_pairs; i++) {
+        const hs_pair_count *p = &pairs->pair[i];
+        s->first[p->r1] = p->facts >= s->filter->informative_min_facts &&
+                          (double)p->top / (double)p->facts <= s->filter->informative_max_majority;
+        any = any || s->first[p->r1];
+    }
+    for (uint64_t k = 0; any && k < pairs->n_facts; k++) {
+        uint64_t j = pairs->fact[k];
+        uint32_t bridge = g->facts[j].head, tail = g->facts[j].tail;
+        for (uint64_t i = g->in_start[bridge]; bridge != tail && i < g->in_start[bridge + 1]; i++) {
+            const hs_fact *hop = &g->facts[g->in_fact[i]];
+            if (s->first[hop->relation] && hop->head != bridge && hop->head != tail)
+                s->used[g->in_fact[i]] = s->used[j] = 1;
+        }
+    }
+    for (size_t i = 0; i < pairs->n_pairs; i++)
+        s->first[pairs->pair[i].r1] = 0;
+    return HS_OK;
+}
+
+static uint32_t id_in(const hs_names *names, const char *name)
+{
+    return hs_names_find(names, name, strlen(name));
+}
+
 /* Facts that are a hop of a two-hop fact of an informative pair. */
 static hs_status keep_informative(selection *s, hs_error *err)
 {
+    const hs_graph *g = s->g;
     hs_graph kept = {0};
-    hs_graph_stats stats = {0};
-    uint8_t *pair = NULL, *used = NULL; /* pair (R, R): 1 informative; used (facts of `kept`) */
+    informative found = {.kept = &kept, .filter = s->filter};
     hs_status status = copy_kept(s, &kept, err);
-    if (status == HS_OK)
-        status = hs_graph_stats_compute(&kept, 0, &stats, err);
-    size_t relations = kept.relations.n;
     if (status == HS_OK) {
-        pair = hs_calloc(relations * relations + 1, 1);
-        used = hs_calloc(kept.n_facts + 1, 1);
-        if (pair == NULL || used == NULL)
-            status = hs_fail_memory(err, relations * relations + kept.n_facts);
+        found.first = hs_calloc((size_t)kept.relations.n + 1, 1);
+        found.used = hs_calloc(kept.n_facts + 1, 1);
+        if (found.first == NULL || found.used == NULL)
+            status = hs_fail_memory(err, kept.relations.n + kept.n_facts);
     }
-    for (uint64_t i = 0; status == HS_OK && i < stats.n_pairs; i++) {
-        const hs_pair_stats *p = &stats.pair[i];
-        if (p->facts >= s->filter->informative_min_facts && p->majority <= s->filter->informative_max_majority)
-            pair[p->r1 * relations + p->r2] = 1;
-    }
-    for (uint64_t i = 0; status == HS_OK && i < kept.n_facts; i++) {
-        uint32_t head = kept.facts[i].head, bridge = kept.facts[i].tail;
-        for (uint64_t j = kept.out_start[bridge]; head != bridge && j < kept.out_start[bridge + 1]; j++) {
-            uint32_t tail = kept.facts[j].tail;
-            if (tail != bridge && tail != head && pair[kept.facts[i].relation * relations + kept.facts[j].relation])
-                used[i] = used[j] = 1;
-        }
-    }
-    for (uint64_t i = 0; status == HS_OK && i < s->g->n_facts; i++) {
+    if (status == HS_OK)
+        status = hs_graph_each_pair(&kept, mark_hops, &found, err);
+    for (uint64_t i = 0; status == HS_OK && i < g->n_facts; i++) {
         if (!s->keep[i])
             continue;
-        hs_fact fact;
-        const char *name = hs_names_get(&s->g->entities, s->g->facts[i].head);
-        fact.head = hs_names_find(&kept.entities, name, strlen(name));
-        name = hs_names_get(&s->g->relations, s->g->facts[i].relation);
-        fact.relation = hs_names_find(&kept.relations, name, strlen(name));
-        name = hs_names_get(&s->g->entities, s->g->facts[i].tail);
-        fact.tail = hs_names_find(&kept.entities, name, strlen(name));
-        s->keep[i] = used[hs_graph_find(&kept, fact)];
+        hs_fact fact = {id_in(&kept.entities, hs_names_get(&g->entities, g->facts[i].head)),
+                        id_in(&kept.relations, hs_names_get(&g->relations, g->facts[i].relation)),
+                        id_in(&kept.entities, hs_names_get(&g->entities, g->facts[i].tail))};
+        s->keep[i] = found.used[hs_graph_find(&kept, fact)];
     }
-    hs_free(pair);
-    hs_free(used);
-    hs_graph_stats_free(&stats);
+    hs_free(found.first);
+    hs_free(found.used);
     hs_graph_free(&kept);
     return status;
 }

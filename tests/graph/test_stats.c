@@ -114,7 +114,7 @@ static void test_against_walk(void **state)
     hs_graph_free(&g);
 }
 
-/* More relations than the square table holds. */
+/* Many relations between few entities, some of them opposite. */
 static void test_many_relations(void **state)
 {
     (void)state;
@@ -135,6 +135,37 @@ static void test_many_relations(void **state)
         const hs_relation_stats *x = hs_graph_stats_relation(&s, r);
         assert_true(x->either == b.either[r] && x->as_hop1 == b.hop1[r] && x->as_hop2 == b.hop2[r]);
     }
+    hs_graph_stats_free(&s);
+    hs_graph_free(&g);
+}
+
+/* 600 relations arrive at a hub and 600 leave it: 360,000 pairs, of which the largest are listed and all are counted.
+ */
+static void test_listed_pairs(void **state)
+{
+    (void)state;
+    enum { N = 600 };
+    hs_graph g = {0};
+    hs_graph_stats s;
+    char a[32], r[32], b[32];
+    for (int i = 0; i < N; i++) {
+        for (int twice = 0; twice < (i == 5 ? 2 : 1); twice++) {
+            snprintf(a, sizeof a, "a%d.%d", i, twice);
+            snprintf(r, sizeof r, "in%d", i);
+            assert_ok(hs_graph_add(&g, a, r, "hub", err));
+        }
+        snprintf(r, sizeof r, "out%d", i);
+        snprintf(b, sizeof b, "b%d", i);
+        assert_ok(hs_graph_add(&g, "hub", r, b, err));
+    }
+    assert_ok(hs_graph_index(&g, err));
+    assert_ok(hs_graph_stats_compute(&g, 3.6, &s, err));
+    assert_int_equal(s.pairs, N * N);
+    assert_int_equal(s.n_pairs, HS_STATS_PAIRS);
+    assert_int_equal(s.two_hop, N * N + N);
+    assert_int_equal(hs_graph_stats_relation(&s, 0)->either, N);
+    for (uint64_t i = 0; i < s.n_pairs; i++)
+        assert_int_equal(s.pair[i].facts, i < N ? 2 : 1); /* those of in5 first */
     hs_graph_stats_free(&s);
     hs_graph_free(&g);
 }
@@ -235,8 +266,9 @@ static void test_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_against_walk), cmocka_unit_test(test_many_relations), cmocka_unit_test(test_lemmas),
-        cmocka_unit_test(test_empty),        cmocka_unit_test(test_real_numbers),   cmocka_unit_test(test_memory),
+        cmocka_unit_test(test_against_walk), cmocka_unit_test(test_many_relations), cmocka_unit_test(test_listed_pairs),
+        cmocka_unit_test(test_lemmas),       cmocka_unit_test(test_empty),          cmocka_unit_test(test_real_numbers),
+        cmocka_unit_test(test_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
