@@ -38,7 +38,8 @@ typedef struct hs_graph_config {
 } hs_graph_config;
 
 typedef struct hs_augment_config {
-    double phi; /* 0 = no augmentation */
+    double phi;          /* 0 = not by phi */
+    uint32_t per_bridge; /* 0 = not by bridges */
     bool per_relation;
     char relations[2048]; /* list; "" = all that can take part in two hops */
     bool acyclic, new_entities;

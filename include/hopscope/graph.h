@@ -198,7 +198,9 @@ void hs_graph_stats_free(hs_graph_stats *stats);
  * named
  * "~RELATION 17". */
 typedef struct hs_augment_options {
-    double phi; /* target phi, overall and (per_relation) of every chosen relation */
+    double phi;          /* target phi, overall and (per_relation) of every chosen relation; 0 with per_bridge: none */
+    uint32_t per_bridge; /* facts that arrive at each bridge of real two-hop facts, at least; 0 = as it comes. So many
+                            queries use each second hop: what held-out queries need, for few facts */
     bool per_relation;
     const char *const *relations; /* raise and add only these; NULL = every relation that can take part in two hops */
     size_t n_relations;
@@ -218,7 +220,9 @@ typedef struct hs_augment_report {
     double phi_before, phi_after;
     double min_phi_r_before, min_phi_r_after; /* over the chosen relations, less those given up */
     uint64_t relations_chosen;
-    uint64_t relations_given_up; /* of relations == NULL: out of reach of the target */
+    uint64_t relations_given_up; /* of relations == NULL: below the target at the end */
+    uint64_t bridges;            /* with per_bridge: bridges of real two-hop facts ... */
+    uint64_t bridges_raised;     /* ... and those that had too few facts */
     uint64_t collisions;         /* heads drawn that already had a tail for the relation, so that another was drawn */
 } hs_augment_report;
 /* `out` (zero-initialized) = g plus synthetic facts, each flagged HS_FACT_SYNTHETIC; the ids of g's entities and

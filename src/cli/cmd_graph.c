@@ -5,6 +5,7 @@
 
 #include <inttypes.h>
 #include <jansson.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -16,7 +17,7 @@ typedef struct arguments {
     double threshold, phi, max_majority;
     int json, raw, skip_derived, literals, pairs;
     int functional, inverses, informative, min_degree, sample_bridges;
-    int acyclic, reuse, of_type, overall, comparison, force;
+    int acyclic, reuse, of_type, overall, comparison, bridges, force;
     long long max_facts, seed;
     const char **list; /* relations, split; points into `relations` */
     size_t n_list;
@@ -287,6 +288,7 @@ static hs_status augment(const arguments *a, const hs_graph *g, hs_graph *out, h
     hs_augment_options options;
     hs_augment_options_default(&options);
     options.phi = a->phi;
+    options.per_bridge = (uint32_t)a->bridges;
     options.relations = a->list;
     options.n_relations = a->n_list;
     options.per_relation = !a->overall;
@@ -308,7 +310,11 @@ static void print_augment(const arguments *a, const hs_graph *g, const hs_augmen
     printf("%-32s %15.3f\n", "phi before", r->phi_before);
     printf("%-32s %15.3f\n", "phi after", r->phi_after);
     print_line("relations chosen", r->relations_chosen);
-    if (a->comparison == 0 && !a->overall) {
+    if (a->bridges > 0) {
+        print_line("bridges of real two-hop facts", r->bridges);
+        print_line("  of them with too few facts", r->bridges_raised);
+    }
+    if (a->comparison == 0 && !a->overall && a->phi > 0) {
         print_line("  of them out of reach", r->relations_given_up);
         printf("%-32s %15.3f\n", "lowest phi_r before", r->min_phi_r_before);
         printf("%-32s %15.3f\n", "lowest phi_r after", r->min_phi_r_after);
@@ -428,14 +434,14 @@ static const char *complaint(const arguments *a, bool writes)
         return "-o FILE is missing: where should the graph go?";
     if (writes && strcmp(a->out, "-") == 0)
         return "-o needs the name of a file: a graph is not written to standard output";
-    if (!(a->phi > 0))
+    if (!(a->phi > 0) && !(a->phi == 0 && a->bridges > 0))
         return "--phi must be above 0";
     if (!(a->threshold >= 0))
         return "--threshold must not be negative";
     if (!(a->max_majority >= 0) || a->max_majority > 1)
         return "--max-majority must be between 0 and 1";
-    if (a->informative < 0 || a->min_degree < 0 || a->sample_bridges < 0 || a->comparison < 0 || a->max_facts < 0 ||
-        a->seed < 0)
+    if (a->informative < 0 || a->min_degree < 0 || a->sample_bridges < 0 || a->comparison < 0 || a->bridges < 0 ||
+        a->max_facts < 0 || a->seed < 0)
         return "numbers must not be negative";
     return NULL;
 }
@@ -448,6 +454,8 @@ static int with_options(int argc, const char **argv, const hs_usage *usage, cons
     if (!hs_args_parse(&args, usage, argc, argv, options, 1, 1, &code))
         return code;
     a->file = args.arg[0];
+    if (isnan(a->phi)) /* not given */
+        a->phi = a->bridges > 0 ? 0 : 6.25;
     const char *what = complaint(a, writes);
     if (what != NULL) {
         code = hs_cli_usage_error(usage->name, "%s", what);
@@ -485,14 +493,19 @@ static int augment_command(int argc, const char **argv)
 {
     static const hs_usage usage = {
         "graph augment", "FILE",
-        "Adds synthetic facts until phi, overall and of each relation, reaches a target, and says what that costs.\n"
+        "Adds synthetic facts until phi, overall and of each relation, reaches a target, or until each bridge has "
+        "enough\n"
+        "facts, and says what that costs.\n"
         "Synthetic facts are marked in the fourth column and are not true.",
+        "  hopscope graph augment my.tsv --bridges 16 -o augmented.tsv\n"
         "  hopscope graph augment dev.json --types compositional --phi 6.25 -o augmented.tsv\n"
         "  hopscope graph augment dev.json --comparison 20 --relations \"country\" -o comparison.tsv"};
-    arguments a = {.threshold = 3.6, .phi = 6.25, .max_majority = 0.2};
+    arguments a = {.threshold = 3.6, .phi = NAN, .max_majority = 0.2};
     const struct poptOption options[] = {
         {"phi", 0, POPT_ARG_DOUBLE, &a.phi, 0, "target (6.25)", "X"},
         WRITING_OPTIONS,
+        {"bridges", 0, POPT_ARG_INT, &a.bridges, 0,
+         "at least N facts at each bridge of real two-hop facts; alone: no --phi", "N"},
         {"overall", 0, POPT_ARG_NONE, &a.overall, 0, "reach the target overall only", NULL},
         {"acyclic", 0, POPT_ARG_NONE, &a.acyclic, 0, "never close a directed cycle", NULL},
         {"reuse", 0, POPT_ARG_NONE, &a.reuse, 0, "invent no entities", NULL},

@@ -134,6 +134,16 @@ static void test_augment(void **state)
               "\"added_facts\"", "");
     assert_sh(0, "cut -f 2,3 m.tsv | grep '^born' | sort | uniq -c | awk '$1 < 30'", "", "");
     assert_string_equal(out, "");
+    assert_sh(0, "$H graph augment part.tsv --bridges 4 -o e.tsv", "bridges of real two-hop facts", "");
+    assert_sh(2, "$H graph augment part.tsv --phi 0 -o d.tsv", "", "--phi must be above 0");
+    /* 30 people of a team each: a mentor makes two two-hop facts, no more */
+    assert_sh(0,
+              "for i in $(seq 30); do printf 'q%d\\tteam\\tt%d\\nq%d\\tmentor\\tq%d\\n' $i $((i % 4)) $i $((i % 5 + "
+              "1)); done > "
+              "staff.tsv",
+              "", "");
+    assert_sh(65, "$H graph augment staff.tsv --phi 6 -o d.tsv", "", "phi stays below 2; to answer held-out queries");
+    assert_non_null(strstr(message, "--bridges 16"));
     assert_sh(65, "$H graph augment part.tsv --phi 100000 -o d.tsv", "", "out of reach");
     assert_non_null(strstr(message, "at least "));
     assert_sh(65, "$H graph augment part.tsv --relations borm -o d.tsv", "", "no such relation: 'borm'");

@@ -360,6 +360,237 @@ static void test_comparison(void **state)
     hs_graph_free(&g);
 }
 
+/* Sparse functional facts over few entities: everybody may be head and tail of everything. */
+static void sparse(hs_graph *g, uint64_t seed, uint32_t entities, uint32_t relations, uint32_t facts)
+{
+    hs_rng rng;
+    char head[32], relation[32], tail[32];
+    *g = (hs_graph){0};
+    hs_rng_init(&rng, seed, HS_PURPOSE('t', 's', 'p', 'a'), 0, 0);
+    bool *has = calloc((size_t)entities * relations, sizeof *has);
+    assert_non_null(has);
+    for (uint32_t i = 0; i < facts; i++) {
+        uint32_t h = (uint32_t)hs_rng_below(&rng, entities), r = (uint32_t)hs_rng_below(&rng, relations);
+        if (has[h * relations + r])
+            continue;
+        has[h * relations + r] = true;
+        snprintf(head, sizeof head, "e%u", h);
+        snprintf(relation, sizeof relation, "r%u", r);
+        snprintf(tail, sizeof tail, "e%u", (unsigned)hs_rng_below(&rng, entities));
+        assert_ok(hs_graph_add(g, head, relation, tail, err));
+    }
+    free(has);
+    assert_ok(hs_graph_index(g, err));
+}
+
+/* The highest phi on the way while random facts of entities of g fill every free (head, relation). */
+static double random_reach(const hs_graph *g, uint64_t seed)
+{
+    uint32_t E = g->entities.n, R = g->relations.n;
+    uint32_t *slot = malloc((size_t)E * R * sizeof *slot), *tail_of = malloc(g->n_facts * sizeof *tail_of);
+    uint64_t *in = calloc(E, sizeof *in), *out = calloc(E, sizeof *out), n = 0, two_hop = 0, facts = g->n_facts;
+    uint32_t *edge = calloc((size_t)E * E, sizeof *edge); /* facts from a to b */
+    hs_rng rng;
+    assert_true(slot && tail_of && in && out && edge);
+    hs_rng_init(&rng, seed, HS_PURPOSE('t', 'r', 'n', 'd'), 0, 0);
+    for (uint64_t i = 0; i < g->n_facts; i++) {
+        const hs_fact *f = &g->facts[i];
+        edge[(size_t)f->head * E + f->tail]++;
+        if (f->head != f->tail) {
+            out[f->head]++;
+            in[f->tail]++;
+        }
+    }
+    hs_graph_stats stats;
+    assert_ok(hs_graph_stats_compute(g, 0, &stats, err));
+    two_hop = stats.two_hop;
+    hs_graph_stats_free(&stats);
+    for (uint32_t e = 0; e < E; e++) {
+        for (uint32_t r = 0; r < R; r++) {
+            uint64_t first, last;
+            hs_graph_out(g, e, r, &first, &last);
+            if (first == last)
+                slot[n++] = e * R + r;
+        }
+    }
+    hs_rng_shuffle_u32(&rng, slot, n);
+    double best = (double)two_hop / (double)facts;
+    for (uint64_t k = 0; k < n; k++) {
+        uint32_t x = slot[k] / R, r = slot[k] % R, tails = 0;
+        for (uint64_t i = 0; i < g->n_facts; i++)
+            if (g->facts[i].relation == r)
+                tail_of[tails++] = g->facts[i].tail;
+        if (tails == 0)
+            continue;
+        uint32_t y = tail_of[hs_rng_below(&rng, tails)];
+        if (x == y)
+            continue;
+        two_hop += in[x] + out[y] - 2 * edge[(size_t)y * E + x];
+        edge[(size_t)x * E + y]++;
+        out[x]++;
+        in[y]++;
+        facts++;
+        double phi = (double)two_hop / (double)facts;
+        best = phi > best ? phi : best;
+    }
+    free(slot);
+    free(tail_of);
+    free(in);
+    free(out);
+    free(edge);
+    return best;
+}
+
+/* What random facts reach is not refused, with invented heads or without; and what is said to be possible is. */
+static void test_reachable(void **state)
+{
+    (void)state;
+    uint32_t refused = 0, higher = 0;
+    for (uint32_t k = 0; k < 24; k++) {
+        hs_graph g, out;
+        hs_augment_options o;
+        hs_augment_report report;
+        hs_error why = {0};
+        sparse(&g, k, 12 + k, 3 + k % 6, 30 + 2 * k);
+        double reach = 0;
+        for (uint64_t seed = 0; seed < 5; seed++)
+            reach = fmax(reach, random_reach(&g, seed));
+        hs_augment_options_default(&o);
+        o.new_entities = k % 2 == 0;
+        o.per_relation = false;
+        o.phi = reach;
+        if (hs_graph_augment(&g, &o, &out, &report, &why) != HS_OK) {
+            print_message("graph %u: random facts reach %.3f, refused: %s\n", k, reach, why.what);
+            refused++;
+        } else {
+            check_promises(&g, &out, &o, &report);
+            hs_graph_free(&out);
+        }
+        o.phi = reach * 20;
+        if (hs_graph_augment(&g, &o, &out, &report, &why) == HS_OK) {
+            higher++;
+            hs_graph_free(&out);
+        } else {
+            const char *said = strstr(why.what, "at least ");
+            assert_non_null(said);
+            o.phi = strtod(said + 9, NULL);
+            assert_ok(hs_graph_augment(&g, &o, &out, &report, err));
+            hs_graph_free(&out);
+        }
+        hs_graph_free(&g);
+    }
+    assert_int_equal(refused, 0);
+    assert_true(higher < 24);
+}
+
+/* A warning says the phi that the relation has in the end, and only of relations that are below the target then. */
+typedef struct warned {
+    char text[64][256];
+    size_t n;
+} warned;
+
+static void collect(void *user, const hs_event *event)
+{
+    warned *w = user;
+    if (event->kind == HS_EVENT_WARNING && w->n < 64)
+        snprintf(w->text[w->n++], sizeof w->text[0], "%s", event->text);
+}
+
+static void test_warnings(void **state)
+{
+    (void)state;
+    size_t all = 0;
+    for (uint32_t k = 0; k < 20; k++) {
+        static warned w;
+        w.n = 0;
+        hs_graph g, out;
+        hs_events events = {.fn = collect, .user = &w};
+        hs_augment_options o;
+        hs_augment_report report;
+        if (k % 2)
+            people(&g, k, 30 + 3 * k);
+        else if (k % 4)
+            people(&g, k, 20);
+        else
+            sparse(&g, k, 60, 12, 70);
+        assert_ok(hs_graph_add(&g, "book", "editor", "house", err));
+        assert_ok(hs_graph_add(&g, "house", "street", "Main Street", err));
+        assert_ok(hs_graph_index(&g, err));
+        hs_augment_options_default(&o);
+        o.phi = 3 + k % 7;
+        o.events = &events;
+        o.new_entities = k % 3 != 0;
+        if (hs_graph_augment(&g, &o, &out, &report, NULL) != HS_OK) {
+            hs_graph_free(&g);
+            continue;
+        }
+        hs_graph_stats s;
+        assert_ok(hs_graph_stats_compute(&out, o.phi, &s, err));
+        assert_int_equal(report.relations_given_up, w.n);
+        all += w.n;
+        for (size_t i = 0; i < w.n; i++) {
+            char name[64];
+            double phi;
+            assert_int_equal(sscanf(w.text[i], "augment: phi of \"%63[^\"]\" stays at %lf", name, &phi), 2);
+            const hs_relation_stats *r = hs_graph_stats_relation(&s, hs_names_find(&out.relations, name, strlen(name)));
+            assert_true(fabs(r->phi - phi) < 0.00501);
+            assert_false(r->sufficient);
+        }
+        hs_graph_stats_free(&s);
+        hs_graph_free(&out);
+        hs_graph_free(&g);
+    }
+    assert_true(all > 0);
+}
+
+/* Every bridge of real two-hop facts has its facts, and nothing else is added. */
+static void test_per_bridge(void **state)
+{
+    (void)state;
+    for (uint32_t k = 0; k < 8; k++) {
+        hs_graph g, out;
+        hs_augment_options o;
+        hs_augment_report report;
+        people(&g, k, 40 + k);
+        hs_augment_options_default(&o);
+        o.phi = 0;
+        o.per_bridge = 1 + 3 * k;
+        o.acyclic = k % 2 == 1;
+        assert_ok(hs_graph_augment(&g, &o, &out, &report, err));
+        check_promises(&g, &out, &o, &report);
+        uint64_t needed = 0, bridges = 0, raised = 0;
+        for (uint32_t b = 0; b < g.entities.n; b++) {
+            uint64_t two_hop = 0, in = 0;
+            for (uint64_t i = g.in_start[b]; i < g.in_start[b + 1]; i++) {
+                const hs_fact *first = &g.facts[g.in_fact[i]];
+                in += first->head != b;
+                for (uint64_t j = g.out_start[b]; j < g.out_start[b + 1]; j++)
+                    two_hop += first->head != b && g.facts[j].tail != b && g.facts[j].tail != first->head;
+            }
+            if (two_hop == 0)
+                continue;
+            bridges++;
+            raised += in < o.per_bridge;
+            needed += in < o.per_bridge ? o.per_bridge - in : 0;
+            uint64_t now = 0;
+            for (uint64_t i = out.in_start[b]; i < out.in_start[b + 1]; i++)
+                now += out.facts[out.in_fact[i]].head != b;
+            assert_true(now >= o.per_bridge);
+        }
+        assert_int_equal(report.bridges, bridges);
+        assert_int_equal(report.bridges_raised, raised);
+        assert_true(report.added_facts <= needed && (needed == 0 || report.added_facts > 0));
+        hs_graph_free(&out);
+        o.max_facts = needed > 3 ? 1 : 0;
+        hs_error why = {0};
+        if (needed > 3) {
+            assert_int_equal(hs_graph_augment(&g, &o, &out, NULL, &why), HS_ERR_DATA);
+            assert_non_null(strstr(why.what, "facts allowed"));
+        }
+        hs_graph_free(&g);
+    }
+}
+
 static hs_graph memory_graph;
 
 static hs_status augment_small(hs_error *err)
@@ -368,6 +599,7 @@ static hs_status augment_small(hs_error *err)
     hs_augment_options o;
     hs_augment_options_default(&o);
     o.phi = 2;
+    o.per_bridge = 3;
     o.acyclic = true;
     hs_status status = hs_graph_augment(&memory_graph, &o, &out, NULL, err);
     hs_graph_free(&out);
@@ -407,10 +639,11 @@ static void test_real(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_promises), cmocka_unit_test(test_acyclic),      cmocka_unit_test(test_seed),
-        cmocka_unit_test(test_spread),   cmocka_unit_test(test_out_of_reach), cmocka_unit_test(test_names_relation),
-        cmocka_unit_test(test_reuse),    cmocka_unit_test(test_taken_names),  cmocka_unit_test(test_comparison),
-        cmocka_unit_test(test_memory),   cmocka_unit_test(test_real),
+        cmocka_unit_test(test_promises),  cmocka_unit_test(test_acyclic),      cmocka_unit_test(test_seed),
+        cmocka_unit_test(test_spread),    cmocka_unit_test(test_out_of_reach), cmocka_unit_test(test_names_relation),
+        cmocka_unit_test(test_reuse),     cmocka_unit_test(test_taken_names),  cmocka_unit_test(test_comparison),
+        cmocka_unit_test(test_reachable), cmocka_unit_test(test_warnings),     cmocka_unit_test(test_per_bridge),
+        cmocka_unit_test(test_memory),    cmocka_unit_test(test_real),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

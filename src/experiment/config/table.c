@@ -43,6 +43,8 @@ static const hs_setting graph_keys[] = {
 #define STRUCT hs_augment_config
 static const hs_setting augment_keys[] = {
     NUMBER(phi, 0, 1000, 0, "raise phi to this with synthetic facts; 0: no augmentation"),
+    NUMBER(per_bridge, 0, HS_SETTING_MAX32, 0,
+           "each bridge of real two-hop facts is reached by at least this many facts (16 is much); 0: as it comes"),
     SWITCH(per_relation, "raise phi of every chosen relation, not only of the whole graph"),
     TEXT(relations, HS_SETTING_LIST, "raise only these relations; empty: all that take part in two hops"),
     SWITCH(acyclic, "never close a directed cycle"),
@@ -426,9 +428,11 @@ static hs_status check_graph(const hs_config *config, hs_error *err)
         hs_fail(err, HS_ERR_DATA, "task %s generates its own graph and takes none", task->name);
         return hs_error_where(err, "graph.path");
     }
-    if ((config->augment.phi > 0 || config->augment.per_value > 0) && !given) {
+    if ((config->augment.phi > 0 || config->augment.per_bridge > 0 || config->augment.per_value > 0) && !given) {
         hs_fail(err, HS_ERR_DATA, "augmentation needs a graph that is read");
-        hs_error_where(err, config->augment.phi > 0 ? "augment.phi" : "augment.per_value");
+        hs_error_where(err, config->augment.phi > 0          ? "augment.phi"
+                            : config->augment.per_bridge > 0 ? "augment.per_bridge"
+                                                             : "augment.per_value");
         return hs_error_hint(err, "--set graph.path=FILE");
     }
     if (config->augment.per_value > 0 && !config->augment.relations[0]) {

@@ -101,9 +101,10 @@ static hs_status augment_comparison(const hs_augment_config *c, const hs_list *r
 static hs_status augment(const hs_augment_config *c, const hs_list *relations, hs_graph *g, const hs_events *events,
                          hs_error *err)
 {
-    if (!(c->phi > 0))
+    if (!(c->phi > 0) && c->per_bridge == 0)
         return HS_OK;
     hs_augment_options options = {.phi = c->phi,
+                                  .per_bridge = c->per_bridge,
                                   .per_relation = c->per_relation,
                                   .acyclic = c->acyclic,
                                   .new_entities = c->new_entities,

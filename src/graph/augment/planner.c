@@ -1,4 +1,4 @@
-/* planner.c - the growing graph of augmentation: exact counts, candidates in order of gain. See plan.h. */
+/* planner.c - the growing graph of augmentation: exact counts, candidates in order of gain. See planner.h. */
 #include "graph/augment/planner.h"
 
 #include <math.h>
@@ -550,6 +550,11 @@ static void weigh(hs_plan *plan)
         }
         e->weight = bridge ? 1.0f : OTHER_WEIGHT;
     }
+}
+
+bool hs_plan_is_bridge(const hs_plan *plan, uint32_t e)
+{
+    return e < plan->g->entities.n && plan->entity[e].weight > OTHER_WEIGHT;
 }
 
 hs_status hs_plan_open(hs_plan *plan, const hs_graph *g, const hs_augment_options *options, hs_graph *out,

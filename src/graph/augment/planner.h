@@ -1,12 +1,12 @@
-/* planner.h - the state of augmentation (plan.c), used by its strategy (augment.c); not public.
+/* planner.h - the state of augmentation (planner.c), used by its strategy (composition.c); not public.
  *
  * A plan is a graph that grows: `out` holds the facts in order of addition, linked lists give the facts that arrive at
  * and leave an entity, and the two-hop counts (overall and of each relation) are exact after every addition. For each
  * relation two heaps give the best tail and the best head for the next fact. Heap entries carry the version of their
  * entity; an entity that changes is pushed again and its old entries are dropped when they come up.
  */
-#ifndef HOPSCOPE_GRAPH_PLAN_H
-#define HOPSCOPE_GRAPH_PLAN_H
+#ifndef HOPSCOPE_GRAPH_PLANNER_H
+#define HOPSCOPE_GRAPH_PLANNER_H
 
 #include "hopscope/graph.h"
 
@@ -75,6 +75,7 @@ hs_status hs_plan_rebuild(hs_plan *plan, hs_error *err);
 /* Could e be the head, and the tail, of a new fact of r? */
 bool hs_plan_may_head(hs_plan *plan, uint32_t e, uint32_t r);
 bool hs_plan_may_tail(hs_plan *plan, uint32_t e, uint32_t r);
+bool hs_plan_is_bridge(const hs_plan *plan, uint32_t e); /* of non-trivial two-hop facts of g */
 bool hs_plan_taken(const hs_plan *plan, uint32_t e, uint32_t r);
 
 #define HS_PLAN_NEW (UINT32_MAX - 1) /* as a head: invent one */
