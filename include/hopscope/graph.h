@@ -57,6 +57,8 @@ typedef struct hs_graph {
 hs_status hs_graph_add(hs_graph *g, const char *head, const char *relation, const char *tail, hs_error *err);
 hs_status hs_graph_add_ids(hs_graph *g, hs_fact fact, uint8_t flags, hs_error *err);
 hs_status hs_graph_index(hs_graph *g, hs_error *err);
+/* Names and facts of g, with the same ids, into the zeroed `out`; not indexed, so that more can be added. */
+hs_status hs_graph_copy(const hs_graph *g, hs_graph *out, hs_error *err);
 void hs_graph_free(hs_graph *g);
 /* Indices [*first, *last) of the facts (head, relation, *), empty range if none. O(log degree). */
 void hs_graph_out(const hs_graph *g, uint32_t head, uint32_t relation, uint64_t *first, uint64_t *last);

@@ -157,6 +157,25 @@ hs_status hs_graph_index(hs_graph *g, hs_error *err)
     return build_csr(g, err);
 }
 
+static hs_status copy_names(const hs_names *from, hs_names *to, hs_error *err)
+{
+    uint32_t id;
+    for (uint32_t i = 0; i < from->n; i++) {
+        const char *name = hs_names_get(from, i);
+        HS_TRY(hs_names_add(to, name, strlen(name), &id, err));
+    }
+    return HS_OK;
+}
+
+hs_status hs_graph_copy(const hs_graph *g, hs_graph *out, hs_error *err)
+{
+    HS_TRY(copy_names(&g->entities, &out->entities, err));
+    HS_TRY(copy_names(&g->relations, &out->relations, err));
+    for (uint64_t i = 0; i < g->n_facts; i++)
+        HS_TRY(hs_graph_add_ids(out, g->facts[i], g->flags[i], err));
+    return HS_OK;
+}
+
 void hs_graph_free(hs_graph *g)
 {
     if (g == NULL)

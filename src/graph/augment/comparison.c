@@ -1,6 +1,6 @@
 /* comparison.c - heads for comparison (paper A, Algorithm 1): every value of an attribute shared by k entities.
  */
-#include "hopscope/graph.h"
+#include "graph/augment/invent.h"
 
 #include <string.h>
 
@@ -11,29 +11,10 @@ typedef struct filler {
     uint32_t *count; /* (entities of g) heads that have the value at hand */
 } filler;
 
-static hs_status new_head(filler *f, uint32_t r, uint64_t *number, uint32_t *id, hs_error *err)
-{
-    hs_str name = {0};
-    hs_status status = HS_OK;
-    bool made = false;
-    while (status == HS_OK && !made) {
-        name.len = 0;
-        hs_str_addf(&name, "~%s %llu", hs_names_get(&f->g->relations, r), (unsigned long long)++*number);
-        if (name.failed)
-            status = hs_fail_memory(err, 64);
-        else if (hs_names_find(&f->out->entities, name.s, name.len) == HS_NO_ID) {
-            status = hs_names_add(&f->out->entities, name.s, name.len, id, err);
-            made = true;
-        }
-    }
-    hs_str_free(&name);
-    return status;
-}
-
 static hs_status fill_relation(filler *f, uint32_t r, uint32_t per_value, hs_error *err)
 {
     const hs_graph *g = f->g;
-    uint64_t number = 0;
+    uint32_t number = 0;
     memset(f->count, 0, (size_t)g->entities.n * sizeof *f->count);
     for (uint64_t i = 0; i < g->n_facts; i++)
         f->count[g->facts[i].tail] += g->facts[i].relation == r;
@@ -47,7 +28,7 @@ static hs_status fill_relation(filler *f, uint32_t r, uint32_t per_value, hs_err
                 return HS_ERR_DATA;
             }
             hs_fact fact = {.relation = r, .tail = value};
-            HS_TRY(new_head(f, r, &number, &fact.head, err));
+            HS_TRY(hs_graph_invent(f->out, r, &number, &fact.head, err));
             HS_TRY(hs_graph_add_ids(f->out, fact, HS_FACT_SYNTHETIC, err));
             f->added++;
         }
@@ -58,17 +39,7 @@ static hs_status fill_relation(filler *f, uint32_t r, uint32_t per_value, hs_err
 static hs_status fill(filler *f, const hs_augment_comparison_options *options, hs_error *err)
 {
     const hs_graph *g = f->g;
-    uint32_t id;
-    for (uint32_t e = 0; e < g->entities.n; e++) {
-        const char *name = hs_names_get(&g->entities, e);
-        HS_TRY(hs_names_add(&f->out->entities, name, strlen(name), &id, err));
-    }
-    for (uint32_t r = 0; r < g->relations.n; r++) {
-        const char *name = hs_names_get(&g->relations, r);
-        HS_TRY(hs_names_add(&f->out->relations, name, strlen(name), &id, err));
-    }
-    for (uint64_t i = 0; i < g->n_facts; i++)
-        HS_TRY(hs_graph_add_ids(f->out, g->facts[i], g->flags[i], err));
+    HS_TRY(hs_graph_copy(g, f->out, err));
     for (size_t k = 0; k < options->n_relations; k++) {
         uint32_t r = hs_names_find(&g->relations, options->relations[k], strlen(options->relations[k]));
         if (r == HS_NO_ID)

@@ -107,134 +107,6 @@ static hs_status take(hs_plan *plan, uint32_t e, uint32_t r, hs_error *err)
     return HS_OK;
 }
 
-/* ---------------------------------------------------------------- who may stand where */
-
-/* The places of every entity in g, without repeats. */
-static hs_status list_places(hs_plan *plan, hs_error *err)
-{
-    const hs_graph *g = plan->g;
-    uint32_t *last = hs_calloc(2 * (size_t)g->relations.n + 1, sizeof *last); /* last entity seen at a place, + 1 */
-    plan->place_start = hs_alloc(((size_t)g->entities.n + 1) * sizeof *plan->place_start);
-    plan->place = hs_alloc((2 * g->n_facts + 1) * sizeof *plan->place);
-    if (last == NULL || plan->place_start == NULL || plan->place == NULL) {
-        hs_free(last);
-        return hs_fail_memory(err, 2 * g->n_facts * sizeof *plan->place);
-    }
-    uint64_t n = 0;
-    for (uint32_t e = 0; e < g->entities.n; e++) {
-        plan->place_start[e] = n;
-        for (uint64_t i = g->out_start[e]; i < g->out_start[e + 1]; i++) {
-            uint32_t s = 2 * g->facts[i].relation;
-            if (last[s] != e + 1)
-                plan->place[n++] = s;
-            last[s] = e + 1;
-        }
-        for (uint64_t i = g->in_start[e]; i < g->in_start[e + 1]; i++) {
-            uint32_t s = 2 * g->facts[g->in_fact[i]].relation + 1;
-            if (last[s] != e + 1)
-                plan->place[n++] = s;
-            last[s] = e + 1;
-        }
-    }
-    plan->place_start[g->entities.n] = n;
-    hs_free(last);
-    return HS_OK;
-}
-
-static size_t kind_of(uint32_t *kind, size_t s)
-{
-    while (kind[s] != s)
-        s = kind[s] = kind[kind[s]];
-    return s;
-}
-
-/* Places of one kind: two places are joined when at least a tenth of the smaller of their sets of entities stands at
- * both (a few wrong facts do not join films and people), and so on from place to place. */
-static void find_kinds(const uint32_t *both, size_t places, uint32_t *kind)
-{
-    for (size_t s = 0; s < places; s++)
-        kind[s] = (uint32_t)s;
-    for (size_t s = 0; s < places; s++) {
-        for (size_t t = 0; t < s; t++) {
-            uint64_t size = both[s * places + s], other = both[t * places + t], shared = both[s * places + t];
-            if (shared > 0 && shared * 10 >= (size < other ? size : other))
-                kind[kind_of(kind, s)] = (uint32_t)kind_of(kind, t);
-        }
-    }
-}
-
-/* An entity at place s may stand at place 2 r + side when the two are of one kind; strictly, only when they are the
- * same. */
-static void relate_side(const hs_plan *plan, uint32_t *kind, uint32_t side, bool strict, uint64_t *rows)
-{
-    size_t relations = plan->g->relations.n;
-    for (size_t s = 0; s < 2 * relations; s++) {
-        for (size_t r = 0; r < relations; r++) {
-            size_t to = 2 * r + side;
-            if (strict ? s == to : kind_of(kind, s) == kind_of(kind, to))
-                rows[s * plan->words + r / 64] |= UINT64_C(1) << (r % 64);
-        }
-    }
-}
-
-static hs_status relate_places(hs_plan *plan, hs_error *err)
-{
-    const hs_graph *g = plan->g;
-    size_t places = 2 * (size_t)g->relations.n;
-    plan->words = (g->relations.n + 63) / 64;
-    plan->may_head = hs_calloc(places * plan->words + 1, sizeof *plan->may_head);
-    plan->may_tail = hs_calloc(places * plan->words + 1, sizeof *plan->may_tail);
-    plan->mask = hs_calloc(plan->words + 1, sizeof *plan->mask);
-    uint32_t *both = hs_calloc(places * places + 1, sizeof *both); /* (places, places) entities that stand at both */
-    uint32_t *kind = hs_alloc((places + 1) * sizeof *kind);
-    if (plan->may_head == NULL || plan->may_tail == NULL || plan->mask == NULL || both == NULL || kind == NULL) {
-        hs_free(both);
-        hs_free(kind);
-        return hs_fail_memory(err, places * places * sizeof *both);
-    }
-    for (uint32_t e = 0; e < g->entities.n; e++)
-        for (uint64_t i = plan->place_start[e]; i < plan->place_start[e + 1]; i++)
-            for (uint64_t j = plan->place_start[e]; j < plan->place_start[e + 1]; j++)
-                both[(size_t)plan->place[i] * places + plan->place[j]]++;
-    find_kinds(both, places, kind);
-    relate_side(plan, kind, 0, false, plan->may_head);
-    relate_side(plan, kind, 1, !plan->options->tails_of_type, plan->may_tail);
-    hs_free(both);
-    hs_free(kind);
-    return HS_OK;
-}
-
-/* Relations that e may head (rows = may_head) or be the tail of (may_tail), into plan->mask. */
-static void fill_mask(hs_plan *plan, const uint64_t *rows, uint32_t e)
-{
-    memset(plan->mask, 0, plan->words * sizeof *plan->mask);
-    bool real = e < plan->g->entities.n;
-    uint64_t first = real ? plan->place_start[e] : 0, last = real ? plan->place_start[e + 1] : 1;
-    for (uint64_t i = first; i < last; i++) {
-        size_t s = real ? plan->place[i] : plan->entity[e].slot;
-        for (size_t w = 0; w < plan->words; w++)
-            plan->mask[w] |= rows[s * plan->words + w];
-    }
-}
-
-static bool in_mask(const hs_plan *plan, uint32_t r)
-{
-    return (plan->mask[r / 64] >> (r % 64) & 1) != 0;
-}
-
-bool hs_plan_may_head(hs_plan *plan, uint32_t e, uint32_t r)
-{
-    fill_mask(plan, plan->may_head, e);
-    return in_mask(plan, r);
-}
-
-/* Invented entities are never tails: nothing is said about them but what they head. */
-bool hs_plan_may_tail(hs_plan *plan, uint32_t e, uint32_t r)
-{
-    fill_mask(plan, plan->may_tail, e);
-    return e < plan->g->entities.n && in_mask(plan, r);
-}
-
 /* ---------------------------------------------------------------- gains
  *
  * A bridge is worth sqrt(in * out): the first facts at a bridge gain most, the tenth little, and facts that arrive are
@@ -262,20 +134,20 @@ static hs_status push_entity(hs_plan *plan, uint32_t e, hs_error *err)
 {
     hs_plan_entry head = {head_key(plan, e), e, plan->entity[e].version};
     hs_plan_entry tail = {tail_key(plan, e), e, plan->entity[e].version};
-    fill_mask(plan, plan->may_head, e);
+    hs_plan_fill_mask(plan, plan->may_head, e);
     for (uint32_t r = 0; r < plan->g->relations.n; r++) {
         hs_plan_relation *relation = &plan->relation[r];
-        if (relation->usable && in_mask(plan, r) && !hs_plan_taken(plan, e, r)) {
+        if (relation->usable && hs_plan_in_mask(plan, r) && !hs_plan_taken(plan, e, r)) {
             heap_clean(plan, &relation->heads);
             HS_TRY(heap_push(&relation->heads, head, err));
         }
     }
     if (e >= plan->g->entities.n)
         return HS_OK;
-    fill_mask(plan, plan->may_tail, e);
+    hs_plan_fill_mask(plan, plan->may_tail, e);
     for (uint32_t r = 0; r < plan->g->relations.n; r++) {
         hs_plan_relation *relation = &plan->relation[r];
-        if (relation->usable && in_mask(plan, r)) {
+        if (relation->usable && hs_plan_in_mask(plan, r)) {
             heap_clean(plan, &relation->tails);
             HS_TRY(heap_push(&relation->tails, tail, err));
         }
@@ -287,9 +159,9 @@ static hs_status push_entity(hs_plan *plan, uint32_t e, hs_error *err)
 static void judge(hs_plan *plan, uint32_t e)
 {
     uint64_t most = plan->entity[e].out;
-    fill_mask(plan, plan->may_head, e);
+    hs_plan_fill_mask(plan, plan->may_head, e);
     for (uint32_t r = 0; r < plan->g->relations.n; r++)
-        most += plan->relation[r].usable && in_mask(plan, r) && !hs_plan_taken(plan, e, r);
+        most += plan->relation[r].usable && hs_plan_in_mask(plan, r) && !hs_plan_taken(plan, e, r);
     plan->entity[e].pays = (double)most > plan->options->phi ? 1.0f : HOPELESS;
 }
 
@@ -374,20 +246,9 @@ static hs_status grow_entities(hs_plan *plan, size_t n, hs_error *err)
 
 static hs_status invent(hs_plan *plan, uint32_t r, uint32_t *x, hs_error *err)
 {
-    hs_str name = {0};
-    uint32_t id = HS_NO_ID;
-    hs_status status = grow_entities(plan, plan->n_entities + 1, err);
-    /* A name that g uses already is passed over. */
-    while (status == HS_OK && id != plan->n_entities) {
-        name.len = 0;
-        hs_str_addf(&name, "~%s %u", hs_names_get(&plan->out->relations, r), ++plan->relation[r].invented);
-        if (name.failed)
-            status = hs_fail_memory(err, 64);
-        else if (hs_names_find(&plan->out->entities, name.s, name.len) == HS_NO_ID)
-            status = hs_names_add(&plan->out->entities, name.s, name.len, &id, err);
-    }
-    hs_str_free(&name);
-    HS_TRY(status);
+    uint32_t id;
+    HS_TRY(grow_entities(plan, plan->n_entities + 1, err));
+    HS_TRY(hs_graph_invent(plan->out, r, &plan->relation[r].invented, &id, err));
     hs_rng rng;
     hs_rng_init(&rng, plan->options->seed, HS_PURPOSE('g', 'a', 'j', 'i'), 0, id);
     plan->entity[id] = (hs_plan_entity){.slot = 2 * r, .weight = OTHER_WEIGHT, .jitter = (float)hs_rng_uniform(&rng)};
@@ -458,85 +319,6 @@ double hs_plan_phi_r(const hs_plan *plan, uint32_t r)
 
 /* ---------------------------------------------------------------- opening */
 
-/* Ranks for the acyclic rule: every fact of g goes to the same or a higher rank, and the ends of a fact on a cycle of g
- * share theirs. Tarjan's strongly connected components, with an explicit stack; a component is finished after all that
- * it leads to, so counting down gives the order. A new fact goes strictly up, so no cycle can hold one. */
-static hs_status rank_entities(hs_plan *plan, hs_error *err)
-{
-    const hs_graph *g = plan->g;
-    size_t n = g->entities.n;
-    uint32_t *index = hs_calloc(n + 1, sizeof *index); /* 0 = not seen */
-    uint32_t *low = hs_calloc(n + 1, sizeof *low);
-    uint32_t *stack = hs_alloc((n + 1) * sizeof *stack), *path = hs_alloc((n + 1) * sizeof *path);
-    uint32_t *order = hs_alloc((n + 1) * sizeof *order);
-    uint64_t *next = hs_alloc((n + 1) * sizeof *next);
-    hs_status status = HS_OK;
-    if (!index || !low || !stack || !path || !order || !next)
-        status = hs_fail_memory(err, n * sizeof *next);
-    uint32_t seen = 0, finished = (uint32_t)n;
-    size_t n_stack = 0;
-    for (uint32_t e = 0; status == HS_OK && e < n; e++)
-        order[e] = e;
-    if (status == HS_OK) {
-        hs_rng rng; /* unrelated parts of the graph come in random order, so that none is always below */
-        hs_rng_init(&rng, plan->options->seed, HS_PURPOSE('g', 'a', 'r', 'k'), 0, 0);
-        hs_rng_shuffle_u32(&rng, order, n);
-    }
-    for (size_t k = 0; status == HS_OK && k < n; k++) {
-        size_t depth = 0;
-        if (index[order[k]] != 0)
-            continue;
-        path[depth++] = order[k];
-        while (depth > 0) {
-            uint32_t e = path[depth - 1];
-            if (index[e] == 0) {
-                index[e] = low[e] = ++seen;
-                next[e] = g->out_start[e];
-                stack[n_stack++] = e;
-            }
-            if (next[e] < g->out_start[e + 1]) {
-                uint32_t to = g->facts[next[e]++].tail;
-                if (index[to] == 0)
-                    path[depth++] = to;
-                else if (plan->entity[to].rank == 0 && index[to] < low[e])
-                    low[e] = index[to];
-                continue;
-            }
-            depth--;
-            if (depth > 0 && low[e] < low[path[depth - 1]])
-                low[path[depth - 1]] = low[e];
-            if (low[e] != index[e])
-                continue;
-            while (plan->entity[e].rank == 0)
-                plan->entity[stack[--n_stack]].rank = finished;
-            finished--;
-        }
-    }
-    hs_free(index);
-    hs_free(low);
-    hs_free(stack);
-    hs_free(path);
-    hs_free(order);
-    hs_free(next);
-    return status;
-}
-
-static hs_status copy_graph(const hs_graph *g, hs_graph *out, hs_error *err)
-{
-    uint32_t id;
-    for (uint32_t e = 0; e < g->entities.n; e++) {
-        const char *name = hs_names_get(&g->entities, e);
-        HS_TRY(hs_names_add(&out->entities, name, strlen(name), &id, err));
-    }
-    for (uint32_t r = 0; r < g->relations.n; r++) {
-        const char *name = hs_names_get(&g->relations, r);
-        HS_TRY(hs_names_add(&out->relations, name, strlen(name), &id, err));
-    }
-    for (uint64_t i = 0; i < g->n_facts; i++)
-        HS_TRY(hs_graph_add_ids(out, g->facts[i], g->flags[i], err));
-    return HS_OK;
-}
-
 /* Weight 1 for the bridges of non-trivial two-hop facts of g. */
 static void weigh(hs_plan *plan)
 {
@@ -571,7 +353,7 @@ hs_status hs_plan_open(hs_plan *plan, const hs_graph *g, const hs_augment_option
         hs_rng_init(&rng, options->seed, HS_PURPOSE('g', 'a', 'j', 'i'), 0, e);
         plan->entity[e].jitter = (float)hs_rng_uniform(&rng);
     }
-    HS_TRY(copy_graph(g, out, err));
+    HS_TRY(hs_graph_copy(g, out, err));
     HS_TRY(take(plan, UINT32_MAX, UINT32_MAX - 1, err)); /* the table exists from now on */
     for (uint64_t i = 0; i < out->n_facts; i++) {
         HS_TRY(link_fact(plan, i, err));
@@ -579,9 +361,8 @@ hs_status hs_plan_open(hs_plan *plan, const hs_graph *g, const hs_augment_option
     }
     weigh(plan);
     if (options->acyclic)
-        HS_TRY(rank_entities(plan, err));
-    HS_TRY(list_places(plan, err));
-    return relate_places(plan, err);
+        HS_TRY(hs_plan_rank(plan, err));
+    return hs_plan_find_places(plan, err);
 }
 
 void hs_plan_close(hs_plan *plan)

@@ -8,7 +8,7 @@
 #ifndef HOPSCOPE_GRAPH_PLANNER_H
 #define HOPSCOPE_GRAPH_PLANNER_H
 
-#include "hopscope/graph.h"
+#include "graph/augment/invent.h"
 
 typedef struct hs_plan_entry {
     double key;
@@ -71,6 +71,13 @@ hs_status hs_plan_open(hs_plan *plan, const hs_graph *g, const hs_augment_option
 void hs_plan_close(hs_plan *plan);
 /* Fill the heaps anew (after a change of plain_gain or of usable). */
 hs_status hs_plan_rebuild(hs_plan *plan, hs_error *err);
+
+/* Opening: kinds of entities (places.c), and ranks for the acyclic rule (ranks.c). */
+hs_status hs_plan_find_places(hs_plan *plan, hs_error *err);
+hs_status hs_plan_rank(hs_plan *plan, hs_error *err);
+/* Relations that e may head (rows = may_head) or be the tail of (may_tail), into plan->mask; is r one of them? */
+void hs_plan_fill_mask(hs_plan *plan, const uint64_t *rows, uint32_t e);
+bool hs_plan_in_mask(const hs_plan *plan, uint32_t r);
 
 /* Could e be the head, and the tail, of a new fact of r? */
 bool hs_plan_may_head(hs_plan *plan, uint32_t e, uint32_t r);
