@@ -142,7 +142,7 @@ static void test_augment(void **state)
               "1)); done > "
               "staff.tsv",
               "", "");
-    assert_sh(65, "$H graph augment staff.tsv --phi 6 -o d.tsv", "", "phi stays below 2; to answer held-out queries");
+    assert_sh(65, "$H graph augment staff.tsv --phi 6 -o d.tsv", "", "phi stays below 2; for held-out queries");
     assert_non_null(strstr(message, "--bridges 16"));
     assert_sh(65, "$H graph augment part.tsv --phi 100000 -o d.tsv", "", "out of reach");
     assert_non_null(strstr(message, "at least "));

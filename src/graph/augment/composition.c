@@ -330,11 +330,12 @@ static hs_status fail_phi(const run *s, uint32_t r, hs_error *err)
     if (full)
         return hs_error_hint(err, "%llu synthetic facts were tried: raise the limit or ask for less",
                              (unsigned long long)s->max_facts);
-    if (r == HS_NO_ID && s->options->new_entities && (double)s->max_leaving <= s->options->phi)
+    uint64_t most = s->options->tails_of_type ? UINT64_MAX : s->plan.most_out;
+    if (r == HS_NO_ID && (double)most <= s->options->phi)
         return hs_error_hint(err,
-                             "at most %llu facts leave a bridge, so phi stays below %llu; to answer held-out queries, "
+                             "at most %llu facts can leave a bridge, so phi stays below %llu; for held-out queries, "
                              "facts at each bridge do more: --bridges 16 (augment.per_bridge)",
-                             (unsigned long long)s->max_leaving, (unsigned long long)s->max_leaving);
+                             (unsigned long long)most, (unsigned long long)most);
     return hs_error_hint(err, "ask for phi %.2f%s%s", can,
                          s->options->relations != NULL ? ", choose more relations (their facts can be added too)" : "",
                          s->options->new_entities ? "" : ", allow new entities");

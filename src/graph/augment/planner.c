@@ -162,6 +162,8 @@ static void judge(hs_plan *plan, uint32_t e)
     hs_plan_fill_mask(plan, plan->may_head, e);
     for (uint32_t r = 0; r < plan->g->relations.n; r++)
         most += plan->relation[r].usable && hs_plan_in_mask(plan, r) && !hs_plan_taken(plan, e, r);
+    if (plan->entity[e].in > 0 && most > plan->most_out)
+        plan->most_out = most;
     plan->entity[e].pays = (double)most > plan->options->phi ? 1.0f : HOPELESS;
 }
 

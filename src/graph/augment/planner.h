@@ -64,6 +64,7 @@ typedef struct hs_plan {
     uint64_t *mask;     /* (words) scratch */
     size_t words;
     uint64_t collisions, added_entities;
+    uint64_t most_out; /* facts that can leave one tail, at most, whatever is added; phi stays below it */
 } hs_plan;
 
 hs_status hs_plan_open(hs_plan *plan, const hs_graph *g, const hs_augment_options *options, hs_graph *out,
