@@ -11,8 +11,8 @@ static const hs_usage usage = {
     "as the logit lens reads it at the first relation in the middle layers. Without a question: some queries that were\n"
     "held out of training, with the model's answers. Averaged weights answer where the run keeps an average (train.ema).",
     "  hopscope ask runs/demo\n"
-    "  hopscope ask runs/demo Bavaria \"in country\" currency\n"
-    "  hopscope ask runs/demo Bavaria \"in country\"\n"
+    "  hopscope ask runs/demo Japan nearest currency\n"
+    "  hopscope ask runs/demo Japan nearest\n"
     "  hopscope ask runs/wild \"Hello Caesar!\" director \"date of birth\" --json"};
 
 static void add_name(hs_str *out, const hs_dataset *data, uint32_t token)
