@@ -8,10 +8,10 @@ curve=runs/demo.svg
 
 "$program" run experiments/demo.yaml -o runs/demo
 echo
-"$program" ask runs/demo
+"$program" ask runs/demo -n 12
 echo
-echo "Japan, nearest, currency?"
-"$program" ask runs/demo Japan nearest currency
+echo "Sweden, next larger economy, official language?"
+"$program" ask runs/demo Sweden "next larger economy" "official language"
 echo
 if "$program" plot runs/demo -o "$curve"; then
     echo "The curve: $curve (open it in a browser)"
