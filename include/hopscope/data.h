@@ -299,6 +299,8 @@ hs_status hs_dataset_write_trm(const hs_dataset *data, const char *dir, hs_error
 /* One JSON object a line: a header, facts, items. Import takes lines without a header too. */
 hs_status hs_dataset_write_jsonl(const hs_dataset *data, const char *path, hs_error *err);
 hs_status hs_dataset_read_jsonl(hs_dataset *out, const char *path, hs_error *err);
+/* Any of the above by name: "published", "trm" or "jsonl"; HS_ERR_USAGE names the nearest. `data` NULL: only asks for the name. */
+hs_status hs_dataset_write_as(const hs_dataset *data, const char *form, const char *path, hs_error *err);
 /* A folder of ours, a folder in the published form, or a JSONL file: by what is there. */
 hs_status hs_dataset_read_any(hs_dataset *out, const char *path, hs_error *err);
 

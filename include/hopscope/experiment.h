@@ -63,6 +63,7 @@ typedef struct hs_config {
     hs_model_config model; /* vocab and n_positions follow from the dataset and are no keys */
     hs_train_config train;
     hs_report_config report;
+    char note[512]; /* no key: what reading the configuration wants said, or "" */
 } hs_config;
 
 /* One row of the table from which come the YAML keys, --set, the written-out file, the help and the manual: the tables of
@@ -88,9 +89,15 @@ hs_status hs_config_check(const hs_config *config, hs_error *err);
 /* Read YAML (nested sections or dotted keys), then apply `set` ("key=value"), then check. Defaults first. HS_ERR_DATA
  * with "FILE:LINE" for the file, HS_ERR_USAGE for `set`; an unknown key names the nearest. */
 hs_status hs_config_read(hs_config *out, const char *path, const char *const *set, size_t n_set, hs_error *err);
-/* The same from memory; `name` stands for the file in messages. */
+/* The same from memory; `name` stands for the file in messages. Files that settings name are taken from its folder (those of
+ * `set` from the current one) and become absolute where they are found; one that is only in the current folder is taken too,
+ * and `note` says so. */
 hs_status hs_config_parse(hs_config *out, const char *name, const char *text, size_t size, const char *const *set,
                           size_t n_set, hs_error *err);
+/* What `hopscope run` is given: an experiment file, a run directory, or a graph file alone ("world", .tsv, .csv, .nt, .ttl,
+ * .json, .jsonl, .zst after them), which gets settings for a few thousand facts (docs/howto-own-graph.md). */
+hs_status hs_config_find(hs_config *out, const char *path, const char *const *set, size_t n_set, hs_error *err);
+bool hs_is_graph_file(const char *path); /* by its name */
 /* The resolved configuration as YAML, every key with its help; reads back to the same configuration. */
 void hs_config_write(const hs_config *config, hs_str *out);
 /* The first key whose value differs, or NULL. With `resume`, keys that may differ on resume are not compared. */
@@ -131,6 +138,8 @@ typedef struct hs_run {
  * weights: those that evaluations are about, and that eval, ask and export use. */
 hs_status hs_run_open(hs_run *out, const char *run_dir, uint64_t step, hs_error *err);
 void hs_run_close(hs_run *run);
+/* Steps whose checkpoint is kept, ascending; the caller frees *steps with hs_free. None is no error. */
+hs_status hs_run_checkpoints(const char *run_dir, uint64_t **steps, size_t *n, hs_error *err);
 
 /* Is a run what its record says? Three questions, all asked whatever the first answer:
  * - links: does every recorded evaluation follow from the one before it (hs_chain_link), to the end of the chain?
@@ -184,10 +193,38 @@ hs_status hs_experiment_initial_model(const hs_config *config, const hs_dataset 
 typedef struct hs_run_cost {
     uint64_t weights, training_items, vocab;
     double step_flop;
-    double seconds_per_1000; /* measured on the first steps; 0 if not measured */
+    double seconds_per_1000; /* of training steps, from FLOP and the measured roof or from real steps; 0 if not estimated */
+    double eval_seconds;     /* of all evaluations */
+    double seconds;          /* of the whole budget; a stop rule may end it earlier */
     uint64_t memory;         /* bytes of weights, optimizer and work space */
     uint64_t blas_memory;    /* bytes of address space that the BLAS keeps for its threads (hs_tensor_memory) */
 } hs_run_cost;
+
+/* Why two-hop queries are answered wrongly, on up to 2,000 of a test split: docs/json.md has the names. */
+typedef struct hs_pair_result {
+    char r1[96], r2[96];
+    uint64_t n, right;
+} hs_pair_result;
+typedef struct hs_why {
+    char split[48];
+    uint64_t n, right;
+    uint64_t first_fact_unknown;  /* asked (h, r1) the model does not say the bridge */
+    uint64_t second_fact_unknown; /* it does, but asked (bridge, r2) it does not say the answer */
+    uint64_t second_hop_failed;   /* it knows both, and the lens reads the bridge in a middle state of the query */
+    uint64_t no_bridge;           /* it knows both, and the lens does not (or does not read this model: `lens` false) */
+    bool lens;
+    uint32_t n_pairs;
+    hs_pair_result *pair; /* (n_pairs) worst first */
+} hs_why;
+typedef struct hs_diagnosis {
+    uint32_t n_splits;
+    hs_why *split; /* (n_splits) two-hop test splits of one-token entities */
+} hs_diagnosis;
+/* `out` freed with hs_diagnosis_free; nothing in it after a failure. */
+hs_status hs_run_diagnose(const hs_model *model, const hs_dataset *data, hs_pool *pool, hs_diagnosis *out, hs_error *err);
+void hs_diagnosis_free(hs_diagnosis *diagnosis);
+void hs_diagnosis_text(const hs_diagnosis *diagnosis, uint32_t worst, hs_str *out); /* with the `worst` lowest pairs */
+void hs_diagnosis_json(const hs_diagnosis *diagnosis, hs_str *out);
 
 typedef struct hs_experiment_options {
     const char *run_dir;
@@ -207,6 +244,7 @@ typedef struct hs_experiment_result {
     hs_train_result train;
     uint32_t n_splits;
     hs_split_result *split; /* (n_splits) final accuracies, in the dataset's order */
+    hs_diagnosis diagnosis; /* of the final model; empty where none was made */
 } hs_experiment_result;
 
 /* Everything: lock, graph, dataset, model, resume, training, final evaluation. A directory with another configuration
@@ -295,6 +333,7 @@ void hs_bakeoff_csv(const hs_bakeoff *bakeoff, const hs_bakeoff_result *result, 
 /* The machine's GEMM roof: floating point operations a second of products of cached 384 x 384 matrices, one a thread, by our
  * micro-kernels or the BLAS, whichever is faster; the best of a second. */
 hs_status hs_bench_roof(hs_pool *pool, double *flops, hs_error *err);
+hs_status hs_bench_roof_in(hs_pool *pool, double seconds, double *flops, hs_error *err); /* looking so long */
 
 /* One training step to be timed: T input tokens, the last P of them scored, batch 0 = 512, AdamW unless `muon`. */
 typedef struct hs_bench_case {

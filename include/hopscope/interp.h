@@ -109,6 +109,9 @@ typedef struct hs_lens_reading {
 hs_status hs_lens_read(const hs_model *model, uint32_t n, uint32_t T, const uint32_t *tokens, uint32_t position,
                        const uint32_t *asked, hs_lens_reading *out, hs_error *err);
 
+/* Can hs_lens_read read this model? Not one that fills in its answer in place (TRM), nor one without a middle stage. */
+bool hs_lens_reads(const hs_model *model);
+
 /* Share of items whose asked token is the lens's top token at one of the middle stages (1 .. n_stages-1). */
 typedef struct hs_bridge_score {
     uint64_t n;
@@ -143,6 +146,8 @@ typedef struct hs_answer {
  * the nearest known one. The answer is freed with hs_answer_free. */
 hs_status hs_ask(const hs_model *model, const hs_dataset *data, const char *const *words, uint32_t n_words, hs_answer *out,
                  hs_error *err);
+/* Name of a token that a model gave: a model may know more tokens than the dataset, whose name is then "token 1234". */
+const char *hs_answer_name(const hs_dataset *data, uint32_t token, char text[32]);
 void hs_answer_free(hs_answer *answer);
 
 #ifdef __cplusplus

@@ -179,6 +179,16 @@ hs_loss_result hs_model_backward(const hs_model *model, const hs_batch *batch, h
 /* logits (P,V) out. Dropout is off. */
 void hs_model_logits(const hs_model *model, const hs_batch *batch, float *work, float *logits);
 
+/* The most probable token after each of n prompts of T tokens, tokens (n,T); out (n). Parallel; the same bits for any
+ * number of threads. `pool` may be NULL. */
+hs_status hs_model_predict(const hs_model *model, hs_pool *pool, uint32_t n, uint32_t T, const uint32_t *tokens, uint32_t *out,
+                           hs_error *err);
+
+/* Logits of n sequences, tokens token[start[i] .. start[i + 1]): a row of `logits` (rows, V) for each token, or, for a model that
+ * answers in place, one a sequence, of the position after its last token. Serial. */
+hs_status hs_model_logits_all(const hs_model *model, size_t n, const uint32_t *token, const uint32_t *start, float *logits,
+                              hs_error *err);
+
 /* ---------------------------------------------------------------- stages, patches
  *
  * A state is a matrix (M,D): a row for each position of each sequence. A decoder has the batch's rows, M = N. TRM has all
@@ -280,6 +290,9 @@ void hs_st_close(hs_st_file *file);
 hs_status hs_model_save(const hs_model *model, const char *path, const hs_st_meta *meta, size_t n_meta, hs_error *err);
 /* Model from such a file. */
 hs_status hs_model_load(hs_model *out, const char *path, hs_error *err);
+
+/* Model from whatever is at `path`: a Hugging Face folder (hs_import_hf) or a model file (hs_model_load). */
+hs_status hs_model_open(hs_model *out, const char *path, hs_error *err);
 
 /* ---------------------------------------------------------------- Hugging Face folders (docs/models.md) */
 

@@ -9,6 +9,35 @@
 extern "C" {
 #endif
 
+/* ---------------------------------------------------------------- runs (docs/reading-runs.md) */
+
+/* A run folder as it stands, for figures, pages and programs: the one way to read a run without its model. Zero-initialized by
+ * hs_run_reader_open, released with hs_run_reader_close; nothing is written, a run may be going on. */
+typedef struct hs_run_reader {
+    char dir[4096], title[256];
+    char ended_by[32]; /* "" while it goes on; else "budget", "stop rule", "signal", "not finite" */
+    hs_eval_row *eval; /* (n_evals) in order of step, then split */
+    size_t n_evals;
+    uint64_t *checkpoint; /* (n_checkpoints) steps that are kept, ascending */
+    size_t n_checkpoints;
+    hs_record *record; /* open for reading */
+} hs_run_reader;
+/* HS_ERR_IO if the folder holds no run. */
+hs_status hs_run_reader_open(hs_run_reader *out, const char *run_dir, hs_error *err);
+/* Every value of a metric (loss, batch_accuracy, grad_norm, lr, cpu_seconds), or of the probes that fit (NULL: all); the
+ * caller frees *rows with hs_free. */
+hs_status hs_run_reader_metric(const hs_run_reader *run, const char *name, hs_metric_row **rows, size_t *n, hs_error *err);
+hs_status hs_run_reader_probes(const hs_run_reader *run, const hs_probe_filter *filter, hs_probe_row **rows, size_t *n,
+                               hs_error *err);
+/* The strongest shortcut of every test split, from the dataset's audit; the caller frees *splits with hs_free. */
+typedef struct hs_split_baselines {
+    char split[48];
+    double best;      /* NaN: none has a value */
+    const char *name; /* of that shortcut, static */
+} hs_split_baselines;
+hs_status hs_run_reader_baselines(const hs_run_reader *run, hs_split_baselines **splits, size_t *n, hs_error *err);
+void hs_run_reader_close(hs_run_reader *run);
+
 /* ---------------------------------------------------------------- figures (docs/plot.md) */
 
 /* Figures on paper, drawn by gnuplot (called as a program, no shell): SVG, PNG or PDF by the ending of the path. The file
@@ -18,7 +47,8 @@ typedef enum hs_mark {
     HS_MARK_LINE,
     HS_MARK_POINT,    /* filled circle */
     HS_MARK_CENSORED, /* open triangle: at least this far */
-    HS_MARK_RANGE     /* horizontal bar from low to high, a tick at x */
+    HS_MARK_RANGE,    /* horizontal bar from low to high, a tick at x */
+    HS_MARK_BAND      /* the area between low and high; y is not looked at */
 } hs_mark;
 
 /* One set of points in one look. `name` is its line of the legend, NULL: none. */
@@ -26,11 +56,11 @@ typedef struct hs_series {
     const char *name;
     hs_mark mark;
     uint32_t color;          /* index into a palette of 12 that is readable without color sight; beyond, it repeats */
-    bool dashed;
+    bool dashed, dotted;     /* at most one */
     double width;            /* of the line; 0 = 1.5 */
     size_t n;
     const double *x, *y;     /* (n); a NaN breaks a line */
-    const double *low, *high; /* (n), HS_MARK_RANGE only */
+    const double *low, *high; /* (n), HS_MARK_RANGE (in x) and HS_MARK_BAND (in y) */
 } hs_series;
 
 typedef struct hs_panel {
@@ -55,9 +85,10 @@ typedef struct hs_figure {
 /* `keep_script`: NAME.gp and NAME.dat are left beside NAME.svg; `gnuplot NAME.gp` in that folder draws it again. */
 hs_status hs_figure_draw(const hs_figure *figure, const char *path, bool keep_script, hs_error *err);
 
-/* The grokking curve of runs: accuracy of each split against the step (log), from run.db; training splits dashed, test
- * splits solid, in one color a split. Several runs are seeds of one experiment: a thin line each. A folder without run.db
- * that holds seed-1, seed-2, ... (hopscope run --seeds) stands for those. */
+/* The grokking curve of runs: accuracy of each split against the step (log); training splits dashed, test splits solid. One
+ * folder: a color a split. Several: a color for each split of each folder, and the folder's name in the legend. A folder that
+ * holds seed-1, seed-2, ... (hopscope run --seeds) is drawn as the mean of its runs, each run a thin line, and a band from the
+ * lowest to the highest. A dotted line is the best shortcut of a test split (accuracy only). */
 typedef struct hs_figure_run_options {
     const char *title;   /* NULL = report.title of the first run, or its folder's name */
     const char *splits;  /* list of splits to draw, comma-separated; NULL or "" = all */

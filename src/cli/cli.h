@@ -1,7 +1,7 @@
 /* cli.h - what the commands of the program share.
  *
  * A command is one file, cmd_NAME.c, with `int hs_cmd_NAME(int argc, const char **argv)`, and one line of the map
- * below; the build lists those whose file is there. argv[0] is the command's name; the result is the exit code. A
+ * below (docs/design.md, "Adding a command"); help, man page and completion follow. The build lists those whose file is there. argv[0] is the command's name; the result is the exit code. A
  * command parses arguments, calls the library and prints: no logic. Output for people goes to stderr, results and data
  * to stdout. Every function here may be called from the main thread only. */
 #ifndef HOPSCOPE_CLI_H
@@ -18,11 +18,12 @@
     X(run, "run an experiment: graph, dataset, training, evaluation")                                                  \
     X(ask, "ask a trained model; shows the bridge it went through")                                                    \
     X(eval, "evaluate a run's model on its splits")                                                                    \
+    X(show, "what a run directory holds: evaluations, shortcuts, checkpoints, probes")                                  \
     X(plot, "draw the grokking curve of runs")                              \
     X(bakeoff, "compare optimizers and other settings by their time to grok") \
     X(verify, "replay a stretch of a run and compare the weights")                                                     \
     X(graph, "statistics, augmentation and conversion of a knowledge graph")                                           \
-    X(fetch, "where to get the knowledge graphs that are not embedded")    \
+    X(sources, "where to get the knowledge graphs that are not embedded; downloads nothing")                           \
     X(data, "build, inspect, audit and convert datasets")                                                              \
     X(config, "list every setting, or show the resolved settings of a file")                                           \
     X(export, "write a run's model or dataset in other forms")                                                         \
@@ -54,6 +55,17 @@ typedef struct hs_args {
 bool hs_args_parse(hs_args *args, const hs_usage *usage, int argc, const char **argv, const struct poptOption *options,
                    size_t min_args, size_t max_args, int *exit_code);
 void hs_args_free(hs_args *args);
+/* While `fn` is set, hs_args_parse calls it with what it is given and returns false, exit code 0: so the man page and the
+ * completion script know every option, and a command need not say it twice. NULL ends it. */
+typedef void (*hs_describe_fn)(void *user, const hs_usage *usage, const struct poptOption *options);
+void hs_cli_describe(hs_describe_fn fn, void *user);
+
+/* A command made of commands: "graph stats". Lists them for --help, names the nearest for a wrong one. */
+typedef struct hs_subcommand {
+    const char *name, *summary;
+    int (*run)(int argc, const char **argv);
+} hs_subcommand;
+int hs_cli_subcommand(const char *name, const char *after, const hs_subcommand *list, size_t n, int argc, const char **argv);
 
 /* ---------------------------------------------------------------- output */
 

@@ -13,11 +13,12 @@ static const hs_usage usage = {
     "  hopscope ask runs/demo\n"
     "  hopscope ask runs/demo Japan nearest currency\n"
     "  hopscope ask runs/demo Japan nearest\n"
-    "  hopscope ask runs/wild \"Hello Caesar!\" director \"date of birth\" --json"};
+    "  hopscope ask runs/demo Japan nearest currency --json"};
 
 static void add_name(hs_str *out, const hs_dataset *data, uint32_t token)
 {
-    const char *name = hs_names_get(&data->vocab, token);
+    char text[32];
+    const char *name = hs_answer_name(data, token, text);
     hs_str_add_json(out, name, strlen(name));
 }
 
@@ -69,8 +70,9 @@ static void print_bridge(const hs_dataset *data, const hs_answer *a, hs_str *out
     else
         hs_str_addf(out, "\nThe facts do not name one bridge; the lens at the first relation reads:\n");
     for (uint32_t i = 0; i < a->n_stages; i++) {
+        char name[32];
         const hs_lens_reading *r = &a->stage[i].reading;
-        hs_str_addf(out, "  after block %u  %s (%.2f)", a->stage[i].stage, hs_names_get(&data->vocab, r->top), r->probability);
+        hs_str_addf(out, "  after block %u  %s (%.2f)", a->stage[i].stage, hs_answer_name(data, r->top, name), r->probability);
         if (a->bridge != HS_NO_ID)
             hs_str_addf(out, ", the bridge in place %u", r->rank + 1);
         hs_str_addf(out, "\n");
@@ -80,8 +82,9 @@ static void print_bridge(const hs_dataset *data, const hs_answer *a, hs_str *out
 static void print_text(const hs_run *run, const hs_answer *a, hs_str *out)
 {
     const hs_dataset *data = &run->data;
+    char name[32];
     for (uint32_t i = 0; i < a->n_best; i++)
-        hs_str_addf(out, "%6.1f%%  %s%s\n", 100 * a->probability[i], hs_names_get(&data->vocab, a->best[i]),
+        hs_str_addf(out, "%6.1f%%  %s%s\n", 100 * a->probability[i], hs_answer_name(data, a->best[i], name),
                     a->known != HS_NO_ID && a->best[i] == a->known ? "   <- as the facts say" : "");
     if (a->known != HS_NO_ID && a->best[0] != a->known)
         hs_str_addf(out, "The facts say: %s\n", hs_names_get(&data->vocab, a->known));
@@ -112,12 +115,13 @@ static hs_status print_examples(const hs_run *run, uint32_t count, hs_str *out, 
         for (int w = 0; w < 3; w++)
             words[w] = hs_names_get(&data->vocab, item[w]);
         hs_answer a;
+        char name[32];
         HS_TRY(hs_ask(&run->model, data, words, 3, &a, err));
         const bool correct = a.best[0] == item[split->answer];
         right += correct;
         through += a.bridge_found;
         hs_str_addf(out, "  %s · %s · %s?\n      %s (%.0f%%)%s", words[0], words[1], words[2],
-                    hs_names_get(&data->vocab, a.best[0]), 100 * a.probability[0], correct ? "" : ", wrong: ");
+                    hs_answer_name(data, a.best[0], name), 100 * a.probability[0], correct ? "" : ", wrong: ");
         if (!correct)
             hs_str_addf(out, "%s", hs_names_get(&data->vocab, item[split->answer]));
         if (a.bridge_found)

@@ -6,7 +6,6 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 /* ---------------------------------------------------------------- audit */
 
@@ -102,13 +101,16 @@ static int audit_command(int argc, const char **argv)
 
 /* ---------------------------------------------------------------- export, import */
 
-static hs_status write_as(const hs_dataset *d, const char *format, const char *out, hs_error *err)
+static hs_status export_as(const char *path, const char *form, const char *out, hs_error *err)
 {
-    if (strcmp(format, "published") == 0)
-        return hs_dataset_write_published(d, out, err);
-    if (strcmp(format, "trm") == 0)
-        return hs_dataset_write_trm(d, out, err);
-    return hs_dataset_write_jsonl(d, out, err);
+    hs_dataset d = {0};
+    HS_TRY(hs_dataset_write_as(NULL, form, out, err));
+    HS_TRY(hs_dataset_check_output(out, err));
+    hs_status status = hs_dataset_read_any(&d, path, err);
+    if (status == HS_OK)
+        status = hs_dataset_write_as(&d, form, out, err);
+    hs_dataset_free(&d);
+    return status;
 }
 
 static int export_command(int argc, const char **argv)
@@ -131,24 +133,13 @@ static int export_command(int argc, const char **argv)
         free(out);
         return code;
     }
-    const char *known = " published trm jsonl ";
-    char word[64];
-    snprintf(word, sizeof word, " %s ", format ? format : "");
-    if (!out) {
+    hs_error err = {0};
+    if (!out)
         code = hs_cli_usage_error("data export", "-o PATH is missing");
-    } else if (!format || strchr(format, ' ') || !strstr(known, word)) {
+    else if (!format)
         code = hs_cli_usage_error("data export", "--format must be published, trm or jsonl");
-    } else {
-        hs_error err = {0};
-        hs_dataset d = {0};
-        hs_status status = hs_dataset_check_output(out, &err);
-        if (status == HS_OK)
-            status = hs_dataset_read_any(&d, args.arg[0], &err);
-        if (status == HS_OK)
-            status = write_as(&d, format, out, &err);
-        hs_dataset_free(&d);
-        code = status == HS_OK ? 0 : hs_cli_fail(&err);
-    }
+    else
+        code = export_as(args.arg[0], format, out, &err) == HS_OK ? 0 : hs_cli_fail(&err);
     hs_args_free(&args);
     free(format);
     free(out);
@@ -261,7 +252,9 @@ static hs_status make(const char *file, const char *const *set, const char *out,
     hs_dataset d = {0};
     hs_status status = config ? hs_dataset_check_output(out, err) : hs_fail_memory(err, sizeof *config);
     if (status == HS_OK)
-        status = hs_config_read(config, file, set, n_set, err);
+        status = hs_config_find(config, file, set, n_set, err);
+    if (status == HS_OK && config->note[0])
+        hs_event_send(&events, HS_EVENT_INFO, "config", "%s", config->note);
     hs_pool *pool = status == HS_OK ? hs_pool_create(config->train.threads) : NULL;
     if (status == HS_OK)
         status = hs_experiment_dataset(config, pool, &d, &events, err);
@@ -306,35 +299,11 @@ static int make_command(int argc, const char **argv)
 
 int hs_cmd_data(int argc, const char **argv)
 {
-    static const char help[] = "Usage: hopscope data COMMAND [OPTION...]\n"
-                               "\n"
-                               "  make       build the dataset of an experiment file\n"
-                               "  audit      prove a dataset's claims again and measure its shortcut baselines\n"
-                               "  export     write a dataset as published JSON, as TRM's npy set or as JSONL\n"
-                               "  import     read published JSON or JSONL\n"
-                               "  newfacts   make a finetuning set of new facts\n"
-                               "\n"
-                               "Each command has its own --help.\n";
-    static const struct {
-        const char *name;
-        int (*run)(int argc, const char **argv);
-    } commands[] = {{"make", make_command},
-                    {"audit", audit_command},
-                    {"export", export_command},
-                    {"import", import_command},
-                    {"newfacts", newfacts_command}};
-    static const char *const names[] = {"make", "audit", "export", "import", "newfacts"};
-    if (argc < 2)
-        return hs_cli_usage_error("data", "missing argument: make, audit, export, import or newfacts");
-    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "-?") == 0) {
-        hs_str text = {0};
-        hs_str_add(&text, help, sizeof help - 1);
-        return hs_cli_print(&text);
-    }
-    for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++)
-        if (strcmp(argv[1], commands[i].name) == 0)
-            return commands[i].run(argc - 1, argv + 1);
-    const char *near = hs_nearest(argv[1], names, sizeof names / sizeof names[0]);
-    return hs_cli_usage_error("data", near ? "unknown command: %s; did you mean %s?" : "unknown command: %s%s", argv[1],
-                              near ? near : "");
+    static const hs_subcommand commands[] = {
+        {"make", "build the dataset of an experiment file", make_command},
+        {"audit", "prove a dataset's claims again and measure its shortcut baselines", audit_command},
+        {"export", "write a dataset as published JSON, as TRM's npy set or as JSONL", export_command},
+        {"import", "read published JSON or JSONL", import_command},
+        {"newfacts", "make a finetuning set of new facts", newfacts_command}};
+    return hs_cli_subcommand("data", "", commands, sizeof commands / sizeof *commands, argc, argv);
 }

@@ -15,7 +15,7 @@ static const hs_usage usage = {
     "whole names: side by side where all look like <this>, else separated by tabs or newlines. Of a run with train.ema\n"
     "the averaged weights are written, those that were evaluated.",
     "  hopscope export runs/demo --hf demo-hf\n"
-    "  hopscope export runs/demo --hf early --step 1000"};
+    "  hopscope export runs/demo --hf early --step 100"};
 
 /* The weights that were evaluated: the averaged ones, of the state file, where the run keeps an average. `path` becomes
  * the file that they come from. */

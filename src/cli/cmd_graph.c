@@ -19,31 +19,10 @@ typedef struct arguments {
     int functional, inverses, informative, min_degree, sample_bridges;
     int acyclic, reuse, of_type, overall, comparison, bridges, force;
     long long max_facts, seed;
-    const char **list; /* relations, split; points into `relations` */
-    size_t n_list;
+    hs_list list; /* relations, split */
 } arguments;
 
 /* ---------------------------------------------------------------- reading */
-
-static bool split_list(arguments *a)
-{
-    if (a->relations == NULL)
-        return true;
-    size_t n = 1;
-    for (const char *s = a->relations; *s != '\0'; s++)
-        n += *s == ',';
-    a->list = calloc(n, sizeof *a->list);
-    if (a->list == NULL)
-        return false;
-    for (char *s = a->relations; s != NULL;) {
-        char *comma = strchr(s, ',');
-        if (comma != NULL)
-            *comma = '\0';
-        a->list[a->n_list++] = s;
-        s = comma == NULL ? NULL : comma + 1;
-    }
-    return true;
-}
 
 static void print_count(const char *what, uint64_t n)
 {
@@ -278,8 +257,8 @@ static hs_status augment(const arguments *a, const hs_graph *g, hs_graph *out, h
 {
     uint64_t max_facts = a->max_facts > 0 ? (uint64_t)a->max_facts : 0;
     if (a->comparison > 0) {
-        hs_augment_comparison_options options = {.relations = a->list,
-                                                 .n_relations = a->n_list,
+        hs_augment_comparison_options options = {.relations = a->list.item,
+                                                 .n_relations = a->list.n,
                                                  .per_value = (uint32_t)a->comparison,
                                                  .max_facts = max_facts};
         return hs_graph_augment_comparison(g, &options, out, report, err);
@@ -289,8 +268,8 @@ static hs_status augment(const arguments *a, const hs_graph *g, hs_graph *out, h
     hs_augment_options_default(&options);
     options.phi = a->phi;
     options.per_bridge = (uint32_t)a->bridges;
-    options.relations = a->list;
-    options.n_relations = a->n_list;
+    options.relations = a->list.item;
+    options.n_relations = a->list.n;
     options.per_relation = !a->overall;
     options.acyclic = a->acyclic != 0;
     options.new_entities = !a->reuse;
@@ -340,7 +319,7 @@ static int run_augment(const arguments *a)
     hs_graph g, out = {0};
     hs_read_report read = {0};
     hs_augment_report report = {0};
-    if (a->comparison > 0 && a->list == NULL)
+    if (a->comparison > 0 && a->list.n == 0)
         return hs_cli_usage_error("graph augment", "--comparison needs --relations");
     if (check_output(a, &err) != HS_OK || read_graph(a, &g, &read, &err) != HS_OK)
         return hs_cli_fail(&err);
@@ -367,8 +346,8 @@ static int run_convert(const arguments *a)
     hs_read_report report = {0};
     hs_graph_filter filter = {.functional = a->functional != 0,
                               .inverses = a->inverses != 0,
-                              .relations = a->list,
-                              .n_relations = a->n_list,
+                              .relations = a->list.item,
+                              .n_relations = a->list.n,
                               .min_degree = (uint32_t)a->min_degree,
                               .sample_bridges = (uint32_t)a->sample_bridges,
                               .informative_min_facts = (uint32_t)a->informative,
@@ -419,7 +398,7 @@ static int run_convert(const arguments *a)
 
 static void free_arguments(arguments *a)
 {
-    free(a->list);
+    hs_list_free(&a->list);
     free(a->out);
     free(a->format);
     free(a->columns);
@@ -450,6 +429,7 @@ static int with_options(int argc, const char **argv, const hs_usage *usage, cons
                         arguments *a, bool writes, int (*run)(const arguments *a))
 {
     hs_args args;
+    hs_error err = {0};
     int code;
     if (!hs_args_parse(&args, usage, argc, argv, options, 1, 1, &code))
         return code;
@@ -459,9 +439,7 @@ static int with_options(int argc, const char **argv, const hs_usage *usage, cons
     const char *what = complaint(a, writes);
     if (what != NULL) {
         code = hs_cli_usage_error(usage->name, "%s", what);
-    } else if (!split_list(a)) {
-        hs_error err;
-        hs_fail_memory(&err, 0);
+    } else if (hs_list_parse(&a->list, a->relations, &err) != HS_OK) {
         code = hs_cli_fail(&err);
     } else {
         code = run(a);
@@ -544,33 +522,11 @@ static int convert_command(int argc, const char **argv)
 
 int hs_cmd_graph(int argc, const char **argv)
 {
-    static const char help[] =
-        "Usage: hopscope graph COMMAND FILE [OPTION...]\n"
-        "\n"
-        "  stats      count facts, two-hop facts and phi of each relation\n"
-        "  augment    add synthetic facts until phi reaches a target\n"
-        "  convert    write the graph, or a part of it, as TSV\n"
-        "\n"
-        "FILE is 2WikiMultiHopQA (.json, .jsonl), TSV, CSV, N-Triples or Turtle; .zst may follow; - is standard\n"
-        "input (TSV); world is the graph inside the program. Each command has its own --help.\n"
-        "\n"
-        "Example: hopscope graph stats world\n";
-    static const struct {
-        const char *name;
-        int (*run)(int argc, const char **argv);
-    } commands[] = {{"stats", stats_command}, {"augment", augment_command}, {"convert", convert_command}};
-    static const char *const names[] = {"stats", "augment", "convert"};
-    if (argc < 2)
-        return hs_cli_usage_error("graph", "missing argument: stats, augment or convert");
-    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "-?") == 0) {
-        hs_str text = {0};
-        hs_str_add(&text, help, sizeof help - 1);
-        return hs_cli_print(&text);
-    }
-    for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
-        if (strcmp(argv[1], commands[i].name) == 0)
-            return commands[i].run(argc - 1, argv + 1);
-    const char *near = hs_nearest(argv[1], names, sizeof names / sizeof *names);
-    return hs_cli_usage_error("graph", near == NULL ? "unknown command: %s%s" : "unknown command: %s; did you mean %s?",
-                              argv[1], near == NULL ? "" : near);
+    static const hs_subcommand commands[] = {
+        {"stats", "count facts, two-hop facts and phi of each relation", stats_command},
+        {"augment", "add synthetic facts until phi reaches a target", augment_command},
+        {"convert", "write the graph, or a part of it, as TSV", convert_command}};
+    static const char after[] = "FILE is 2WikiMultiHopQA (.json, .jsonl), TSV, CSV, N-Triples or Turtle; .zst may follow; - is standard\n"
+                                "input (TSV); world is the graph inside the program.\n\nExample: hopscope graph stats world\n\n";
+    return hs_cli_subcommand("graph", after, commands, sizeof commands / sizeof *commands, argc, argv);
 }

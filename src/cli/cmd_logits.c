@@ -7,7 +7,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 static const hs_usage usage = {
     "logits", "MODEL --ids FILE -o OUT",
@@ -77,51 +76,13 @@ static hs_status read_ids(ids *in, const char *path, const hs_model *m, hs_error
     return status;
 }
 
-/* logits (rows, V): every row, or for TRM each sequence's last one. Some sequences at a time, to bound memory. */
-static hs_status compute(const hs_model *m, const ids *in, float *logits, hs_error *err)
-{
-    enum { STEP = 64 };
-    const bool last = hs_model_traits_of(m)->in_place;
-    uint32_t most = 0;
-    for (size_t b = 0; b < in->B; b += STEP) {
-        const uint32_t n = in->start[b + STEP < in->B ? b + STEP : in->B] - in->start[b];
-        most = n > most ? n : most;
-    }
-    const uint32_t B = in->B < STEP ? (uint32_t)in->B : STEP;
-    float *work = hs_alloc(hs_model_work_size(m, B, most, most, false) * sizeof *work);
-    uint32_t *row = hs_alloc(most * sizeof *row);
-    uint32_t start[STEP + 1];
-    if (!work || !row) {
-        hs_free(work);
-        hs_free(row);
-        return hs_fail_memory(err, most * sizeof *work);
-    }
-    for (size_t b = 0; b < in->B; b += STEP) {
-        hs_batch batch = {.B = in->B - b < STEP ? (uint32_t)(in->B - b) : STEP,
-                          .token = in->token + in->start[b],
-                          .start = start,
-                          .score_row = row};
-        for (uint32_t i = 0; i <= batch.B; i++)
-            start[i] = in->start[b + i] - in->start[b];
-        batch.N = start[batch.B];
-        batch.P = last ? batch.B : batch.N;
-        for (uint32_t i = 0; i < batch.P; i++)
-            row[i] = last ? start[i + 1] - 1 : i;
-        hs_model_logits(m, &batch, work, logits);
-        logits += (size_t)batch.P * m->config.vocab;
-    }
-    hs_free(work);
-    hs_free(row);
-    return HS_OK;
-}
-
 static hs_status write_logits(const hs_model *m, const ids *in, const char *output, hs_error *err)
 {
     const uint64_t rows = hs_model_traits_of(m)->in_place ? in->B : in->N, V = m->config.vocab;
     float *logits = hs_calloc((size_t)rows * V, sizeof *logits);
     if (!logits)
         return hs_fail_memory(err, (size_t)(rows * V) * sizeof *logits);
-    hs_status status = compute(m, in, logits, err);
+    hs_status status = hs_model_logits_all(m, in->B, in->token, in->start, logits, err);
     const hs_st_tensor out[] = {
         {.name = "logits", .dtype = "F32", .ndim = 2, .shape = {rows, V}, .data = logits, .bytes = rows * V * 4},
         {.name = "start",
@@ -138,14 +99,10 @@ static hs_status write_logits(const hs_model *m, const ids *in, const char *outp
 
 static hs_status run(const char *path, const char *ids_path, const char *output, hs_error *err)
 {
-    struct stat st;
     hs_model model = {0};
     ids in = {0};
     HS_TRY(hs_tensor_open(err));
-    if (stat(path, &st) == 0 && S_ISDIR(st.st_mode))
-        HS_TRY(hs_import_hf(&model, path, err));
-    else
-        HS_TRY(hs_model_load(&model, path, err));
+    HS_TRY(hs_model_open(&model, path, err));
     hs_status status = read_ids(&in, ids_path, &model, err);
     if (status == HS_OK)
         status = write_logits(&model, &in, output, err);

@@ -6,11 +6,12 @@
 
 static const hs_usage usage = {
     "plot", "RUN [RUN ...]",
-    "Draws the accuracy of every split against the step (log). Several runs are seeds of one experiment: a thin line\n"
-    "each. A folder made by hopscope run --seeds stands for its runs. Works while the run is going on. Needs gnuplot.",
+    "Draws the accuracy of every split against the step (log), and the best shortcut of each test split as a dotted line.\n"
+    "Several folders: a color for each split of each. A folder made by hopscope run --seeds is drawn as mean and band of its\n"
+    "runs. Works while the run is going on. Needs gnuplot.",
     "  hopscope plot runs/demo -o demo.svg\n"
-    "  hopscope plot runs/many -o many.pdf --splits test_ii,train_inferred\n"
-    "  hopscope plot runs/a runs/b --seconds --script -o ab.png"};
+    "  hopscope plot runs/demo --splits test_ii,train_inferred --seconds -o demo.png\n"
+    "  hopscope plot runs/demo --loss --script -o loss.pdf"};
 
 int hs_cmd_plot(int argc, const char **argv)
 {

@@ -8,12 +8,15 @@
 
 static const hs_usage usage = {
     "run", "FILE",
-    "Runs an experiment: graph, augmentation, dataset, training, evaluation. FILE is an experiment file, or a run\n"
-    "directory to go on with. Stopped at any moment, the same command goes on where it was.",
+    "Runs an experiment: graph, augmentation, dataset, training, evaluation. FILE is an experiment file, a run directory to\n"
+    "go on with, or a graph of your own (.tsv, .csv, .nt, .ttl, 2Wiki .json or .jsonl): two-hop queries over its facts, 30%\n"
+    "of them held out, with settings that suit a few thousand facts. Stopped at any moment, the same command goes on where\n"
+    "it was. At the end: accuracy of every split, the relation pairs that do worst, and why their answers are wrong.",
     "  hopscope run experiments/demo.yaml\n"
-    "  hopscope run experiments/wild-composition.yaml --set graph.path=train.json -o runs/wild\n"
+    "  hopscope run my.tsv --set train.steps=3000\n"
+    "  hopscope run experiments/demo.yaml -n\n"
     "  hopscope run experiments/demo.yaml --seeds 5 --json > result.json\n"
-    "  hopscope run runs/wild --set train.steps=20000"};
+    "  hopscope run runs/demo --set train.steps=4000"};
 
 typedef struct arguments {
     const char **set;
@@ -38,16 +41,7 @@ static bool is_folder(const char *path)
 /* The configuration and the run directory that the arguments mean. */
 static hs_status settle(const char *file, const arguments *a, hs_config *config, char *dir, size_t size, hs_error *err)
 {
-    char yaml[4096];
-    snprintf(yaml, sizeof yaml, "%s", file);
-    if (is_folder(file)) {
-        HS_TRY(hs_path_join(yaml, sizeof yaml, file, "experiment.yaml", err));
-        if (!hs_file_exists(yaml)) {
-            hs_fail(err, HS_ERR_IO, "this is no run directory: experiment.yaml is not there");
-            return hs_error_where(err, "%s", file);
-        }
-    }
-    HS_TRY(hs_config_read(config, yaml, a->set, count(a->set), err));
+    HS_TRY(hs_config_find(config, file, a->set, count(a->set), err));
     if (!a->out && !is_folder(file))
         return hs_run_default_dir(dir, size, file, err);
     const char *given = a->out ? a->out : file;
@@ -98,6 +92,8 @@ static int run_one(const hs_config *config, const hs_experiment_options *options
     int printed = hs_cli_print(&out);
     hs_experiment_result_free(&result);
     int code = finish(status, &err, options->run_dir);
+    if (code == 0 && !options->dry_run && !a->quiet && !a->json)
+        fprintf(stderr, "\nnext: hopscope ask %s\n      hopscope plot %s -o curve.svg\n", options->run_dir, options->run_dir);
     return code ? code : printed;
 }
 

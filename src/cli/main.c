@@ -56,6 +56,48 @@ static int version(bool json)
     return hs_cli_print(&out);
 }
 
+/* A text as man wants it: hyphens of options, backslashes and dots at the start of a line escaped. */
+static void man_text(hs_str *out, const char *s)
+{
+    for (bool start = true; *s; start = *s++ == '\n') {
+        if (start && (*s == '.' || *s == '\''))
+            hs_str_addf(out, "\\&");
+        hs_str_addf(out, *s == '-' ? "\\-" : *s == '\\' ? "\\e" : "%c", *s);
+    }
+}
+
+/* One command in the man page: how it is called, what it does, its options. */
+static void man_command(void *user, const hs_usage *usage, const struct poptOption *options)
+{
+    hs_str *out = user;
+    hs_str_addf(out, ".SS \"%s %s\"\n", usage->name, usage->arguments);
+    man_text(out, usage->text);
+    hs_str_addf(out, "\n");
+    for (const struct poptOption *o = options; o->longName || o->shortName || o->arg; o++) {
+        hs_str_addf(out, ".TP\n.B ");
+        if (o->shortName)
+            hs_str_addf(out, "\\-%c, ", o->shortName);
+        hs_str_addf(out, "\\-\\-");
+        man_text(out, o->longName);
+        if (o->argDescrip)
+            hs_str_addf(out, " \\fI%s\\fR", o->argDescrip);
+        hs_str_addf(out, "\n");
+        man_text(out, o->descrip);
+        hs_str_addf(out, "\n");
+    }
+}
+
+/* Every command, and every command of a command, is asked for its usage. */
+static void describe_commands(hs_describe_fn fn, void *user)
+{
+    hs_cli_describe(fn, user);
+    for (size_t i = 0; i < N_COMMANDS; i++) {
+        const char *argv[] = {commands[i].name, NULL};
+        (void)commands[i].run(1, argv);
+    }
+    hs_cli_describe(NULL, NULL);
+}
+
 static int man_page(void)
 {
     hs_str out = {0};
@@ -67,6 +109,8 @@ static int man_page(void)
                 HS_VERSION, about);
     for (size_t i = 0; i < N_COMMANDS; i++)
         hs_str_addf(&out, ".TP\n.B %s\n%s\n", commands[i].name, commands[i].summary);
+    hs_str_addf(&out, ".SH OPTIONS\n");
+    describe_commands(man_command, &out);
     hs_str_addf(&out,
                 ".SH SETTINGS\nKeys of an experiment file, and of \\fB\\-\\-set\\fR \\fIKEY\\fR=\\fIVALUE\\fR.\n");
     hs_config_describe(HS_DESCRIBE_MAN, &out);
@@ -83,6 +127,27 @@ static int man_page(void)
     return hs_cli_print(&out);
 }
 
+typedef struct words {
+    const char *of; /* the command whose words are wanted */
+    hs_str options, subcommands;
+} words;
+
+static void collect_words(void *user, const hs_usage *usage, const struct poptOption *options)
+{
+    words *w = user;
+    const size_t len = strlen(w->of);
+    if (strncmp(usage->name, w->of, len) != 0 || (usage->name[len] && usage->name[len] != ' '))
+        return;
+    if (usage->name[len])
+        hs_str_addf(&w->subcommands, "%s ", usage->name + len + 1);
+    for (const struct poptOption *o = options; o->longName || o->shortName || o->arg; o++) {
+        char word[64];
+        snprintf(word, sizeof word, "--%s ", o->longName);
+        if (!w->options.s || !strstr(w->options.s, word)) /* commands of one command share options */
+            hs_str_addf(&w->options, "%s", word);
+    }
+}
+
 /* For bash; zsh reads it after `autoload bashcompinit; bashcompinit`. */
 static int completion(void)
 {
@@ -91,16 +156,28 @@ static int completion(void)
     const hs_config_key *keys = hs_config_keys(&n);
     hs_str_addf(&out, "# bash completion of hopscope: source <(hopscope --completion)\n"
                       "_hopscope() {\n"
-                      "  local cur=\"${COMP_WORDS[COMP_CWORD]}\" prev=\"${COMP_WORDS[COMP_CWORD-1]}\"\n"
+                      "  local cur=\"${COMP_WORDS[COMP_CWORD]}\" prev=\"${COMP_WORDS[COMP_CWORD-1]}\" options=\"\" commands=\"\"\n"
                       "  if [ \"$COMP_CWORD\" = 1 ]; then COMPREPLY=($(compgen -W \"");
     for (size_t i = 0; i < N_COMMANDS; i++)
         hs_str_addf(&out, "%s ", commands[i].name);
-    hs_str_addf(&out, "--help --version\" -- \"$cur\"))\n"
-                      "  elif [ \"$prev\" = --set ] || [ \"$prev\" = -s ]; then compopt -o nospace\n"
+    hs_str_addf(&out, "--help --version --man --completion\" -- \"$cur\")); return; fi\n"
+                      "  if [ \"$prev\" = --set ] || [ \"$prev\" = -s ]; then compopt -o nospace\n"
                       "    COMPREPLY=($(compgen -S = -W \"");
     for (size_t i = 0; i < n; i++)
         hs_str_addf(&out, "%s ", keys[i].key);
-    hs_str_addf(&out, "\" -- \"$cur\"))\n"
+    hs_str_addf(&out, "\" -- \"$cur\")); return; fi\n  case \"${COMP_WORDS[1]}\" in\n");
+    for (size_t i = 0; i < N_COMMANDS; i++) {
+        words w = {.of = commands[i].name};
+        describe_commands(collect_words, &w);
+        hs_str_addf(&out, "    %s) options=\"%s--help\" commands=\"%s\";;\n", w.of, w.options.s ? w.options.s : "",
+                    w.subcommands.s ? w.subcommands.s : "");
+        out.failed = out.failed || w.options.failed || w.subcommands.failed;
+        hs_str_free(&w.options);
+        hs_str_free(&w.subcommands);
+    }
+    hs_str_addf(&out, "  esac\n"
+                      "  if [ \"$COMP_CWORD\" = 2 ] && [ -n \"$commands\" ]; then COMPREPLY=($(compgen -W \"$commands --help\" -- \"$cur\"))\n"
+                      "  elif [[ \"$cur\" = -* ]]; then COMPREPLY=($(compgen -W \"$options\" -- \"$cur\"))\n"
                       "  else COMPREPLY=($(compgen -f -- \"$cur\")); fi\n"
                       "}\ncomplete -F _hopscope hopscope\n");
     return hs_cli_print(&out);
@@ -130,6 +207,10 @@ static int dispatch(int argc, char **argv)
         return 2;
     }
     const char *name = argv[1];
+    if (strcmp(name, "fetch") == 0) { /* its name until 0.1 */
+        fprintf(stderr, "hopscope: fetch is now called sources: it downloads nothing\n");
+        name = "sources";
+    }
     for (size_t i = 0; i < N_COMMANDS; i++)
         if (strcmp(name, commands[i].name) == 0)
             return commands[i].run(argc - 1, (const char **)(void *)(argv + 1));

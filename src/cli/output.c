@@ -94,11 +94,26 @@ static int option_error(const hs_args *args, const hs_usage *usage, const struct
     return hs_cli_fail(&err);
 }
 
+static struct {
+    hs_describe_fn fn;
+    void *user;
+} describing;
+
+void hs_cli_describe(hs_describe_fn fn, void *user)
+{
+    describing.fn = fn;
+    describing.user = user;
+}
+
 bool hs_args_parse(hs_args *args, const hs_usage *usage, int argc, const char **argv, const struct poptOption *options,
                    size_t min_args, size_t max_args, int *exit_code)
 {
     *args = (hs_args){0};
     *exit_code = 0;
+    if (describing.fn) {
+        describing.fn(describing.user, usage, options);
+        return false;
+    }
     const struct poptOption none = POPT_TABLEEND;
     args->table[0] =
         (struct poptOption){NULL, 0, POPT_ARG_INCLUDE_TABLE, (void *)(uintptr_t)options, 0, "Options:", NULL};
@@ -136,4 +151,40 @@ void hs_args_free(hs_args *args)
 {
     poptFreeContext(args->context);
     args->context = NULL;
+}
+
+int hs_cli_subcommand(const char *name, const char *after, const hs_subcommand *list, size_t n, int argc, const char **argv)
+{
+    if (describing.fn) {
+        for (size_t i = 0; i < n; i++)
+            (void)list[i].run(argc, argv);
+        return 0;
+    }
+    const char *names[32];
+    hs_str all = {0};
+    for (size_t i = 0; i < n; i++) {
+        names[i] = list[i].name;
+        hs_str_addf(&all, "%s%s", i == 0 ? "" : i + 1 < n ? ", " : " or ", list[i].name);
+    }
+    int code = 0;
+    if (argc < 2) {
+        code = hs_cli_usage_error(name, "missing argument: %s", all.s ? all.s : "");
+    } else if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "-?") == 0) {
+        hs_str text = {0};
+        hs_str_addf(&text, "usage: hopscope %s COMMAND [arguments]\n\n", name);
+        for (size_t i = 0; i < n; i++)
+            hs_str_addf(&text, "  %-10s %s\n", list[i].name, list[i].summary);
+        hs_str_addf(&text, "\n%sEach command has its own --help.\n", after);
+        code = hs_cli_print(&text);
+    } else {
+        size_t i = 0;
+        while (i < n && strcmp(argv[1], list[i].name) != 0)
+            i++;
+        const char *near = i < n ? NULL : hs_nearest(argv[1], names, n);
+        code = i < n  ? list[i].run(argc - 1, argv + 1)
+               : near ? hs_cli_usage_error(name, "unknown command: %s; did you mean %s?", argv[1], near)
+                      : hs_cli_usage_error(name, "unknown command: %s", argv[1]);
+    }
+    hs_str_free(&all);
+    return code;
 }

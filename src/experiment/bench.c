@@ -77,10 +77,15 @@ static void roof_slice(roof *r, hs_pool *pool)
 
 hs_status hs_bench_roof(hs_pool *pool, double *flops, hs_error *err)
 {
+    return hs_bench_roof_in(pool, 1.0, flops, err);
+}
+
+hs_status hs_bench_roof_in(hs_pool *pool, double seconds, double *flops, hs_error *err)
+{
     roof r;
     HS_TRY(hs_tensor_open(err));
     HS_TRY(roof_create(&r, hs_pool_threads(pool), err));
-    for (double end = hs_now() + 1.0; hs_now() < end;)
+    for (double end = hs_now() + seconds; hs_now() < end;)
         roof_slice(&r, pool);
     *flops = r.best;
     hs_free(r.a);

@@ -10,6 +10,15 @@ hs_status hs_config_set_key(hs_config *config, const hs_config_key *key, const c
 hs_status hs_config_unknown_key(const char *key, hs_error *err);
 /* Shortest text that reads back to the same float (single) or double. */
 void hs_number_text(double value, bool single, char out[32]);
+/* A setting that names a file, just set from `file` (NULL: the command line): made absolute where it is found. */
+void hs_config_place(hs_config *config, const hs_config_key *key, const char *file);
+/* Do two configurations name the same file, which the first knew in another place? Then nothing else differs. */
+bool hs_config_same_file(const hs_config *old, const hs_config *now, const hs_config_key *key);
+/* Fills the times of `cost` in under a second; *stepped: the trainer took steps and must be made anew. */
+hs_status hs_run_estimate(hs_trainer *trainer, const hs_train_config *config, hs_pool *pool, const hs_signals *signals,
+                          hs_run_cost *cost, bool *stepped, hs_error *err);
+/* HS_ERR_IO that lists the kept steps, unless `step` is one. */
+hs_status hs_run_check_step(const char *run_dir, uint64_t step, hs_error *err);
 /* Accuracy of a split in report.paper_values, or NaN. */
 double hs_paper_value(const hs_config *config, const char *split);
 

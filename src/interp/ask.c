@@ -154,6 +154,14 @@ hs_status hs_ask(const hs_model *model, const hs_dataset *data, const char *cons
     return status;
 }
 
+const char *hs_answer_name(const hs_dataset *data, uint32_t token, char text[32])
+{
+    if (token < data->vocab.n)
+        return hs_names_get(&data->vocab, token);
+    snprintf(text, 32, "token %u", token);
+    return text;
+}
+
 void hs_answer_free(hs_answer *answer_)
 {
     hs_free(answer_->stage);

@@ -56,6 +56,11 @@ static hs_status memory_create(lens_memory *m, const hs_model *model, uint32_t n
     return HS_OK;
 }
 
+bool hs_lens_reads(const hs_model *model)
+{
+    return model->n_stages >= 2 && !hs_model_traits_of(model)->in_place;
+}
+
 hs_status hs_lens_read(const hs_model *model, uint32_t n, uint32_t T, const uint32_t *tokens, uint32_t position,
                        const uint32_t *asked, hs_lens_reading *out, hs_error *err)
 {

@@ -74,9 +74,10 @@ static void add_points(hs_str *out, const hs_series *s)
     if (s->n == 0)
         hs_str_addf(out, "NaN NaN NaN NaN\n");
     for (size_t i = 0; i < s->n; i++) {
-        const double value[4] = {s->x[i], s->y[i], s->mark == HS_MARK_RANGE ? s->low[i] : 0,
-                                 s->mark == HS_MARK_RANGE ? s->high[i] : 0};
-        for (int k = 0; k < (s->mark == HS_MARK_RANGE ? 4 : 2); k++) {
+        const bool ends = s->mark == HS_MARK_RANGE || s->mark == HS_MARK_BAND;
+        const double value[4] = {s->x[i], s->mark == HS_MARK_BAND ? s->low[i] : s->y[i], ends ? s->low[i] : 0,
+                                 ends ? s->high[i] : 0};
+        for (int k = 0; k < (ends ? 4 : 2); k++) {
             hs_str_add(out, " ", k > 0);
             add_number(out, value[k]);
         }
@@ -89,11 +90,15 @@ static void add_look(hs_str *out, const hs_series *s)
     static const char *const with[] = {[HS_MARK_LINE] = "lines",
                                        [HS_MARK_POINT] = "points pointtype 7 pointsize 0.6",
                                        [HS_MARK_CENSORED] = "points pointtype 8 pointsize 0.9",
-                                       [HS_MARK_RANGE] = "xerrorbars pointtype 2 pointsize 0.8"};
-    hs_str_addf(out, " with %s linecolor rgb '%s' linewidth %.3g", with[s->mark], palette[s->color % N_COLORS],
-                s->width > 0 ? s->width : 1.5);
-    if (s->dashed)
-        hs_str_addf(out, " dashtype (12,6)");
+                                       [HS_MARK_RANGE] = "xerrorbars pointtype 2 pointsize 0.8",
+                                       [HS_MARK_BAND] = "filledcurves"};
+    hs_str_addf(out, " with %s linecolor rgb '%s'", with[s->mark], palette[s->color % N_COLORS]);
+    if (s->mark == HS_MARK_BAND)
+        hs_str_addf(out, " fillstyle transparent solid 0.15 noborder");
+    else
+        hs_str_addf(out, " linewidth %.3g", s->width > 0 ? s->width : 1.5);
+    if (s->dashed || s->dotted)
+        hs_str_addf(out, s->dashed ? " dashtype (12,6)" : " dashtype (2,5)");
     if (s->name) {
         hs_str_addf(out, " title ");
         add_quoted(out, s->name);
@@ -133,6 +138,8 @@ static void add_panel(hs_str *out, const hs_panel *p, size_t first, const char *
         }
         if (p->series[i].mark == HS_MARK_RANGE)
             hs_str_addf(out, " using 1:2:3:4");
+        else if (p->series[i].mark == HS_MARK_BAND)
+            hs_str_addf(out, " using 1:3:4");
         else
             hs_str_addf(out, " using 1:2");
         add_look(out, &p->series[i]);

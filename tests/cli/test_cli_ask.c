@@ -1,12 +1,12 @@
-/* ask, eval, verify and fetch as their users meet them, on a small run. */
+/* ask, eval, verify and sources as their users meet them, on a small run. */
 #include "cli/cli_test.h"
 
-static void test_fetch(void **state)
+static void test_sources(void **state)
 {
     (void)state;
-    assert_sh(0, "$H fetch", "wikimultihop", "");
-    assert_sh(0, "$H fetch 2wiki", "Apache-2.0", "");
-    assert_sh(2, "$H fetch 2wki", "", "did you mean 2wiki?");
+    assert_sh(0, "$H sources", "wikimultihop", "");
+    assert_sh(0, "$H sources 2wiki", "Apache-2.0", "");
+    assert_sh(2, "$H sources 2wki", "", "did you mean 2wiki?");
 }
 
 static void test_ask(void **state)
@@ -40,7 +40,7 @@ static void test_ask(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_fetch, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_sources, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_ask, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -105,8 +105,8 @@ static void test_wrong_use_is_said(void **state)
     assert_sh(2, "$H export run", "--hf DIR");
     assert_sh(2, "$H import folder", "-o FILE");
     assert_sh(2, "$H logits x", "--ids FILE");
-    assert_sh(74, "$H export nowhere --hf x", "no run directory");
-    assert_sh(74, "$H export run --hf x --step 7", "step-00000007.safetensors");
+    assert_sh(74, "$H export nowhere --hf x", "this is no run directory");
+    assert_sh(74, "$H export run --hf x --step 7", "no checkpoint of step 7 is kept");
     assert_sh(74, "$H import nowhere -o x", "nowhere/config.json");
     assert_sh(0, "echo '1 999' > ids.txt", "");
     assert_sh(65, "$H logits imported.safetensors --ids ids.txt -o x", "ids.txt:1: not a token id");

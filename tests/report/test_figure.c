@@ -158,9 +158,34 @@ static void test_seeds(void **state)
     const hs_figure_run_options keep = {.keep_script = true, .loss = true, .seconds = true};
     assert_int_equal(draw("many", &keep, "many.svg"), HS_OK);
     char *script = text_of(in_folder("many.gp"));
-    assert_true(count(script, "index ") == 9 && count(script, " title ") == 3 + 2 && count(script, "notitle") == 6);
+    assert_true(count(script, "index ") == 15 && count(script, " title ") == 3 + 2 && count(script, "notitle") == 12);
+    assert_true(count(script, "filledcurves") == 3 && count(script, ", mean'") == 3);
     assert_non_null(strstr(script, "'T (3 runs)'"));
     assert_non_null(strstr(script, "seconds of training"));
+    hs_free(script);
+}
+
+/* Two folders: every split of each has a color and a name of its own. */
+static void test_two_folders(void **state)
+{
+    (void)state;
+    if (!has_gnuplot())
+        skip();
+    make_run("first", "T", 5);
+    make_run("second", "T", 9);
+    char a[700], b[700];
+    snprintf(a, sizeof a, "%s/", in_folder("first"));
+    snprintf(b, sizeof b, "%s", in_folder("second"));
+    const char *dirs[] = {a, b};
+    const hs_figure_run_options keep = {.keep_script = true};
+    assert_int_equal(hs_figure_run(dirs, 2, &keep, in_folder("two.svg"), &error), HS_OK);
+    char *script = text_of(in_folder("two.gp"));
+    assert_non_null(strstr(script, "'first: test_ii'"));
+    assert_non_null(strstr(script, "'second: test_ii'"));
+    assert_non_null(strstr(script, "'first, second'"));
+    static const char *const colors[] = {"#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"};
+    for (size_t i = 0; i < 6; i++)
+        assert_int_equal(count(script, colors[i]), 1);
     hs_free(script);
 }
 
@@ -224,6 +249,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_kinds, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_all_points, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_seeds, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_two_folders, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_refused, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -273,6 +273,8 @@ static hs_status apply(reader *r, hs_config *out)
             hs_status status = hs_config_set_key(out, s->key, s->value, r->err);
             if (status != HS_OK)
                 return locate(r, s, status);
+            if (s->key->setting.flags & HS_SETTING_PATH)
+                hs_config_place(out, s->key, s->line ? r->name : NULL);
         }
     }
     hs_status status = hs_config_check(out, r->err);

@@ -130,6 +130,7 @@ static hs_status open_model(hs_run *run, uint64_t step, hs_error *err)
             return hs_error_hint(err, "train it first: hopscope run %s", run->dir);
         }
     }
+    HS_TRY(hs_run_check_step(run->dir, step, err));
     char path[4096]; /* a checkpoint knows its model's configuration */
     HS_TRY(hs_checkpoint_path(path, sizeof path, checkpoints, step, HS_CHECKPOINT_WEIGHTS, err));
     HS_TRY(hs_model_load(&run->model, path, err));

@@ -4,6 +4,8 @@
 #include <math.h>
 #include <string.h>
 
+enum { WORST_PAIRS = 3 };
+
 /* The strongest way to answer without the hops. */
 static hs_baseline best_shortcut(const hs_split_result *s)
 {
@@ -83,6 +85,7 @@ void hs_experiment_result_text(const hs_experiment_result *result, hs_str *out)
     if (result->train.reason != HS_STOP_NOT_YET)
         hs_str_addf(out, ", ended by %s", hs_stop_reason_text(result->train.reason));
     hs_str_add(out, "\n", 1);
+    hs_diagnosis_text(&result->diagnosis, WORST_PAIRS, out);
 }
 
 static void json_split(hs_str *out, const hs_split_result *s)
@@ -130,18 +133,26 @@ void hs_experiment_result_json(const hs_experiment_result *result, const char *r
                 ", \"weights\": %llu, \"vocab\": %llu, \"training_items\": %llu, \"memory\": ",
                 (unsigned long long)result->cost.weights, (unsigned long long)result->cost.vocab,
                 (unsigned long long)result->cost.training_items);
-    json_number(out, result->cost.memory ? (double)result->cost.memory : (double)NAN); /* null: nothing is trained here */
-    hs_str_addf(out, ", \"blas_memory\": ");
-    json_number(out, result->cost.blas_memory ? (double)result->cost.blas_memory : (double)NAN);
-    hs_str_addf(out, ", \"step_flop\": ");
-    json_number(out, result->cost.step_flop > 0 ? result->cost.step_flop : (double)NAN);
+    const struct {
+        const char *next;
+        double value;
+    } costs[] = {{"blas_memory", (double)result->cost.memory},          {"step_flop", (double)result->cost.blas_memory},
+                 {"seconds_per_1000", result->cost.step_flop},          {"eval_seconds", result->cost.seconds_per_1000},
+                 {"estimated_seconds", result->cost.eval_seconds},      {NULL, result->cost.seconds}};
+    for (size_t i = 0; i < sizeof costs / sizeof *costs; i++) { /* 0: not known */
+        json_number(out, costs[i].value > 0 ? costs[i].value : (double)NAN);
+        if (costs[i].next)
+            hs_str_addf(out, ", \"%s\": ", costs[i].next);
+    }
     hs_str_addf(out, ", \"splits\": [");
     for (uint32_t i = 0; i < result->n_splits; i++) {
         if (i)
             hs_str_add(out, ", ", 2);
         json_split(out, &result->split[i]);
     }
-    hs_str_addf(out, "]}");
+    hs_str_addf(out, "], \"why\": ");
+    hs_diagnosis_json(&result->diagnosis, out);
+    hs_str_add(out, "}", 1);
 }
 
 /* ---------------------------------------------------------------- several seeds */

@@ -66,15 +66,19 @@ static hs_status fail_differs(session *s, const hs_config *old, const hs_config_
 }
 
 /* The first key that may not differ when a run goes on, and does; NULL if there is none. */
-static const hs_config_key *changed_key(const session *s, const hs_config *old)
+static const hs_config_key *changed_key(const session *s, hs_config *old)
 {
     const hs_config_key *key = hs_config_diff(old, s->config, true);
+    while (key && hs_config_same_file(old, s->config, key)) { /* the file was moved, and the dataset is made already */
+        memcpy((char *)old + key->setting.offset, (const char *)s->config + key->setting.offset, key->setting.size);
+        key = hs_config_diff(old, s->config, true);
+    }
     if (!key && s->config->train.schedule != HS_SCHEDULE_CONSTANT && old->train.steps != s->config->train.steps)
         key = hs_config_key_find("train.steps"); /* the rate of earlier steps would have been another */
     return key;
 }
 
-static hs_status check_same_experiment(session *s, const hs_config *old, hs_error *err)
+static hs_status check_same_experiment(session *s, hs_config *old, hs_error *err)
 {
     const hs_config_key *key = changed_key(s, old);
     return key ? fail_differs(s, old, key, err) : HS_OK;
@@ -153,23 +157,15 @@ static hs_status make_model(session *s, hs_error *err)
     return hs_trainer_create(&s->trainer, &s->model, &s->data, &s->config->train, s->pool, err);
 }
 
-/* Time real steps for about a third of a second, then start over from the seed: the estimate changes no bit. */
+/* A trainer that took steps for the estimate starts over from the seed: the estimate changes no bit. */
 static hs_status estimate(session *s, hs_run_cost *cost, hs_error *err)
 {
-    if (s->options->no_estimate || s->config->train.steps == 0)
+    if (s->options->no_estimate)
         return HS_OK;
-    hs_step_stats stats;
-    double started = hs_now();
-    if (hs_trainer_step(s->trainer, &stats, NULL) == HS_OK) {
-        double first = hs_now() - started;
-        cost->seconds_per_1000 = first * 1000;
-        started = hs_now();
-        int n = 0;
-        while (first < 1 && hs_now() - started < 0.3 && hs_trainer_step(s->trainer, &stats, NULL) == HS_OK)
-            n++;
-        if (n > 0)
-            cost->seconds_per_1000 = (hs_now() - started) * 1000 / n;
-    }
+    bool stepped;
+    HS_TRY(hs_run_estimate(s->trainer, &s->config->train, s->pool, s->signals, cost, &stepped, err));
+    if (!stepped)
+        return HS_OK;
     hs_trainer_free(s->trainer);
     s->trainer = NULL;
     hs_model_free(&s->model);
@@ -403,6 +399,8 @@ hs_status hs_run_evaluate(const hs_run *run, hs_pool *pool, hs_experiment_result
         .weights = run->model.n_weights, .training_items = run->data.audit.training_items, .vocab = run->data.vocab.n};
     if (status == HS_OK)
         status = read_reason(run, &result->train.reason, err);
+    if (status == HS_OK)
+        status = hs_run_diagnose(&run->model, &run->data, pool, &result->diagnosis, err);
     if (status != HS_OK)
         hs_experiment_result_free(result);
     return status;
@@ -411,6 +409,7 @@ hs_status hs_run_evaluate(const hs_run *run, hs_pool *pool, hs_experiment_result
 void hs_experiment_result_free(hs_experiment_result *result)
 {
     hs_free(result->split);
+    hs_diagnosis_free(&result->diagnosis);
     memset(result, 0, sizeof *result);
 }
 
@@ -442,6 +441,11 @@ static hs_status train(session *s, hs_experiment_result *result, hs_error *err)
         rescue(s, &result->train, err);
     if (status == HS_OK)
         status = final_evaluations(s, result, err);
+    if (status == HS_OK) {
+        hs_model view = s->model; /* with the weights that were evaluated */
+        view.param = (float *)(uintptr_t)hs_trainer_eval_param(s->trainer);
+        status = hs_run_diagnose(&view, &s->data, s->pool, &result->diagnosis, err);
+    }
     hs_error ignored;
     if (status == HS_STOPPED_INT || status == HS_STOPPED_TERM)
         (void)last_evaluations(s, result, &ignored);
@@ -451,6 +455,8 @@ static hs_status train(session *s, hs_experiment_result *result, hs_error *err)
 static hs_status run(session *s, hs_experiment_result *result, hs_error *err)
 {
     HS_TRY(hs_config_check(s->config, err));
+    if (s->config->note[0])
+        hs_event_send(s->events, HS_EVENT_INFO, "config", "%s", s->config->note);
     HS_TRY(hs_tensor_open(err));
     HS_TRY(make_paths(s, err));
     if (!s->options->dry_run)

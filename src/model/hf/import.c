@@ -7,6 +7,7 @@
 
 #include <jansson.h>
 #include <string.h>
+#include <sys/stat.h>
 
 enum { MAX_JSON = 64 << 20, MAX_SHARDS = 4096 };
 
@@ -349,4 +350,10 @@ hs_status hs_import_hf(hs_model *out, const char *dir, hs_error *err)
     if (status != HS_OK)
         hs_model_free(out);
     return status;
+}
+
+hs_status hs_model_open(hs_model *out, const char *path, hs_error *err)
+{
+    struct stat st;
+    return stat(path, &st) == 0 && S_ISDIR(st.st_mode) ? hs_import_hf(out, path, err) : hs_model_load(out, path, err);
 }

@@ -1,14 +1,14 @@
-/* cmd_fetch.c - hopscope fetch: where the graphs that are not embedded come from. It downloads nothing: licences are
+/* cmd_sources.c - hopscope sources: where the graphs that are not embedded come from. It downloads nothing: licences are
  * the user's to accept. */
 #include "cli/cli.h"
 
 #include <string.h>
 
 static const hs_usage usage = {
-    "fetch", "[NAME]",
+    "sources", "[NAME]",
     "Tells where to get a knowledge graph that hopscope reads, under which licence, and how to use it. Downloads nothing.",
-    "  hopscope fetch\n"
-    "  hopscope fetch 2wiki"};
+    "  hopscope sources\n"
+    "  hopscope sources 2wiki"};
 
 typedef struct source {
     const char *name, *what, *where, *licence, *use;
@@ -35,7 +35,7 @@ static void add(hs_str *out, const source *s)
                 s->use);
 }
 
-int hs_cmd_fetch(int argc, const char **argv)
+int hs_cmd_sources(int argc, const char **argv)
 {
     enum { N = sizeof SOURCES / sizeof *SOURCES };
     const struct poptOption options[] = {POPT_TABLEEND};
@@ -52,7 +52,7 @@ int hs_cmd_fetch(int argc, const char **argv)
     }
     if (out.len == 0 && wanted) {
         const char *near = hs_nearest(wanted, names, N);
-        code = hs_cli_usage_error("fetch", near ? "no such graph: %s; did you mean %s?" : "no such graph: %s%s", wanted,
+        code = hs_cli_usage_error("sources", near ? "no such graph: %s; did you mean %s?" : "no such graph: %s%s", wanted,
                                   near ? near : "");
     } else {
         if (!wanted)
