@@ -14,6 +14,7 @@
 
 #include "hopscope/data.h"
 #include "hopscope/graph.h"
+#include "hopscope/interp.h"
 #include "hopscope/model.h"
 #include "hopscope/train.h"
 
@@ -62,6 +63,7 @@ typedef struct hs_config {
     char model_init[1024]; /* key model.init: weights to start from, or "" */
     hs_model_config model; /* vocab and n_positions follow from the dataset and are no keys */
     hs_train_config train;
+    hs_interpret_config interpret; /* at every evaluation; methods "" = nothing */
     hs_report_config report;
     char note[512]; /* no key: what reading the configuration wants said, or "" */
 } hs_config;
@@ -327,6 +329,24 @@ void hs_bakeoff_result_free(hs_bakeoff_result *result);
 void hs_bakeoff_text(const hs_bakeoff *bakeoff, const hs_bakeoff_result *result, hs_str *out);
 void hs_bakeoff_json(const hs_bakeoff *bakeoff, const hs_bakeoff_result *result, const char *dir, hs_str *out);
 void hs_bakeoff_csv(const hs_bakeoff *bakeoff, const hs_bakeoff_result *result, hs_str *out); /* a line a run */
+
+/* ---------------------------------------------------------------- the microscope over a run */
+
+typedef struct hs_run_interpret_options {
+    hs_interpret_config config; /* methods "all": those that fit */
+    const char *steps;          /* "last", "all", or a list of steps; NULL = last */
+    bool untrained;             /* also the model as it was drawn, as step 0: the control */
+    const char *items_path;     /* every single item, .csv or .jsonl; NULL = none */
+    uint32_t threads;           /* 0 = one a core */
+    const hs_sink *sink;        /* gets the readings too, or NULL */
+} hs_run_interpret_options;
+/* Looks at stored checkpoints; rows go into run.db (docs/run-db.md), committed step by step, so that a stopped look goes on and
+ * a repeated one does only what is missing (unless `items_path` or `sink` want the numbers). Takes the run's lock. HS_ERR_DATA:
+ * a missing checkpoint, a method that fits nothing, a damaged run.db. */
+hs_status hs_run_interpret(const char *run_dir, const hs_run_interpret_options *options, const hs_signals *signals,
+                           const hs_events *events, hs_error *err);
+/* Other weights into an opened run: those of a stored step. */
+hs_status hs_run_load_step(hs_run *run, uint64_t step, hs_error *err);
 
 /* ---------------------------------------------------------------- speed */
 

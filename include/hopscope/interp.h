@@ -22,6 +22,7 @@ extern "C" {
 
 /* One number with its interval: a row of run.db's table `probe`. Strings belong to the giver and last as long as the call. */
 typedef struct hs_reading {
+    uint64_t step; /* of the weights; 0 where the caller said none */
     const char *method, *split;
     int32_t stage;        /* HS_ALL_STAGES: over all */
     const char *position; /* "" = over all */
@@ -54,7 +55,9 @@ typedef struct hs_interpret_config {
     uint32_t random_circuits; /* path patching: random circuits of the same size, as control */
     uint64_t seed;       /* choice of perturbations, donors and random circuits */
 } hs_interpret_config;
+/* Sized for every evaluation of a run: 128 items a split, published cells only. */
 void hs_interpret_config_default(hs_interpret_config *config);
+const hs_setting *hs_interpret_settings(size_t *n); /* rows over hs_interpret_config */
 /* HS_ERR_DATA names the key, the value and the nearest method. */
 hs_status hs_interpret_config_check(const hs_interpret_config *config, hs_error *err);
 
@@ -64,6 +67,7 @@ typedef struct hs_method {
     const char *name;
     const char *help;  /* the question it answers, one line */
     const char *paper; /* where it is from */
+    const char *role, *measure; /* of the numbers shown first, stage by position; role "" = any; NULL = no such grid */
     bool cheap;        /* fit for every evaluation of a run: at most a few forward passes an item */
     /* NULL if the method can look at this split of this model (split NULL: at the model as a whole), else what it would
      * need, as the end of the sentence "it needs ...". */
@@ -78,12 +82,31 @@ typedef struct hs_scope hs_scope;
 hs_status hs_scope_create(hs_scope **out, const hs_dataset *data, hs_error *err);
 void hs_scope_free(hs_scope *scope);
 
+/* Are the settings good for this model and dataset: do the splits exist, does every named method fit something? HS_ERR_DATA says
+ * what a method would need. */
+hs_status hs_interpret_check(const hs_model *model, const hs_dataset *data, const hs_interpret_config *config, hs_error *err);
 /* Every configured method on every configured split. `param` replaces the model's weights (EMA) or is NULL. A method that
  * was named and fits nothing is HS_ERR_DATA and says what it would need. Changes nothing but what `sink` changes. Same
  * readings for any number of threads. HS_STOPPED_* within a fraction of a second of a stop. `signals`, `pool` may be NULL. */
 hs_status hs_interpret(hs_scope *scope, const hs_model *model, const float *param, const hs_interpret_config *config,
                        hs_pool *pool, const hs_signals *signals, const hs_sink *sink, hs_error *err);
 
+/* Readings kept in memory; zero-initialize. */
+typedef struct hs_readings {
+    size_t n, cap;
+    hs_probe_row *row; /* (n) */
+} hs_readings;
+hs_sink hs_readings_sink(hs_readings *readings);
+void hs_readings_free(hs_readings *readings);
+/* For people: a grid (stage by position) of each method's main number, and the numbers over all stages. For programs: JSON. */
+void hs_readings_text(const hs_readings *readings, hs_str *out);
+void hs_readings_json(const hs_readings *readings, hs_str *out);
+
+/* Does the method fit the model, or a split that would be looked at? */
+bool hs_method_fits(const hs_method *method, const hs_model *model, const hs_dataset *data, const hs_interpret_config *config);
+
+/* A reading as a row of `step` in the record (not committed). */
+hs_status hs_interpret_row(hs_record *record, uint64_t step, const hs_reading *reading, hs_error *err);
 /* The same, readings as rows of `step` in the record (not committed). */
 hs_status hs_interpret_record(hs_scope *scope, const hs_model *model, const hs_interpret_config *config, hs_pool *pool,
                               const hs_signals *signals, hs_record *record, uint64_t step, hs_error *err);

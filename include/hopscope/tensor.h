@@ -37,6 +37,15 @@ void hs_gemm(bool transpose_a, bool transpose_b, size_t M, size_t N, size_t K, f
 void hs_gemm_blas(bool transpose_a, bool transpose_b, size_t M, size_t N, size_t K, float alpha, const float *A, size_t lda,
                   const float *B, size_t ldb, float beta, float *C, size_t ldc);
 
+/* ---------------------------------------------------------------- small linear algebra, in double (LAPACK) */
+
+/* Eigenvalues of the symmetric A (n,n), ascending, into value (n). A is overwritten. HS_ERR_FAILED: no LAPACK, or it did not
+ * converge. */
+hs_status hs_eigenvalues(size_t n, double *A, double *value, hs_error *err);
+/* X of A X = B for symmetric positive definite A (n,n): B holds n_rhs right-hand sides of n numbers, one after another, and is
+ * overwritten with the solutions; A is overwritten. HS_ERR_FAILED: no LAPACK, or A is not positive definite. */
+hs_status hs_solve_positive(size_t n, double *A, size_t n_rhs, double *B, hs_error *err);
+
 /* ---------------------------------------------------------------- kernels */
 
 /* A ragged batch of B sequences as attention sees it. With `query` rows (R of them, ascending), only those attend;

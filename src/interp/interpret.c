@@ -29,11 +29,6 @@ const hs_method *hs_method_find(const char *name)
 
 /* ---------------------------------------------------------------- settings */
 
-void hs_interpret_config_default(hs_interpret_config *config)
-{
-    *config = (hs_interpret_config){.max = 300, .exhaustive = true, .edge = 0.1, .random_circuits = 20};
-}
-
 static hs_status unknown_method(const char *name, hs_error *err)
 {
     const char *names[N_METHODS];
@@ -63,15 +58,6 @@ hs_status hs_interpret_config_check(const hs_interpret_config *config, hs_error 
         if (!hs_method_find(name))
             return unknown_method(name, err);
     return HS_OK;
-}
-
-static bool listed(const char *list, const char *name)
-{
-    char entry[64];
-    for (size_t i = 0; hs_list_get(list, i, entry, sizeof entry); i++)
-        if (strcmp(entry, name) == 0)
-            return true;
-    return false;
 }
 
 /* Splits that are looked at when none are named: what is tested, and one training split of each kind. */
@@ -184,41 +170,62 @@ static hs_status apply(const hs_method *method, const hs_look *look, const hs_si
     if (status == HS_OK && sink->reading)
         status = hs_table_report(&measured, base, sink, err);
     if (status == HS_OK && sink->item)
-        status = hs_table_items(&measured, base, look->sample && measured.n == look->sample->n ? look->sample->item : NULL,
-                                sink, err);
+        status = hs_table_items(&measured, base, measured.item || !look->sample ? measured.item : look->sample->item, sink, err);
     hs_table_free(&measured);
     return status;
 }
 
-/* One method on everything it fits; *done counts what was looked at, *needs is what it lacked on the last misfit. */
-static hs_status walk(const hs_method *method, hs_look *look, const hs_sink *sink, uint32_t *done, const char **needs,
-                      hs_error *err)
+/* Is the split looked at under these settings? */
+static bool is_looked_at(const hs_interpret_config *config, const hs_split *split)
+{
+    return config->splits[0] ? hs_list_has(config->splits, split->name) : by_default(split);
+}
+
+bool hs_method_fits(const hs_method *method, const hs_model *model, const hs_dataset *data, const hs_interpret_config *config)
+{
+    if (!method->unfit(model, data, NULL))
+        return true;
+    for (uint32_t s = 0; s < data->n_splits; s++)
+        if (is_looked_at(config, &data->splits[s]) && !method->unfit(model, data, &data->splits[s]))
+            return true;
+    return false;
+}
+
+hs_status hs_interpret_check(const hs_model *model, const hs_dataset *data, const hs_interpret_config *config, hs_error *err)
+{
+    HS_TRY(hs_interpret_config_check(config, err));
+    HS_TRY(check_splits(config, data, err));
+    for (size_t m = 0; m < N_METHODS; m++) {
+        if (!hs_list_has(config->methods, table[m]->name) || hs_method_fits(table[m], model, data, config))
+            continue;
+        const char *needs = table[m]->unfit(model, data, NULL);
+        for (uint32_t s = 0; s < data->n_splits; s++)
+            if (is_looked_at(config, &data->splits[s]))
+                needs = table[m]->unfit(model, data, &data->splits[s]);
+        hs_fail(err, HS_ERR_DATA, "the method does not fit this model and these splits: it needs %s", needs);
+        hs_error_where(err, "interpret.methods");
+        return hs_error_value(err, table[m]->name, strlen(table[m]->name));
+    }
+    return HS_OK;
+}
+
+/* One method on everything it fits. */
+static hs_status walk(const hs_method *method, hs_look *look, const hs_sink *sink, hs_error *err)
 {
     const hs_dataset *data = look->scope->data;
-    const char *lacks = method->unfit(look->model, data, NULL);
-    *done = 0;
-    *needs = lacks;
-    if (!lacks) {
-        look->sample = NULL;
-        (*done)++;
+    look->sample = NULL;
+    if (!method->unfit(look->model, data, NULL))
         return apply(method, look, sink, err);
-    }
     for (uint32_t s = 0; s < data->n_splits; s++) {
         const hs_split *split = &data->splits[s];
-        if (look->config->splits[0] ? !listed(look->config->splits, split->name) : !by_default(split))
+        if (!is_looked_at(look->config, split) || method->unfit(look->model, data, split))
             continue;
-        lacks = method->unfit(look->model, data, split);
-        if (lacks) {
-            *needs = lacks;
-            continue;
-        }
         hs_sample sample = {0};
         HS_TRY(hs_sample_create(data, split, look->model, look->config->max, &sample, err));
         look->sample = &sample;
         const hs_status status = apply(method, look, sink, err);
         hs_sample_free(&sample);
         HS_TRY(status);
-        (*done)++;
     }
     return HS_OK;
 }
@@ -226,24 +233,15 @@ static hs_status walk(const hs_method *method, hs_look *look, const hs_sink *sin
 hs_status hs_interpret(hs_scope *scope, const hs_model *model, const float *param, const hs_interpret_config *config,
                        hs_pool *pool, const hs_signals *signals, const hs_sink *sink, hs_error *err)
 {
-    HS_TRY(hs_interpret_config_check(config, err));
-    HS_TRY(check_splits(config, scope->data, err));
+    HS_TRY(hs_interpret_check(model, scope->data, config, err));
     HS_TRY(hs_tensor_open(err));
+    HS_TRY(hs_tensor_reserve(hs_pool_threads(pool), err));
     hs_model view = *model; /* the same model with other weights */
     if (param)
         view.param = (float *)(uintptr_t)param;
     hs_look look = {.scope = scope, .model = &view, .config = config, .pool = pool, .signals = signals};
-    for (size_t m = 0; m < N_METHODS; m++) {
-        if (!wants_all(config) && !listed(config->methods, table[m]->name))
-            continue;
-        uint32_t done;
-        const char *needs;
-        HS_TRY(walk(table[m], &look, sink, &done, &needs, err));
-        if (done == 0 && !wants_all(config)) {
-            hs_fail(err, HS_ERR_DATA, "the method does not fit this model and dataset: it needs %s", needs);
-            hs_error_where(err, "interpret.methods");
-            return hs_error_value(err, table[m]->name, strlen(table[m]->name));
-        }
-    }
+    for (size_t m = 0; m < N_METHODS; m++)
+        if (wants_all(config) || hs_list_has(config->methods, table[m]->name))
+            HS_TRY(walk(table[m], &look, sink, err));
     return HS_OK;
 }

@@ -8,26 +8,27 @@
 
 hs_status hs_forward_create(hs_forward *f, const hs_model *model, uint32_t columns, hs_error *err)
 {
-    const uint32_t T = hs_model_predicts_in_place(model) ? model->config.n_positions : columns;
-    const size_t D = model->config.n_embd, V = model->config.vocab, S = model->n_stages, N = (size_t)HS_CHUNK * T;
-    const size_t M = hs_model_state_rows(model, HS_CHUNK, (uint32_t)N);
-    *f = (hs_forward){.model = model, .T = T, .D = D, .V = V, .S = S};
+    const size_t D = model->config.n_embd, V = model->config.vocab, S = model->n_stages, N = (size_t)HS_CHUNK * columns,
+                 M = hs_model_state_rows(model, HS_CHUNK, (uint32_t)N);
+    *f = (hs_forward){.model = model, .T = columns, .D = D, .V = V, .S = S, .M = M};
     bool ok = true;
     for (int run = 0; run < 2; run++) {
         ok &= (f->token[run] = hs_alloc(N * sizeof *f->token[run])) != NULL;
+        ok &= (f->extra[run] = hs_alloc((S + 1) * M * D * sizeof *f->extra[run])) != NULL;
         ok &= (f->states[run] = hs_alloc((S + 1) * M * D * sizeof *f->states[run])) != NULL;
         ok &= (f->answer[run] = hs_alloc(HS_CHUNK * V * sizeof *f->answer[run])) != NULL;
     }
     ok &= (f->start = hs_alloc((HS_CHUNK + 1) * sizeof *f->start)) != NULL;
     ok &= (f->score_row = hs_alloc(HS_CHUNK * sizeof *f->score_row)) != NULL;
     ok &= (f->work = hs_alloc(hs_model_work_size(model, HS_CHUNK, (uint32_t)N, HS_CHUNK, false) * sizeof *f->work)) != NULL;
-    ok &= (f->x = hs_alloc(hs_model_streams(model) * M * D * sizeof *f->x)) != NULL;
     ok &= (f->logits = hs_alloc(HS_CHUNK * V * sizeof *f->logits)) != NULL;
+    ok &= (f->x = hs_alloc(HS_CHUNK * D * sizeof *f->x)) != NULL;
+    ok &= (f->patch = hs_alloc(HS_MAX_STREAMS * M * sizeof *f->patch)) != NULL;
     ok &= (f->lens_work = hs_alloc((HS_CHUNK * (D + 2) + 64) * sizeof *f->lens_work)) != NULL;
     if (ok)
         return HS_OK;
     hs_forward_free(f);
-    return hs_fail_memory(err, 2 * (S + 2) * M * D * sizeof *f->x);
+    return hs_fail_memory(err, 2 * (S + 1) * M * D * sizeof *f->x);
 }
 
 void hs_forward_free(hs_forward *f)
@@ -35,57 +36,96 @@ void hs_forward_free(hs_forward *f)
     for (int run = 0; run < 2; run++) {
         hs_free(f->token[run]);
         hs_free(f->states[run]);
+        hs_free(f->extra[run]);
         hs_free(f->answer[run]);
     }
     hs_free(f->start);
     hs_free(f->score_row);
     hs_free(f->work);
-    hs_free(f->x);
     hs_free(f->logits);
+    hs_free(f->x);
+    hs_free(f->patch);
     hs_free(f->lens_work);
     *f = (hs_forward){0};
 }
 
 void hs_forward_run(hs_forward *f, uint32_t run, const uint32_t *tokens, uint32_t columns, uint32_t n)
 {
-    uint32_t *token = f->token[run];
     f->B = n;
+    memcpy(f->token[run], tokens, (size_t)n * columns * sizeof *tokens);
     for (uint32_t b = 0; b < n; b++) {
-        for (uint32_t t = 0; t < f->T; t++) /* beyond the question an in-place model sees padding */
-            token[b * f->T + t] = t < columns ? tokens[(size_t)b * columns + t] : UINT32_MAX;
-        f->start[b] = b * f->T;
-        f->score_row[b] = b * f->T + columns - 1;
+        f->start[b] = b * columns;
+        f->score_row[b] = b * columns + columns - 1;
     }
-    f->start[n] = n * f->T;
-    f->batch[run] = (hs_batch){
-        .B = n, .N = n * f->T, .P = n, .token = token, .start = f->start, .score_row = f->score_row};
+    f->start[n] = n * columns;
+    f->batch[run] = (hs_batch){.B = n,
+                               .N = n * columns,
+                               .P = n,
+                               .token = f->token[run],
+                               .start = f->start,
+                               .score_row = f->score_row};
     const hs_pass pass = {.logits = f->answer[run], .states_out = f->states[run]};
     hs_model_run(f->model, &f->batch[run], &pass, f->work);
 }
 
-void hs_forward_copy(hs_forward *f, uint32_t run, size_t stage)
+static size_t row_of(const hs_forward *f, uint32_t run, size_t item, size_t column)
 {
-    hs_model_streams_at(f->model, &f->batch[run], f->states[run], (uint32_t)stage, f->x);
-    f->own = hs_model_stage(f->model, (uint32_t)stage).stream;
+    return hs_model_state_row(f->model, &f->batch[run], (uint32_t)item, (uint32_t)column);
 }
 
-void hs_forward_from(hs_forward *f, uint32_t run, size_t stage)
+const float *hs_forward_state(const hs_forward *f, uint32_t run, size_t stage, size_t item, size_t column)
 {
-    hs_model_logits_from(f->model, &f->batch[run], (uint32_t)stage, f->x, f->work, f->logits);
+    const size_t M = hs_model_state_rows(f->model, f->B, f->batch[run].N);
+    return f->states[run] + (stage * M + row_of(f, run, item, column)) * f->D;
 }
 
-float *hs_forward_state(hs_forward *f, uint32_t run, size_t stage, size_t item, size_t column)
+float *hs_forward_state_in(const hs_forward *f, float *states, size_t stage, size_t item, size_t column)
 {
-    const hs_batch *batch = &f->batch[run];
-    const size_t M = hs_model_state_rows(f->model, batch->B, batch->N);
-    return f->states[run] + (stage * M + hs_model_state_row(f->model, batch, (uint32_t)item, (uint32_t)column)) * f->D;
+    return states + (hs_forward_state(f, 0, stage, item, column) - f->states[0]);
 }
 
-float *hs_forward_x(hs_forward *f, size_t item, size_t column)
+uint32_t hs_forward_writers(const hs_forward *f, size_t stage, uint32_t writer[HS_MAX_STREAMS])
 {
-    const hs_batch *batch = &f->batch[0]; /* both runs are laid out alike */
-    const size_t M = hs_model_state_rows(f->model, batch->B, batch->N);
-    return f->x + (f->own * M + hs_model_state_row(f->model, batch, (uint32_t)item, (uint32_t)column)) * f->D;
+    const uint32_t n = hs_model_streams(f->model), input = hs_model_stage(f->model, 0).stream;
+    for (uint32_t stream = 0; stream < n; stream++)
+        writer[stream] = HS_NO_ID;
+    for (uint32_t s = 0; s <= stage; s++)
+        writer[hs_model_stage(f->model, s).stream] = s;
+    if (n > 1 && stage > 0)
+        writer[input] = HS_NO_ID;
+    return n;
+}
+
+void hs_forward_put_all(hs_forward *f, size_t stage, size_t item, size_t column, float *states)
+{
+    uint32_t writer[HS_MAX_STREAMS];
+    const uint32_t n = hs_forward_writers(f, stage, writer);
+    for (uint32_t stream = 0; stream < n; stream++)
+        if (writer[stream] != HS_NO_ID)
+            f->patch[f->n_patches++] = (hs_patch){.stage = (uint32_t)stage,
+                                                  .stream = stream,
+                                                  .row = (uint32_t)row_of(f, 0, item, column),
+                                                  .x = hs_forward_state_in(f, states, writer[stream], item, column)};
+}
+
+void hs_forward_put(hs_forward *f, size_t stage, size_t item, size_t column, const float *x)
+{
+    f->patch[f->n_patches++] = (hs_patch){.stage = (uint32_t)stage,
+                                          .stream = hs_model_stage(f->model, (uint32_t)stage).stream,
+                                          .row = (uint32_t)row_of(f, 0, item, column), /* alike in both runs */
+                                          .x = x};
+}
+
+void hs_forward_from(hs_forward *f, uint32_t run, size_t stage, float *states_out)
+{
+    const hs_pass pass = {.states = f->states[run],
+                          .from = (uint32_t)stage,
+                          .n_patches = f->n_patches,
+                          .patch = f->patch,
+                          .logits = f->logits,
+                          .states_out = states_out};
+    hs_model_run(f->model, &f->batch[run], &pass, f->work);
+    f->n_patches = 0;
 }
 
 uint32_t hs_forward_top(const hs_forward *f, const float *logits, size_t item)

@@ -26,18 +26,21 @@ struct hs_look {
 enum { HS_CHUNK = 64 };
 
 /* One worker's forward passes over up to HS_CHUNK items: two runs side by side (most methods compare a normal run with
- * another one). Rows are item-major: row b*T + column. */
+ * another one), and passes that go on from a stage of one of them with states written. */
 typedef struct hs_forward {
     const hs_model *model;
-    uint32_t B, T;  /* items now loaded; columns, of an in-place model all its positions */
+    uint32_t B, T;  /* items now loaded; columns fed */
     size_t D, V, S; /* width, vocabulary, stages after stage 0 */
+    size_t M;       /* rows of a state of HS_CHUNK items */
     hs_batch batch[2];
     uint32_t *token[2], *start, *score_row;
-    float *states[2]; /* (S+1, M, D) of each run, M = hs_model_state_rows */
+    float *extra[2];  /* two more like them, for whoever needs them */
+    float *states[2]; /* (S+1, M', D) of each run, M' rows of the items loaded */
     float *answer[2]; /* (B, V) logits of each run */
-    float *x;         /* (streams, M, D) what the model holds at a stage, to go on from */
-    uint32_t own;     /* the stream that hs_forward_x writes */
-    float *logits;    /* (B, V) of hs_forward_from, or scratch */
+    float *logits;    /* (HS_CHUNK, V) of hs_forward_from, or scratch */
+    float *x;         /* (HS_CHUNK, D) scratch */
+    hs_patch *patch;  /* (n_patches) states to be written by the next hs_forward_from */
+    uint32_t n_patches;
     float *work, *lens_work;
 } hs_forward;
 
@@ -46,12 +49,23 @@ hs_status hs_forward_create(hs_forward *f, const hs_model *model, uint32_t colum
 void hs_forward_free(hs_forward *f);
 /* Run `run` (0 or 1): states and answer of tokens (n, columns). Both runs have the same n and columns. */
 void hs_forward_run(hs_forward *f, uint32_t run, const uint32_t *tokens, uint32_t columns, uint32_t n);
-/* x = what a run holds at `stage`; hs_forward_x then gives the rows of the stream that this stage writes. */
-void hs_forward_copy(hs_forward *f, uint32_t run, size_t stage);
-/* Go on from x at `stage` with the tokens of `run`: fills logits. */
-void hs_forward_from(hs_forward *f, uint32_t run, size_t stage);
-float *hs_forward_state(hs_forward *f, uint32_t run, size_t stage, size_t item, size_t column); /* (D) */
-float *hs_forward_x(hs_forward *f, size_t item, size_t column);                                  /* (D) */
+/* The state (D) at a stage and a column of an item. */
+const float *hs_forward_state(const hs_forward *f, uint32_t run, size_t stage, size_t item, size_t column);
+/* All that a model holds at a column after `stage`: the last stage up to it that wrote each stream (HS_NO_ID: none yet), a
+ * stage each, into writer[HS_MAX_STREAMS]; returns the number of streams. A stream that only stage 0 writes (TRM's input)
+ * counts at stage 0 alone: later it is the question itself. */
+enum { HS_MAX_STREAMS = 3 };
+uint32_t hs_forward_writers(const hs_forward *f, size_t stage, uint32_t writer[HS_MAX_STREAMS]);
+/* The same place of another array laid out like a run's states. */
+float *hs_forward_state_in(const hs_forward *f, float *states, size_t stage, size_t item, size_t column);
+/* To be written after `stage`, all streams of a column of an item, as `states` has them. */
+void hs_forward_put_all(hs_forward *f, size_t stage, size_t item, size_t column, float *states);
+/* To be written after `stage` by the next hs_forward_from: x (D), which must stay. Stages ascending; at most one an item and
+ * column and stage. */
+void hs_forward_put(hs_forward *f, size_t stage, size_t item, size_t column, const float *x);
+/* Go on from `stage` of a run with what was put (and forget it): fills logits; `states_out` (S+1, M', D) or NULL gets the
+ * stages from there on. Only what lies above is computed. */
+void hs_forward_from(hs_forward *f, uint32_t run, size_t stage, float *states_out);
 /* Top token of row `item` of logits (B,V), the first of equals. */
 uint32_t hs_forward_top(const hs_forward *f, const float *logits, size_t item);
 

@@ -6,17 +6,22 @@ typedef struct target {
     uint64_t step;
 } target;
 
-static hs_status write_row(void *user, const hs_reading *f, hs_error *err)
+hs_status hs_interpret_row(hs_record *record, uint64_t step, const hs_reading *f, hs_error *err)
 {
-    const target *to = user;
     hs_probe_row row = {
-        .step = to->step, .stage = f->stage, .n = f->n, .value = f->value, .low = f->low, .high = f->high};
+        .step = step, .stage = f->stage, .n = f->n, .value = f->value, .low = f->low, .high = f->high};
     snprintf(row.method, sizeof row.method, "%s", f->method);
     snprintf(row.split, sizeof row.split, "%s", f->split);
     snprintf(row.position, sizeof row.position, "%s", f->position);
     snprintf(row.role, sizeof row.role, "%s", f->role);
     snprintf(row.measure, sizeof row.measure, "%s", f->measure);
-    return hs_record_probe(to->record, &row, err);
+    return hs_record_probe(record, &row, err);
+}
+
+static hs_status write_row(void *user, const hs_reading *f, hs_error *err)
+{
+    const target *to = user;
+    return hs_interpret_row(to->record, to->step, f, err);
 }
 
 hs_status hs_interpret_record(hs_scope *scope, const hs_model *model, const hs_interpret_config *config, hs_pool *pool,

@@ -39,6 +39,7 @@ void hs_table_free(hs_table *table)
 {
     if (!table)
         return;
+    hs_free(table->item);
     hs_free(table->cell);
     hs_free(table->value);
     *table = (hs_table){0};

@@ -26,7 +26,8 @@ typedef struct hs_cell {
 } hs_cell;
 
 struct hs_table {
-    uint32_t n; /* items */
+    uint32_t n;     /* items */
+    uint64_t *item; /* (n) their indices in the split, where they are not the look's sample; owned, or NULL */
     uint32_t n_cells, cap_cells;
     hs_cell *cell;
     size_t cap_values;

@@ -14,6 +14,7 @@
  * The same binary, BLAS and core type give the same bits for the same call. */
 #include "hopscope/tensor.h"
 #include "tensor/product.h"
+#include "tensor/blas.h"
 
 #include <assert.h>
 #include <dlfcn.h>
@@ -31,6 +32,7 @@ typedef void (*sgemm_fn)(int order, int ta, int tb, int M, int N, int K, float a
 
 static struct {
     pthread_once_t once;
+    void *handle;
     sgemm_fn sgemm;
     void *(*buffer_alloc)(int); /* OpenBLAS's own, or NULL where it does not show them */
     void (*buffer_free)(void *);
@@ -160,6 +162,7 @@ static void load_blas(void)
             set_threads(1);
         find_symbol(handle, "blas_memory_alloc", &blas.buffer_alloc);
         find_symbol(handle, "blas_memory_free", &blas.buffer_free);
+        blas.handle = handle;
         describe(handle);
         find_symbol(handle, "cblas_sgemm", &blas.sgemm);
     } else {
@@ -177,6 +180,12 @@ hs_status hs_tensor_open(hs_error *err)
         return hs_error_hint(err, "install the Debian package libopenblas0-pthread, or name the library in HOPSCOPE_BLAS");
     }
     return hs_tensor_reserve(1, err);
+}
+
+void hs_blas_find(const char *name, void *function)
+{
+    assert(blas.handle);
+    find_symbol(blas.handle, name, function);
 }
 
 const char *hs_tensor_description(void)

@@ -110,20 +110,26 @@ static inline void readings_free(readings *all)
     memset(all, 0, sizeof *all);
 }
 
-/* Look with one method at one split; every item is kept. */
+/* Look at a world; every item is kept. */
+static inline void look_with(const world *w, const hs_interpret_config *config, hs_pool *pool, readings *out)
+{
+    hs_scope *scope;
+    const hs_sink sink = {.user = out, .reading = keep_reading, .item = keep_item};
+    memset(out, 0, sizeof *out);
+    assert_ok(hs_scope_create(&scope, &w->data, err));
+    assert_ok(hs_interpret(scope, &w->model, NULL, config, pool, NULL, &sink, err));
+    hs_scope_free(scope);
+}
+
 static inline void look(const world *w, const char *method, const char *split, uint32_t max, hs_pool *pool, readings *out)
 {
-    memset(out, 0, sizeof *out);
-    hs_scope *scope;
     hs_interpret_config config;
     hs_interpret_config_default(&config);
     snprintf(config.methods, sizeof config.methods, "%s", method);
     snprintf(config.splits, sizeof config.splits, "%s", split);
     config.max = max;
-    const hs_sink sink = {.user = out, .reading = keep_reading, .item = keep_item};
-    assert_ok(hs_scope_create(&scope, &w->data, err));
-    assert_ok(hs_interpret(scope, &w->model, NULL, &config, pool, NULL, &sink, err));
-    hs_scope_free(scope);
+    config.exhaustive = true;
+    look_with(w, &config, pool, out);
 }
 
 /* The reading of a cell; NULL if there is none. */
@@ -148,24 +154,32 @@ static inline void same_readings(const readings *a, const readings *b)
     assert_memory_equal(a->item, b->item, a->n_items * sizeof *a->item);
 }
 
-/* Logits (V) of one prompt (T tokens), from `stage` of a state (rows, D) or, with x NULL, from the tokens. */
-static inline void answer_of(const hs_model *model, const uint32_t *prompt, uint32_t T, uint32_t stage, const float *x,
-                             float *logits, float *states)
+/* One prompt (T tokens) alone: states (S+1, M, D) and logits (V), either may be NULL; goes on after `stage` of `from` with
+ * one row written to x, if x is given. */
+static inline void run_alone(const hs_model *model, const uint32_t *prompt, uint32_t T, float *states, float *logits,
+                             const float *from, uint32_t stage, uint32_t column, const float *x)
 {
-    uint32_t token[16], start[2] = {0, T}, row = T - 1;
-    const uint32_t rows = model->config.kind == HS_MODEL_TRM ? model->config.n_positions : T;
-    for (uint32_t t = 0; t < rows; t++)
-        token[t] = t < T ? prompt[t] : UINT32_MAX;
-    start[1] = rows;
-    const hs_batch batch = {.B = 1, .N = rows, .P = 1, .token = token, .start = start, .score_row = &row};
-    float *work = hs_alloc(hs_model_work_size(model, 1, rows, 1, false) * sizeof *work);
-    if (states)
-        hs_model_states(model, &batch, work, states);
-    if (logits && x)
-        hs_model_logits_from(model, &batch, stage, x, work, logits);
-    else if (logits)
-        hs_model_logits(model, &batch, work, logits);
+    const uint32_t start[2] = {0, T}, row = T - 1;
+    const hs_batch batch = {.B = 1, .N = T, .P = 1, .token = prompt, .start = start, .score_row = &row};
+    const hs_patch patch = {.stage = stage,
+                            .stream = hs_model_stage(model, stage).stream,
+                            .row = hs_model_state_row(model, &batch, 0, column),
+                            .x = x};
+    const hs_pass pass = {.states = from, .from = from ? stage : 0, .n_patches = x ? 1 : 0, .patch = &patch,
+                          .logits = logits, .states_out = states};
+    float *work = hs_alloc(hs_model_work_size(model, 1, T, 1, false) * sizeof *work);
+    hs_model_run(model, &batch, &pass, work);
     hs_free(work);
+}
+
+/* The (D) state of one prompt run alone. */
+static inline const float *state_alone(const hs_model *model, const float *states, uint32_t T, uint32_t stage,
+                                       uint32_t column)
+{
+    const uint32_t start[2] = {0, T}, row = T - 1;
+    const hs_batch batch = {.B = 1, .N = T, .P = 1, .start = start, .score_row = &row};
+    const size_t M = hs_model_state_rows(model, 1, T);
+    return states + (stage * M + hs_model_state_row(model, &batch, 0, column)) * model->config.n_embd;
 }
 
 #endif

@@ -24,9 +24,8 @@ static void test_items_are_the_heads(void **state)
         world_make(&w, kinds[k], 2, 20);
         look(&w, "lens", "test_ii", 20, NULL, &all);
         const hs_split *split = hs_dataset_split(&w.data, "test_ii");
-        const uint32_t V = w.model.config.vocab, D = w.model.config.n_embd, T = 3,
-                       first = kinds[k] == HS_MODEL_TRM ? w.model.config.prefix : 0, rows = hs_model_state_rows(&w.model, 1, T);
-        float *states = hs_alloc((w.model.n_stages + 1) * rows * D * sizeof *states), *logits = hs_alloc(V * sizeof *logits),
+        const uint32_t V = w.model.config.vocab, D = w.model.config.n_embd, T = 3;
+        float *states = hs_alloc((w.model.n_stages + 1) * hs_model_state_rows(&w.model, 1, T) * D * sizeof *states), *logits = hs_alloc(V * sizeof *logits),
               *work = hs_alloc((D + 66) * sizeof *work);
         uint32_t compared = 0;
         for (size_t i = 0; i < all.n_items; i++) {
@@ -37,8 +36,8 @@ static void test_items_are_the_heads(void **state)
             const uint32_t *item = split->tokens + f->item * split->width;
             uint32_t rank;
             double share;
-            answer_of(&w.model, item, T, 0, NULL, NULL, states);
-            hs_model_lens(&w.model, 1, states + ((size_t)f->stage * rows + first + 1) * D, work, logits);
+            run_alone(&w.model, item, T, states, NULL, NULL, 0, 0, NULL);
+            hs_model_lens(&w.model, 1, state_alone(&w.model, states, T, (uint32_t)f->stage, 1), work, logits);
             place_of(logits, V, split->bridge[f->item], &rank, &share);
             if (rank_row)
                 assert_true(fabs(f->value - rank) <= 1); /* logits equal but for the last bit */

@@ -43,7 +43,7 @@ static void test_cells_by_hand(void **state)
     const hs_split *split = hs_dataset_split(&w.data, "train_inferred");
     const uint32_t V = w.model.config.vocab, D = w.model.config.n_embd, S = w.model.n_stages, T = 3;
     float *normal = hs_alloc((S + 1) * T * D * sizeof *normal), *other = hs_alloc((S + 1) * T * D * sizeof *other),
-          *x = hs_alloc(T * D * sizeof *x), *logits = hs_alloc(V * sizeof *logits);
+          *logits = hs_alloc(V * sizeof *logits);
     uint32_t items = 0, matched = 0;
     for (size_t i = 0; i < all.n_items; i++) {
         const kept *f = &all.item[i];
@@ -59,13 +59,11 @@ static void test_cells_by_hand(void **state)
             hs_dataset_facts_of(&w.data, prompt[0], prompt[1], &first, &last);
             if (first == last || prompt[1] == item[1])
                 continue;
-            answer_of(&w.model, item, T, 0, NULL, NULL, normal);
-            answer_of(&w.model, prompt, T, 0, NULL, NULL, other);
+            run_alone(&w.model, item, T, normal, NULL, NULL, 0, 0, NULL);
+            run_alone(&w.model, prompt, T, other, NULL, NULL, 0, 0, NULL);
             explained = true;
             for (uint32_t s = 0; s < S && explained; s++) {
-                memcpy(x, normal + (size_t)s * T * D, T * D * sizeof *x);
-                memcpy(x + D, other + ((size_t)s * T + 1) * D, D * sizeof *x);
-                answer_of(&w.model, item, T, s, x, logits, NULL);
+                run_alone(&w.model, item, T, NULL, logits, normal, s, 1, state_alone(&w.model, other, T, s, 1));
                 const double expected = top(logits, V) != item[split->answer];
                 for (size_t q = 0; q < all.n_items; q++) {
                     const kept *g = &all.item[q];
@@ -80,7 +78,6 @@ static void test_cells_by_hand(void **state)
     assert_true(items >= 35 && matched == items);
     hs_free(normal);
     hs_free(other);
-    hs_free(x);
     hs_free(logits);
     readings_free(&all);
     world_free(&w);

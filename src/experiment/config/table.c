@@ -1,6 +1,6 @@
 /* table.c - the one configuration table, and how a value is read, written and compared.
  *
- * The table is the tables of the layers one after another (hs_data_settings, hs_model_settings, hs_train_settings) and the few
+ * The table is the tables of the layers one after another (hs_data_settings, hs_model_settings, hs_train_settings, hs_interpret_settings) and the few
  * rows below. Adding a setting is adding one row there; its default comes from the layer's own *_config_default. */
 #include "core/setting.h"
 #include "experiment/internal.h"
@@ -109,6 +109,8 @@ static void build_keys(void)
     add_keys("model", model, n, offsetof(hs_config, model));
     const hs_setting *train = hs_train_settings(&n);
     add_keys("train", train, n, offsetof(hs_config, train));
+    const hs_setting *interpret = hs_interpret_settings(&n);
+    add_keys("interpret", interpret, n, offsetof(hs_config, interpret));
     ADD_OWN("report", report_keys, offsetof(hs_config, report));
 }
 
@@ -120,6 +122,7 @@ static const struct {
     {"data", "Dataset: task, splits and variants"},
     {"model", "Model"},
     {"train", "Training: optimizer, schedule, evaluation, checkpoints"},
+    {"interpret", "Interpretation: methods of the microscope that look at the model at every evaluation"},
     {"report", "Report"},
 };
 
@@ -165,6 +168,7 @@ void hs_config_default(hs_config *config)
     hs_data_config_default(&config->data);
     hs_model_config_default(&config->model);
     hs_train_config_default(&config->train);
+    hs_interpret_config_default(&config->interpret);
 }
 
 /* ---------------------------------------------------------------- value from text */
@@ -482,6 +486,7 @@ hs_status hs_config_check(const hs_config *config, hs_error *err)
     HS_TRY(hs_settings_check(augment_keys, n, &config->augment, "augment", err));
     HS_TRY(hs_data_config_check(&config->data, err));
     HS_TRY(hs_train_config_check(&config->train, err));
+    HS_TRY(hs_interpret_config_check(&config->interpret, err));
     hs_model_config model = config->model;
     model.vocab = model.vocab ? model.vocab : 16; /* what the dataset will say */
     model.n_positions = model.n_positions ? model.n_positions : 16;

@@ -172,6 +172,13 @@ hs_status hs_run_open(hs_run *out, const char *run_dir, uint64_t step, hs_error 
     return status;
 }
 
+hs_status hs_run_load_step(hs_run *run, uint64_t step, hs_error *err)
+{
+    hs_model_free(&run->model);
+    memset(&run->model, 0, sizeof run->model);
+    return open_model(run, step, err);
+}
+
 void hs_run_close(hs_run *run)
 {
     hs_model_free(&run->model);

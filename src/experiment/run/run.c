@@ -428,15 +428,38 @@ static void rescue(session *s, const hs_train_result *trained, hs_error *err)
         hs_error_hint(err, "and it cannot be written elsewhere: %s: %s", why.where, why.what);
 }
 
+/* Training with the caller's probes and, where the configuration names methods, the microscope behind them. */
+static hs_status train_probed(session *s, hs_experiment_result *result, hs_error *err)
+{
+    const hs_interpret_config *interpret = &s->config->interpret;
+    const uint32_t n = s->options->n_probes;
+    hs_interpret_job job = {.config = interpret};
+    hs_probe *probes = hs_calloc(n + 1, sizeof *probes);
+    if (!probes)
+        return hs_fail_memory(err, (n + 1) * sizeof *probes);
+    for (uint32_t i = 0; i < n; i++)
+        probes[i] = s->options->probes[i];
+    hs_status status = HS_OK;
+    if (interpret->methods[0])
+        status = hs_interpret_check(&s->model, &s->data, interpret, err);
+    if (status == HS_OK && interpret->methods[0])
+        status = hs_scope_create(&job.scope, &s->data, err);
+    probes[n] = hs_interpret_probe(&job);
+    if (status == HS_OK)
+        status = hs_train(s->trainer, s->record, s->checkpoints, s->seconds_before, probes, n + (job.scope != NULL), s->signals,
+                          s->events, &result->train, err);
+    hs_scope_free(job.scope);
+    hs_free(probes);
+    return status;
+}
+
 static hs_status train(session *s, hs_experiment_result *result, hs_error *err)
 {
     if (s->signals && s->signals->stop) { /* came while the dataset was built: nothing to save */
         result->train.reason = HS_STOP_SIGNAL;
         return hs_signals_status(s->signals);
     }
-    hs_status status =
-        hs_train(s->trainer, s->record, s->checkpoints, s->seconds_before, s->options->probes, s->options->n_probes, s->signals,
-                 s->events, &result->train, err);
+    hs_status status = train_probed(s, result, err);
     if (status != HS_OK && result->train.folder_lost)
         rescue(s, &result->train, err);
     if (status == HS_OK)

@@ -176,5 +176,7 @@ const hs_method hs_method_cohesion = {.name = "cohesion",
                                       .help = "do facts that lead to one entity reach one state, ID and OOD alike",
                                       .paper = "arXiv 2505.23653, cosine lens",
                                       .cheap = true,
-                                      .unfit = unfit,
+                                      .role = "t",
+ .measure = "ood_alignment",
+ .unfit = unfit,
                                       .run = run};

@@ -67,10 +67,9 @@ static void patch_items(void *ctx, hs_forward *f, uint32_t first, uint32_t n)
     for (uint32_t stage = 0; stage < f->S; stage++)
         for (uint32_t p = 0; p < s->n_places; p++) {
             const uint32_t column = s->place[p].column;
-            hs_forward_copy(f, 0, stage);
             for (uint32_t b = 0; b < n; b++)
-                memcpy(hs_forward_x(f, b, column), hs_forward_state(f, 1, stage, b, column), f->D * sizeof(float));
-            hs_forward_from(f, 0, stage);
+                hs_forward_put(f, stage, b, column, hs_forward_state(f, 1, stage, b, column));
+            hs_forward_from(f, 0, stage, NULL);
             float *value = hs_table_column(j->table, j->cell[stage * s->n_places + p]);
             for (uint32_t b = 0; b < n; b++)
                 if (expected[b] != HS_NO_ID)
@@ -107,5 +106,7 @@ const hs_method hs_method_cross = {.name = "cross",
                                    .help = "does a state carry its entity into another question",
                                    .paper = "arXiv 2505.23653, cross-query semantic patching",
                                    .cheap = true,
-                                   .unfit = unfit,
+                                   .role = "b",
+ .measure = "success",
+ .unfit = unfit,
                                    .run = run};

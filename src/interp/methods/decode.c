@@ -38,10 +38,9 @@ static void decode_items(void *ctx, hs_forward *f, uint32_t first, uint32_t n)
             value[first + b] = hs_forward_top(f, f->logits, b) == tail[b];
         if (stage == f->S)
             break;
-        hs_forward_copy(f, 0, stage);
         for (uint32_t b = 0; b < n; b++)
-            memcpy(hs_forward_x(f, b, column), hs_forward_state(f, 1, stage, b, column), f->D * sizeof *f->x);
-        hs_forward_from(f, 0, stage);
+            hs_forward_put(f, stage, b, column, hs_forward_state(f, 1, stage, b, column));
+        hs_forward_from(f, 0, stage, NULL);
         value = hs_table_column(j->table, j->full_run[stage]);
         for (uint32_t b = 0; b < n; b++)
             value[first + b] = hs_forward_top(f, f->logits, b) == tail[b];
@@ -80,5 +79,7 @@ const hs_method hs_method_decode = {.name = "decode",
                                     .help = "can a fact's tail be read from its state, and used from there",
                                     .paper = "arXiv 2505.23653, immediate and full-run probing",
                                     .cheap = true,
-                                    .unfit = unfit,
+                                    .role = "t",
+ .measure = "full_run",
+ .unfit = unfit,
                                     .run = run};

@@ -232,6 +232,8 @@ static const char *unfit(const hs_model *model, const hs_dataset *data, const hs
 const hs_method hs_method_lens = {.name = "lens",
                                   .help = "which token a state holds, at every stage and position",
                                   .paper = "nostalgebraist 2020; arXiv 2405.15071 section 3.3; arXiv 2601.09049 section 3",
+                                  .role = "b",
+                                  .measure = "mrr",
                                   .cheap = true,
                                   .unfit = unfit,
                                   .run = run};

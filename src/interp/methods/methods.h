@@ -7,10 +7,13 @@
 #define HS_METHOD_MAP(X) \
     X(lens)              \
     X(trace)             \
+    X(paths)             \
     X(cross)             \
     X(decode)            \
     X(cohesion)          \
-    X(realign)
+    X(realign)           \
+    X(linear)            \
+    X(progress)
 
 #define HS_X(name) extern const hs_method hs_method_##name;
 HS_METHOD_MAP(HS_X)

@@ -45,16 +45,17 @@ static uint32_t wrong_entity(const realign_job *j, uint32_t item, uint32_t *expe
 
 static void move(const realign_job *j, hs_forward *f, const uint32_t *towards, size_t stage, float alpha)
 {
-    hs_forward_copy(f, 0, stage);
     for (uint32_t b = 0; b < f->B; b++) {
         if (towards[b] == HS_NO_ID)
             continue;
         const float *w = hs_model_embedding(f->model, towards[b]);
-        float *x = hs_forward_x(f, b, j->column);
+        const float *state = hs_forward_state(f, 0, stage, b, j->column);
+        float *x = f->x + b * f->D;
         for (size_t d = 0; d < f->D; d++)
-            x[d] = (1 - alpha) * x[d] + alpha * w[d];
+            x[d] = (1 - alpha) * state[d] + alpha * w[d];
+        hs_forward_put(f, stage, b, j->column, x);
     }
-    hs_forward_from(f, 0, stage);
+    hs_forward_from(f, 0, stage, NULL);
 }
 
 static void realign_items(void *ctx, hs_forward *f, uint32_t first, uint32_t n)
@@ -126,5 +127,7 @@ const hs_method hs_method_realign = {.name = "realign",
                                      .help = "does the bridge's own embedding in place of its state help",
                                      .paper = "Patchscopes (arXiv 2401.06102); DiscoLoop (arXiv 2607.00341)",
                                      .cheap = false,
-                                     .unfit = unfit,
+                                     .role = "b",
+ .measure = "accuracy@1.00",
+ .unfit = unfit,
                                      .run = run};

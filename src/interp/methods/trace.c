@@ -108,11 +108,10 @@ static uint32_t best_other(const float *logits, size_t V, uint32_t answer)
 static void patch(trace_chunk *c, const hs_replace_group *group, uint32_t column, size_t stage, uint32_t into)
 {
     const uint32_t last = column == group->first ? group->last : column;
-    hs_forward_copy(c->f, into, stage);
     for (uint32_t b = 0; b < c->n; b++)
         for (uint32_t t = column; t <= last; t++)
-            memcpy(hs_forward_x(c->f, b, t), hs_forward_state(c->f, 1 - into, stage, b, t), c->f->D * sizeof(float));
-    hs_forward_from(c->f, into, stage);
+            hs_forward_put(c->f, stage, b, t, hs_forward_state(c->f, 1 - into, stage, b, t));
+    hs_forward_from(c->f, into, stage, NULL);
 }
 
 static void trace_cell(trace_job *j, trace_chunk *c, const hs_replace_group *group, const trace_cells *cells,
@@ -197,5 +196,7 @@ const hs_method hs_method_trace = {.name = "trace",
                                    .help = "which states the answer hangs on: the answer changes when they do",
                                    .paper = "arXiv 2405.15071 section 3.3; Vig et al. 2020; Meng et al. 2022",
                                    .cheap = true,
-                                   .unfit = unfit,
+                                   .role = "",
+ .measure = "strength",
+ .unfit = unfit,
                                    .run = run};
