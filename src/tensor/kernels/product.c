@@ -186,6 +186,8 @@ static void product(bool transpose_a, bool transpose_b, size_t M, size_t N, size
 {
     float *panel = scratch, *packed = scratch + HS_PRODUCT_PACK_B;
     const layout form = !transpose_a ? PLAIN : lda < FAR ? TRANSPOSED : PACKED;
+    if (M == 0 || N == 0)
+        return;
     if (K == 0) { /* an empty sum */
         for (size_t i = 0; i < M * N; i++)
             C[i / N * ldc + i % N] = beta == 0 ? 0 : beta * C[i / N * ldc + i % N];
