@@ -156,6 +156,9 @@ typedef struct hs_batch {
     const uint32_t *score_row; /* (P) rows whose next token is scored, ascending */
     const uint32_t *target;    /* (P) */
     const float *weight;       /* (P) weight of each row's loss in the total; NULL for prediction */
+    /* (P) or NULL: weight of row p's loss after each pass but the last: the head reads the state there as if it were the last
+     * one. Decoders only; its gradient is added by hs_model_backward. */
+    const float *exit;
     const uint64_t *also_start; /* (P+1) or NULL: further right answers of row p, also[also_start[p]..] */
     const uint32_t *also;
     /* A model that answers in place predicts every position: the whole item without shift */
@@ -168,6 +171,7 @@ typedef struct hs_batch {
 typedef struct hs_loss_result {
     double loss;      /* weighted sum */
     uint32_t correct; /* rows whose top token is right (any right answer counts) */
+    double exit_loss; /* weighted sum of the losses after earlier passes (hs_batch.exit); not in `loss` */
 } hs_loss_result;
 
 /* Floats of scratch memory that the calls below need for batches of up to (B, N, P). */

@@ -52,6 +52,7 @@ typedef struct hs_train_config {
     uint32_t micro;         /* sequences of a micro-batch; 0 = chosen from the width */
     uint32_t threads;       /* 0 = one per core; never changes a bit */
     hs_loss_kind loss;
+    double fact_exit;       /* weight of a fact's loss after each pass but the last; 0 = off (docs/models.md) */
     /* optimizer */
     hs_optimizer_kind optimizer;
     double lr, beta1, beta2, eps, weight_decay;
@@ -95,6 +96,7 @@ double hs_schedule_factor(const hs_train_config *config, uint64_t step);
 
 typedef struct hs_step_stats {
     double loss;      /* mean over scored positions, before the step */
+    double exit_loss; /* of facts after earlier passes, weighted (train.fact_exit); 0 when off */
     double accuracy;  /* of the batch */
     double grad_norm; /* before clipping */
     double lr;

@@ -185,6 +185,24 @@ void hs_decoder_run(hs_decoder *d, const hs_taps *taps)
     d->parts->head(d->pass, taps->logits);
 }
 
+/* Loss of the rows that must be answered after an earlier pass already: `stage` is its last. Adds to d_x (N,D), the gradient of
+ * that stage's output. What the head kept of the last stage is overwritten. */
+static double exit_backward(hs_decoder *d, uint32_t stage, hs_loss_kind loss, float *grad)
+{
+    const hs_batch *batch = d->batch;
+    const hs_kernels *k = hs_kernels_get();
+    const size_t D = d->model->config.n_embd, V = d->model->config.vocab;
+    uint32_t correct = 0;
+    hs_gather_rows(batch->P, D, batch->score_row, d->out[stage - 1], D, d->xs);
+    d->parts->head(d->pass, d->logits);
+    const double result = (loss == HS_LOSS_STABLEMAX ? k->stablemax : k->cross_entropy)(
+        batch->P, V, d->logits, batch->target, batch->exit, batch->also_start, batch->also, &correct);
+    memset(d->d_rows, 0, batch->P * D * sizeof *d->d_rows);
+    d->parts->head_backward(d->pass, d->logits, d->d_rows, grad);
+    hs_scatter_add_rows(batch->P, D, batch->score_row, d->d_rows, d->d_x);
+    return result;
+}
+
 hs_loss_result hs_decoder_backward(hs_decoder *d, hs_loss_kind loss, float *grad)
 {
     const hs_batch *batch = d->batch;
@@ -201,8 +219,11 @@ hs_loss_result hs_decoder_backward(hs_decoder *d, hs_loss_kind loss, float *grad
         memset(d->d_x, 0, batch->N * D * sizeof *d->d_x);
         hs_scatter_add_rows(batch->P, D, batch->score_row, d->d_rows, d->d_x);
     }
-    for (uint32_t s = d->S; s-- > 0;)
+    for (uint32_t s = d->S; s-- > 0;) {
+        if (batch->exit && s + 1 < d->S && (s + 1) % d->model->config.n_layer == 0)
+            result.exit_loss += exit_backward(d, s + 1, loss, grad);
         d->parts->block_backward(d->pass, s, d->prune && s + 1 == d->S ? d->d_rows : d->d_x, d->d_x, grad);
+    }
     d->parts->embed_backward(d->pass, d->d_x, grad);
     return result;
 }

@@ -27,7 +27,8 @@ hs_status hs_batch_memory_create(hs_batch_memory *m, const hs_dataset *data, uin
     m->score_row = hs_alloc(rows * sizeof *m->score_row);
     m->target = hs_alloc(rows * sizeof *m->target);
     m->weight = hs_alloc(rows * sizeof *m->weight);
-    bool ok = m->token && m->start && m->score_row && m->target && m->weight;
+    m->exit = hs_alloc(rows * sizeof *m->exit);
+    bool ok = m->token && m->start && m->score_row && m->target && m->weight && m->exit;
     if (full_width)
         ok &= (m->full = hs_alloc((size_t)sequences * full_width * sizeof *m->full)) != NULL;
     if (several) {
@@ -57,6 +58,7 @@ void hs_batch_memory_free(hs_batch_memory *m)
     hs_free(m->target);
     hs_free(m->full);
     hs_free(m->weight);
+    hs_free(m->exit);
     hs_free(m->also_start);
     hs_free(m->also);
     *m = (hs_batch_memory){0};
@@ -101,4 +103,16 @@ hs_batch hs_batch_fill(hs_batch_memory *m, const hs_dataset *data, const hs_item
                       .also_start = m->also_start,
                       .also = m->also,
                       .full = m->full};
+}
+
+void hs_batch_exit(hs_batch_memory *m, const hs_dataset *data, const hs_item *items, float weight, hs_batch *batch)
+{
+    uint32_t scored = 0;
+    for (uint32_t b = 0; b < batch->B; b++) {
+        const hs_split *split = &data->splits[items[b].split];
+        const bool fact = split->kind == HS_ITEM_FACT || split->kind == HS_ITEM_COMPLEX_FACT;
+        for (uint32_t p = split->prompt - 1; p + 1 < split->width; p++)
+            m->exit[scored++] = fact && p + 1 == split->answer ? weight : 0;
+    }
+    batch->exit = m->exit;
 }

@@ -16,7 +16,7 @@ typedef struct hs_item {
 /* Memory for one micro-batch, and the arrays hs_batch points into. */
 typedef struct hs_batch_memory {
     uint32_t *token, *start, *score_row, *target, *full;
-    float *weight;
+    float *weight, *exit;
     uint64_t *also_start;
     uint32_t *also;
     size_t also_cap;
@@ -28,6 +28,8 @@ hs_status hs_batch_memory_create(hs_batch_memory *m, const hs_dataset *data, uin
 void hs_batch_memory_free(hs_batch_memory *m);
 /* The batch of items[0..n). `weight` goes to every scored row; 0 = prediction (batch.weight NULL). */
 hs_batch hs_batch_fill(hs_batch_memory *m, const hs_dataset *data, const hs_item *items, uint32_t n, float weight);
+/* Gives `weight` to the first answer row of each fact of that batch as hs_batch.exit, 0 to the others. */
+void hs_batch_exit(hs_batch_memory *m, const hs_dataset *data, const hs_item *items, float weight, hs_batch *batch);
 /* Tokens of the longest item of the dataset that are fed to a model (its width less one). */
 uint32_t hs_dataset_rows(const hs_dataset *data);
 

@@ -10,7 +10,7 @@
 enum { CHUNK = 16384 };
 
 typedef struct shard_result {
-    double loss;
+    double loss, exit_loss;
     uint64_t correct, scored;
 } shard_result;
 
@@ -133,12 +133,23 @@ static hs_status allocate(hs_trainer *t, hs_error *err)
     return hs_optimizer_create(&t->opt, t->model, c, t->workers, err);
 }
 
+/* Facts can be answered early only where the blocks are run again. */
+static hs_status check_exit(const hs_model *model, const hs_train_config *config, hs_error *err)
+{
+    if (config->fact_exit <= 0 || (model->config.passes > 1 && !hs_model_traits_of(model)->in_place))
+        return HS_OK;
+    hs_fail(err, HS_ERR_DATA, "this model has no earlier pass whose state could answer a fact");
+    hs_error_where(err, "train.fact_exit");
+    return hs_error_hint(err, "a decoder with model.passes 2 or more has; 0 turns it off");
+}
+
 hs_status hs_trainer_create(hs_trainer **out, hs_model *model, const hs_dataset *data, const hs_train_config *config,
                             hs_pool *pool, hs_error *err)
 {
     *out = NULL;
     HS_TRY(hs_train_config_check(config, err));
     HS_TRY(check_fit(model, data, err));
+    HS_TRY(check_exit(model, config, err));
     HS_TRY(hs_tensor_reserve(hs_pool_threads(pool), err));
     hs_trainer *t = hs_calloc(1, sizeof *t);
     if (!t)
@@ -234,12 +245,15 @@ static void run_shard(void *ctx, uint32_t shard, uint32_t worker)
     for (uint32_t i = first; i < last; i += t->micro) {
         const uint32_t n = last - i < t->micro ? last - i : t->micro;
         hs_batch batch = hs_batch_fill(&t->memory[worker], t->data, t->items + i, n, t->weight);
+        if (t->config.fact_exit > 0)
+            hs_batch_exit(&t->memory[worker], t->data, t->items + i, t->weight * (float)t->config.fact_exit, &batch);
         batch.dropout_seed = t->model->config.dropout > 0 ? t->config.seed + 1 : 0;
         batch.step = t->step;
         batch.first_sequence = i;
         const hs_loss_result r = hs_model_backward(t->model, &batch, t->config.loss,
                                                    t->work + worker * t->work_size, t->grad[shard]);
         t->result[shard].loss += r.loss;
+        t->result[shard].exit_loss += r.exit_loss;
         t->result[shard].correct += r.correct;
     }
 }
@@ -288,15 +302,16 @@ static void compute_gradient(hs_trainer *t, hs_step_stats *stats)
         hs_orthograd(t->pool, t->model, t->grad[0]);
         hs_pool_run(t->pool, (uint32_t)t->n_chunks, chunk_norm, t);
     }
-    double loss = 0, squares = 0;
+    double loss = 0, exit_loss = 0, squares = 0;
     uint64_t correct = 0;
     for (uint32_t s = 0; s < t->config.shards; s++) {
         loss += t->result[s].loss;
+        exit_loss += t->result[s].exit_loss;
         correct += t->result[s].correct;
     }
     for (size_t i = 0; i < t->n_chunks; i++)
         squares += t->chunk_squares[i];
-    *stats = (hs_step_stats){.loss = loss, .accuracy = (double)correct / (double)scored, .grad_norm = sqrt(squares)};
+    *stats = (hs_step_stats){.loss = loss, .exit_loss = exit_loss, .accuracy = (double)correct / (double)scored, .grad_norm = sqrt(squares)};
 }
 
 static hs_status fail_not_finite(const hs_trainer *t, const hs_step_stats *stats, hs_error *err)

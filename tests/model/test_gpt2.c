@@ -210,7 +210,7 @@ static void test_golden_patches(void **state)
 
 typedef struct toy {
     uint32_t token[9], start[4], score_row[5], target[5];
-    float weight[5];
+    float weight[5], exit[5];
     hs_batch batch;
 } toy;
 
@@ -223,8 +223,10 @@ static void make_toy(toy *t)
     memcpy(t->start, start, sizeof start);
     memcpy(t->score_row, score_row, sizeof score_row);
     memcpy(t->target, target, sizeof target);
-    for (int i = 0; i < 5; i++)
+    for (int i = 0; i < 5; i++) {
         t->weight[i] = 0.2f;
+        t->exit[i] = i == 1 || i == 4 ? 0.5f : 0; /* facts */
+    }
     t->batch = (hs_batch){.B = 3, .N = 9, .P = 5, .token = t->token, .start = t->start, .score_row = t->score_row,
                           .target = t->target, .weight = t->weight};
 }
@@ -244,17 +246,19 @@ static hs_model_config small(void)
 
 static double loss_of(const hs_model *m, const hs_batch *batch, hs_loss_kind kind, float *work, float *scratch)
 {
-    return hs_model_backward(m, batch, kind, work, scratch).loss;
+    const hs_loss_result r = hs_model_backward(m, batch, kind, work, scratch);
+    return r.loss + r.exit_loss;
 }
 
 /* Central differences on a sample of every tensor. float32 losses resolve about 1e-6; steps of 1e-2 keep noise and
  * curvature below the bound. */
-static void check_gradient(const hs_model_config *c, hs_loss_kind kind, bool dropout)
+static void check_gradient_of(const hs_model_config *c, hs_loss_kind kind, bool dropout, bool exits)
 {
     hs_model m = {0};
     toy t;
     make_toy(&t);
     t.batch.dropout_seed = dropout ? 7 : 0;
+    t.batch.exit = exits ? t.exit : NULL;
     t.batch.step = 3;
     assert_ok(hs_model_create(&m, c, 5, err));
     float *work = hs_alloc(4 * hs_model_work_size(&m, 3, 9, 5, true));
@@ -284,6 +288,53 @@ static void check_gradient(const hs_model_config *c, hs_loss_kind kind, bool dro
     hs_free(work);
     hs_free(grad);
     hs_free(scratch);
+    hs_model_free(&m);
+}
+
+static void check_gradient(const hs_model_config *c, hs_loss_kind kind, bool dropout)
+{
+    check_gradient_of(c, kind, dropout, false);
+}
+
+/* Rows that must be answered after earlier passes too: gradient of the sum of both losses; nothing for a model of one pass. */
+static void test_gradient_of_exits(void **state)
+{
+    (void)state;
+    hs_model_config c = small();
+    c.passes = 3;
+    c.inject = true;
+    check_gradient_of(&c, HS_LOSS_CROSS_ENTROPY, false, true);
+    c.tied = false;
+    c.n_layer = 1;
+    check_gradient_of(&c, HS_LOSS_STABLEMAX, false, true);
+    c.dropout = 0.2f;
+    check_gradient_of(&c, HS_LOSS_CROSS_ENTROPY, true, true);
+    /* the loss after a pass is that of the head on the state there */
+    hs_model m = {0};
+    toy t;
+    make_toy(&t);
+    t.batch.exit = t.exit;
+    c = small();
+    c.passes = 2;
+    assert_ok(hs_model_create(&m, &c, 5, err));
+    float *work = hs_alloc(4 * hs_model_work_size(&m, 3, 9, 5, true)), *grad = hs_calloc(m.n_params, 4),
+          *states = hs_alloc(4 * 5 * 9 * c.n_embd), *logits = hs_alloc(4 * 11), *rows = hs_alloc(4 * (c.n_embd + 80));
+    const hs_loss_result r = hs_model_backward(&m, &t.batch, HS_LOSS_CROSS_ENTROPY, work, grad);
+    hs_model_states(&m, &t.batch, work, states);
+    double expected = 0;
+    for (int p = 0; p < 5; p++) {
+        hs_model_lens(&m, 1, states + ((size_t)2 * 9 + t.score_row[p]) * c.n_embd, rows, logits);
+        double total = 0;
+        for (int v = 0; v < 11; v++)
+            total += exp((double)logits[v] - (double)logits[t.target[p]]);
+        expected += (double)t.exit[p] * log(total);
+    }
+    assert_true(fabs(r.exit_loss - expected) < 1e-5);
+    hs_free(work);
+    hs_free(grad);
+    hs_free(states);
+    hs_free(logits);
+    hs_free(rows);
     hs_model_free(&m);
 }
 
@@ -515,6 +566,7 @@ int main(void)
         cmocka_unit_test(test_golden_gradients),
         cmocka_unit_test(test_golden_patches),
         cmocka_unit_test(test_gradient_of_every_switch),
+        cmocka_unit_test(test_gradient_of_exits),
         cmocka_unit_test(test_pruning_and_raggedness),
         cmocka_unit_test(test_patch_is_causal),
         cmocka_unit_test(test_several_right_answers),

@@ -93,6 +93,7 @@ static const uint32_t toy_token[9] = {1, 5, 3, 7, 2, 6, 4, 0, 8}, toy_start[4] =
 static const uint32_t toy_row[5] = {1, 3, 5, 7, 8}, toy_target[5] = {2, 9, 1, 3, 10};
 static const uint32_t toy_all[9] = {0, 1, 2, 3, 4, 5, 6, 7, 8};
 static const float toy_weight[5] = {0.1f, 0.2f, 0.3f, 0.2f, 0.2f};
+static const float toy_exit[5] = {0.5f, 0, 0, 0.3f, 0}; /* answered after earlier passes too */
 
 static hs_batch toy(void)
 {
@@ -103,7 +104,8 @@ static hs_batch toy(void)
                       .start = toy_start,
                       .score_row = toy_row,
                       .target = toy_target,
-                      .weight = toy_weight};
+                      .weight = toy_weight,
+                      .exit = toy_exit};
 }
 
 static hs_model_config small(void)
@@ -118,6 +120,12 @@ static hs_model_config small(void)
     c.n_inner = 20;
     c.init_std = 0.3f;
     return c;
+}
+
+static double loss_of(const hs_model *m, const hs_batch *batch, hs_loss_kind kind, float *work, float *scratch)
+{
+    const hs_loss_result r = hs_model_backward(m, batch, kind, work, scratch);
+    return r.loss + r.exit_loss;
 }
 
 static void check_gradient(const hs_model_config *c, hs_loss_kind kind)
@@ -137,9 +145,9 @@ static void check_gradient(const hs_model_config *c, hs_loss_kind kind)
             double d[2];
             for (int k = 0; k < 2; k++) {
                 *w = kept + (float)(h * (k + 1));
-                double up = hs_model_backward(&m, &batch, kind, work, scratch).loss;
+                double up = loss_of(&m, &batch, kind, work, scratch);
                 *w = kept - (float)(h * (k + 1));
-                d[k] = (up - hs_model_backward(&m, &batch, kind, work, scratch).loss) / (2 * h * (k + 1));
+                d[k] = (up - loss_of(&m, &batch, kind, work, scratch)) / (2 * h * (k + 1));
                 *w = kept;
             }
             const double numeric = (4 * d[0] - d[1]) / 3;

@@ -188,6 +188,44 @@ static void test_threads(void **state)
 }
 
 /* Stopped anywhere, resumed with any number of threads. */
+/* Facts answered after the first pass: a loss of its own, other weights, the same bits for any threads; and refused where there is
+ * no earlier pass. */
+static void test_fact_exit(void **state)
+{
+    (void)state;
+    hs_train_config c = busy(HS_OPT_ADAMW, HS_FILTER_NONE);
+    hs_model_config m;
+    hs_model_config_default(&m);
+    m.vocab = data.vocab.n;
+    m.n_positions = data.max_width;
+    m.n_embd = 32;
+    m.n_head = 2;
+    m.n_layer = 1;
+    uint64_t hash[3];
+    for (int i = 0; i < 3; i++) {
+        m.passes = 2;
+        c.fact_exit = i < 2 ? 1 : 0;
+        fixture f = {.config = c, .pool = hs_pool_create(i == 0 ? 1 : 3)};
+        hs_step_stats stats = {0};
+        assert_int_equal(hs_model_create(&f.model, &m, 1, &error), HS_OK);
+        assert_int_equal(hs_trainer_create(&f.trainer, &f.model, &data, &f.config, f.pool, &error), HS_OK);
+        for (int s = 0; s < 5; s++)
+            assert_int_equal(hs_trainer_step(f.trainer, &stats, &error), HS_OK);
+        assert_true(i < 2 ? stats.exit_loss > 0 : stats.exit_loss == 0);
+        hash[i] = hs_model_hash(&f.model);
+        destroy(&f);
+    }
+    assert_true(hash[0] == hash[1] && hash[0] != hash[2]);
+    hs_model model = {0};
+    hs_trainer *trainer;
+    m.passes = 1;
+    c.fact_exit = 1;
+    assert_int_equal(hs_model_create(&model, &m, 1, &error), HS_OK);
+    assert_int_equal(hs_trainer_create(&trainer, &model, &data, &c, NULL, &error), HS_ERR_DATA);
+    assert_string_equal(error.where, "train.fact_exit");
+    hs_model_free(&model);
+}
+
 static void test_any_pattern(void **state)
 {
     (void)state;
@@ -756,6 +794,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_threads, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_fact_exit, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_any_pattern, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_probes, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_evaluation_cut_short, set_up, tear_down),

@@ -467,8 +467,6 @@ static void head_backward(void *p, float *d_logits, float *d_rows, float *grad)
     hs_gemm(true, false, V, D, P, 1, d_logits, V, a->xf, D, 1, grad + a->o.head, D);
     hs_gemm(false, false, P, D, V, 1, d_logits, V, param(a, a->o.head), D, 0, a->d_ln, D);
     norm_backward(a, P, a->d_ln, a->xs, a->o.lnf_w, a->o.lnf_b, a->mean_f, a->rstd_f, d_rows, grad);
-    if (a->d_x0) /* what the boundaries add up */
-        memset(a->d_x0, 0, a->batch->N * D * sizeof *a->d_x0);
 }
 
 static void embed_backward(void *p, float *d_x, float *grad)
@@ -494,6 +492,8 @@ static hs_loss_result backward(const hs_model *model, const hs_batch *batch, hs_
 {
     pass a;
     start(&a, model, batch, true, true, work);
+    if (a.d_x0) /* what the boundaries add up */
+        memset(a.d_x0, 0, (size_t)batch->N * model->config.n_embd * sizeof *a.d_x0);
     return hs_decoder_backward(&a.d, loss, grad);
 }
 
