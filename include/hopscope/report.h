@@ -48,7 +48,11 @@ typedef enum hs_mark {
     HS_MARK_POINT,    /* filled circle */
     HS_MARK_CENSORED, /* open triangle: at least this far */
     HS_MARK_RANGE,    /* horizontal bar from low to high, a tick at x */
-    HS_MARK_BAND      /* the area between low and high; y is not looked at */
+    HS_MARK_BAND,     /* the area between low and high; y is not looked at */
+    HS_MARK_HEAT,     /* unit square around (x, y), colored by `value` (0 to 1), the number printed in it */
+    HS_MARK_CHANGE,   /* the same for differences (-1 to 1) */
+    HS_MARK_NODE,     /* large circle */
+    HS_MARK_ARROW     /* from (x, y) to (low, high) */
 } hs_mark;
 
 /* One set of points in one look. `name` is its line of the legend, NULL: none. */
@@ -60,7 +64,8 @@ typedef struct hs_series {
     double width;            /* of the line; 0 = 1.5 */
     size_t n;
     const double *x, *y;     /* (n); a NaN breaks a line */
-    const double *low, *high; /* (n), HS_MARK_RANGE (in x) and HS_MARK_BAND (in y) */
+    const double *low, *high; /* (n), HS_MARK_RANGE (in x), HS_MARK_BAND (in y), HS_MARK_ARROW (end) */
+    const double *value;      /* (n), HS_MARK_HEAT and HS_MARK_CHANGE; NaN: no square */
 } hs_series;
 
 typedef struct hs_panel {
@@ -70,6 +75,8 @@ typedef struct hs_panel {
     double y_low, y_high;     /* both 0 = by the data */
     const char *const *y_names; /* (n_y_names) text at y = 0, 1, ... in place of numbers; NULL = numbers */
     size_t n_y_names;
+    const char *const *x_names; /* the same for x */
+    size_t n_x_names;
     size_t n;
     const hs_series *series;  /* (n) */
 } hs_panel;
@@ -98,6 +105,20 @@ typedef struct hs_figure_run_options {
 } hs_figure_run_options;
 hs_status hs_figure_run(const char *const *run_dirs, size_t n, const hs_figure_run_options *options, const char *path,
                         hs_error *err);
+
+/* What a method of the microscope (interp.h) measured in a run, from its rows in run.db. docs/plot.md says what each method's
+ * figure shows. HS_ERR_DATA if the run has no such rows; the hint is the command that measures them. HS_ERR_USAGE for a method,
+ * split, step, role or measure that there is none of. */
+typedef struct hs_figure_probe_options {
+    const char *title;   /* NULL = report.title, or the folder's name */
+    const char *split;   /* list; NULL or "" = the method's own choice */
+    const char *role, *measure; /* lists; NULL or "" = the method's main ones */
+    const char *step;    /* decimal: whose readings are shown; NULL = the last */
+    const char *from;    /* decimal: the step that is compared with; NULL = the first */
+    bool keep_script;
+} hs_figure_probe_options;
+hs_status hs_figure_probe(const char *run_dir, const char *method, const hs_figure_probe_options *options, const char *path,
+                          hs_error *err);
 
 /* Accuracy against steps and against CPU seconds, and the times to grok; as hs_figure_draw. */
 hs_status hs_bakeoff_figure(const hs_bakeoff *bakeoff, const hs_bakeoff_result *result, const char *dir, const char *path,

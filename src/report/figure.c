@@ -1,4 +1,4 @@
-/* figure.c - panels of lines and points as SVG, PNG or PDF, drawn by gnuplot.
+/* figure.c - panels of lines, points, heat maps and arrows as SVG, PNG or PDF, drawn by gnuplot.
  *
  * gnuplot is called as a program, without a shell: it reads the script on its standard input and writes a temporary
  * file that is renamed when it is whole. Invariants: text from outside gets into the script only between single quotes,
@@ -22,6 +22,13 @@ enum { PATH_SIZE = 4096, N_COLORS = 12 };
 /* Okabe & Ito's palette, then four that differ from it in lightness. */
 static const char *const palette[N_COLORS] = {"#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9",
                                               "#000000", "#6A3D9A", "#8C564B", "#B2A100", "#7F7F7F", "#A50026"};
+
+/* viridis; and blue over white to red (ColorBrewer's RdBu) for differences. Both are read without color sight. */
+static const char *const heat_palette = "0 '#440154', 1 '#482878', 2 '#3E4989', 3 '#31688E', 4 '#26828E', 5 '#1F9E89', "
+                                        "6 '#35B779', 7 '#6DCD59', 8 '#B4DE2C', 9 '#FDE725'";
+static const char *const change_palette =
+    "0 '#2166AC', 1 '#67A9CF', 2 '#D1E5F0', 3 '#F7F7F7', 4 '#FDDBC7', 5 '#EF8A62', "
+    "6 '#B2182B'";
 
 typedef enum format { FORMAT_NONE, FORMAT_SVG, FORMAT_PNG, FORMAT_PDF } format;
 
@@ -48,6 +55,11 @@ static void add_quoted(hs_str *out, const char *text)
     hs_str_add(out, "'", 1);
 }
 
+static bool is_heat(const hs_series *s)
+{
+    return s->mark == HS_MARK_HEAT || s->mark == HS_MARK_CHANGE;
+}
+
 static void add_number(hs_str *out, double value)
 {
     if (isfinite(value))
@@ -56,16 +68,38 @@ static void add_number(hs_str *out, double value)
         hs_str_add(out, "NaN", 3);
 }
 
+/* An end that is not given is by the data. */
+static void add_end(hs_str *out, bool given, double value)
+{
+    if (given && isfinite(value))
+        add_number(out, value);
+    else
+        hs_str_add(out, "*", 1);
+}
+
 static void add_range(hs_str *out, const char *axis, double low, double high)
 {
     const bool given = low != 0 || high != 0;
     hs_str_addf(out, "set %srange [", axis);
-    if (given && isfinite(low) && !(low == 0 && axis[0] == 'x'))
-        add_number(out, low);
+    add_end(out, given && !(low == 0 && axis[0] == 'x'), low);
     hs_str_add(out, ":", 1);
-    if (given && isfinite(high))
-        add_number(out, high);
+    add_end(out, given, high);
     hs_str_add(out, "]\n", 2);
+}
+
+/* Numbers of a point, as gnuplot reads them; returns how many. */
+static int point_numbers(const hs_series *s, size_t i, double out[4])
+{
+    const bool ends = s->mark == HS_MARK_RANGE || s->mark == HS_MARK_BAND || s->mark == HS_MARK_ARROW;
+    out[0] = s->x[i];
+    out[1] = s->mark == HS_MARK_BAND ? s->low[i] : s->y[i];
+    if (is_heat(s))
+        out[2] = s->value[i];
+    if (ends) {
+        out[2] = s->low[i];
+        out[3] = s->high[i];
+    }
+    return ends ? 4 : is_heat(s) ? 3 : 2;
 }
 
 /* Points of a series, one a line. An empty series has one point that is not drawn, so that blocks can be counted. */
@@ -74,10 +108,9 @@ static void add_points(hs_str *out, const hs_series *s)
     if (s->n == 0)
         hs_str_addf(out, "NaN NaN NaN NaN\n");
     for (size_t i = 0; i < s->n; i++) {
-        const bool ends = s->mark == HS_MARK_RANGE || s->mark == HS_MARK_BAND;
-        const double value[4] = {s->x[i], s->mark == HS_MARK_BAND ? s->low[i] : s->y[i], ends ? s->low[i] : 0,
-                                 ends ? s->high[i] : 0};
-        for (int k = 0; k < (ends ? 4 : 2); k++) {
+        double value[4];
+        const int n = point_numbers(s, i, value);
+        for (int k = 0; k < n; k++) {
             hs_str_add(out, " ", k > 0);
             add_number(out, value[k]);
         }
@@ -91,7 +124,9 @@ static void add_look(hs_str *out, const hs_series *s)
                                        [HS_MARK_POINT] = "points pointtype 7 pointsize 0.6",
                                        [HS_MARK_CENSORED] = "points pointtype 8 pointsize 0.9",
                                        [HS_MARK_RANGE] = "xerrorbars pointtype 2 pointsize 0.8",
-                                       [HS_MARK_BAND] = "filledcurves"};
+                                       [HS_MARK_BAND] = "filledcurves",
+                                       [HS_MARK_NODE] = "points pointtype 7 pointsize 2.2",
+                                       [HS_MARK_ARROW] = "vectors head filled size screen 0.009,18,60"};
     hs_str_addf(out, " with %s linecolor rgb '%s'", with[s->mark], palette[s->color % N_COLORS]);
     if (s->mark == HS_MARK_BAND)
         hs_str_addf(out, " fillstyle transparent solid 0.15 noborder");
@@ -105,6 +140,57 @@ static void add_look(hs_str *out, const hs_series *s)
     } else {
         hs_str_addf(out, " notitle");
     }
+}
+
+static void add_source(hs_str *out, size_t block, const char *data)
+{
+    if (data) {
+        add_quoted(out, data);
+        hs_str_addf(out, " index %zu", block);
+    } else {
+        hs_str_addf(out, "$d%zu", block);
+    }
+}
+
+/* Squares, then their numbers in black or white, whichever is easier to read on the square. */
+static void add_heat(hs_str *out, const hs_series *s, size_t block, const char *data)
+{
+    const bool change = s->mark == HS_MARK_CHANGE;
+    add_source(out, block, data);
+    hs_str_addf(out, " using 1:2:($1-0.5):($1+0.5):($2-0.5):($2+0.5):3 with boxxyerror fillstyle solid noborder "
+                     "linecolor palette notitle, \\\n  ");
+    add_source(out, block, data);
+    hs_str_addf(out, " using 1:2:(sprintf('%s',$3)):(%s ? 0 : 16777215) with labels textcolor rgb variable notitle",
+                change ? "%+.2f" : "%.2f", change ? "abs($3) < 0.6" : "$3 > 0.6");
+}
+
+static void add_series(hs_str *out, const hs_series *s, size_t block, const char *data)
+{
+    static const char *const columns[] = {[HS_MARK_LINE] = "1:2",
+                                          [HS_MARK_POINT] = "1:2",
+                                          [HS_MARK_CENSORED] = "1:2",
+                                          [HS_MARK_RANGE] = "1:2:3:4",
+                                          [HS_MARK_BAND] = "1:3:4",
+                                          [HS_MARK_NODE] = "1:2",
+                                          [HS_MARK_ARROW] = "1:2:($3-$1):($4-$2)"};
+    if (is_heat(s)) {
+        add_heat(out, s, block, data);
+        return;
+    }
+    add_source(out, block, data);
+    hs_str_addf(out, " using %s", columns[s->mark]);
+    add_look(out, s);
+}
+
+static void add_tics(hs_str *out, char axis, const char *const *names, size_t n)
+{
+    hs_str_addf(out, names ? "set %ctics (" : "set %ctics autofreq", axis);
+    for (size_t i = 0; i < n; i++) {
+        hs_str_addf(out, "%s", i ? ", " : "");
+        add_quoted(out, names[i]);
+        hs_str_addf(out, " %zu", i);
+    }
+    hs_str_addf(out, "%s\n", names ? ")" : "");
 }
 
 static void add_panel(hs_str *out, const hs_panel *p, size_t first, const char *data)
@@ -121,28 +207,17 @@ static void add_panel(hs_str *out, const hs_panel *p, size_t first, const char *
     add_range(out, "x", p->x_low, p->x_high);
     add_range(out, "y", p->y_low, p->y_high);
     hs_str_addf(out, p->legend ? "set key outside right center vertical Left reverse samplen 2\n" : "unset key\n");
-    hs_str_addf(out, p->y_names ? "set ytics (" : "set ytics autofreq");
-    for (size_t i = 0; i < p->n_y_names; i++) {
-        hs_str_addf(out, "%s", i ? ", " : "");
-        add_quoted(out, p->y_names[i]);
-        hs_str_addf(out, " %zu", i);
-    }
-    hs_str_addf(out, "%s\nplot ", p->y_names ? ")" : "");
+    add_tics(out, 'x', p->x_names, p->n_x_names);
+    add_tics(out, 'y', p->y_names, p->n_y_names);
+    for (size_t i = 0; i < p->n; i++)
+        if (is_heat(&p->series[i])) /* one of the two in a panel */
+            hs_str_addf(out, "set palette defined (%s)\nset cbrange [%d:1]\n",
+                        p->series[i].mark == HS_MARK_HEAT ? heat_palette : change_palette,
+                        p->series[i].mark == HS_MARK_HEAT ? 0 : -1);
+    hs_str_addf(out, "plot ");
     for (size_t i = 0; i < p->n; i++) {
         hs_str_addf(out, "%s", i ? ", \\\n  " : "");
-        if (data) {
-            add_quoted(out, data);
-            hs_str_addf(out, " index %zu", first + i);
-        } else {
-            hs_str_addf(out, "$d%zu", first + i);
-        }
-        if (p->series[i].mark == HS_MARK_RANGE)
-            hs_str_addf(out, " using 1:2:3:4");
-        else if (p->series[i].mark == HS_MARK_BAND)
-            hs_str_addf(out, " using 1:3:4");
-        else
-            hs_str_addf(out, " using 1:2");
-        add_look(out, &p->series[i]);
+        add_series(out, &p->series[i], first + i, data);
     }
     hs_str_addf(out, "%s\n", p->n ? "" : "NaN notitle");
 }
@@ -167,7 +242,7 @@ static void add_script(hs_str *out, const hs_figure *f, format form, const char 
     add_quoted(out, output);
     hs_str_addf(out,
                 "\nset grid linetype 1 linewidth 0.6 linecolor rgb '#e0e0e0'\nset border 3\nset tics nomirror out\n"
-                "set format x '%%.10g'\nset bars small\n");
+                "set format x '%%.10g'\nset bars small\nunset colorbox\n");
     if (!data) {
         size_t block = 0;
         for (size_t p = 0; p < f->n; p++)
@@ -321,7 +396,8 @@ hs_status hs_figure_draw(const hs_figure *figure, const char *path, bool keep_sc
     /* Drawn in the folder of temporary files: gnuplot says little about a folder it cannot write to, we say it all. */
     char drawn[PATH_SIZE];
     const char *temporary = getenv("TMPDIR");
-    HS_TRY(hs_path_join(drawn, sizeof drawn, temporary && temporary[0] ? temporary : "/tmp", "hopscope-figure-XXXXXX", err));
+    HS_TRY(hs_path_join(drawn, sizeof drawn, temporary && temporary[0] ? temporary : "/tmp", "hopscope-figure-XXXXXX",
+                        err));
     const int fd = mkstemp(drawn);
     if (fd < 0) {
         hs_fail(err, HS_ERR_IO, "cannot make a temporary file: %s", strerror(errno));
