@@ -72,12 +72,18 @@ static void test_plot(void **state)
     assert_sh(0, "$H run tiny.yaml -q", "", "");
     assert_sh(2, "$H plot runs/tiny -o a.jpg", "", ".svg, .png or .pdf");
     assert_sh(2, "$H plot runs/tiny -o a.svg --splits nothing", "", "'nothing'");
+    assert_sh(2, "$H plot runs/tiny -o a.svg --step 3", "", "--what METHOD");
+    assert_sh(2, "$H plot runs/tiny -o a.svg --what lense", "", "did you mean 'lens'");
+    assert_sh(65, "$H plot runs/tiny -o a.svg --what lens", "", "hopscope interpret runs/tiny --method lens --steps all");
     assert_sh(1, "PATH=/nowhere; $H plot runs/tiny -o a.svg", "", "gnuplot-nox");
     if (!has_gnuplot())
         return;
     assert_sh(0, "$H plot runs/tiny -o a.svg --script && grep -c Tiny a.svg && ls a.gp a.dat", "a.gp", "");
     assert_sh(0, "cp -r runs/tiny again && $H plot runs/tiny again -o b.png --seconds --loss && head -c 4 b.png", "PNG",
               "");
+    assert_sh(0, "$H interpret runs/tiny --method lens,trace --steps all --split test_ii", "mrr", "");
+    assert_sh(0, "$H plot runs/tiny -o l.svg --what lens && grep -o 'mrr of b, test_ii' l.svg", "mrr of b, test_ii", "");
+    assert_sh(0, "$H plot runs/tiny -o t.pdf --what trace --measure effect --role h && head -c 4 t.pdf", "%PDF", "");
     /* a folder that nobody may write to */
     assert_sh(0, "chmod -R a-w runs/tiny && $H plot runs/tiny -o c.svg; code=$?; chmod -R u+w runs/tiny; exit $code",
               "", "");

@@ -170,7 +170,7 @@ hs_status hs_plot_grid(hs_plot *plot, hs_error *err)
         plot->height = 40 + 270 * rows;
     } else {
         plot->columns = rows < 3 ? rows : 3;
-        plot->width = 60 + 340 * plot->columns;
+        plot->width = plot->columns > 1 ? 60 + 340 * plot->columns : 560; /* room for the title */
         plot->height = 40 + 300 * ((rows + 2) / 3);
     }
     return HS_OK;
