@@ -22,6 +22,55 @@
 extern "C" {
 #endif
 
+/* ---------------------------------------------------------------- verdict of a run (interp.h, docs/interpret.md) */
+
+typedef struct hs_run_verdict {
+    uint64_t step; /* of the weights; 0 where the caller's model has none */
+    hs_verdict_input input; /* split "": there is nothing to judge (no test split, or too large a model to be cheap) */
+    hs_verdict verdict;
+} hs_run_verdict;
+/* On the spot, on the dataset's first verdict split, at most 200 items: for small models well under a second; input.split "" for
+ * models beyond 15 million weights. `pool`, `signals` may be NULL. */
+hs_status hs_model_verdict(const hs_model *model, const hs_dataset *data, hs_pool *pool, const hs_signals *signals,
+                           hs_run_verdict *out, hs_error *err);
+/* The splits a verdict is about: the test split of trained facts alone (test_ii, test_iii ...), else the first one with
+ * bridges, else the first; of a dataset with injected queries test_oo too. A list (core.h). */
+void hs_verdict_splits(const hs_dataset *data, char *out, size_t size);
+
+typedef struct hs_run_verdict_options {
+    const char *steps;  /* "last", "all", or a list of stored steps; NULL = last */
+    const char *splits; /* list; NULL or "" = hs_verdict_splits */
+    uint32_t max;       /* items measured on the spot; 0 = all */
+    uint32_t threads;   /* 0 = one a core */
+    const hs_verdict_thresholds *thresholds; /* NULL = the default */
+} hs_run_verdict_options;
+/* Of stored checkpoints, from the rows of run.db; what is missing there is measured, and not written. In order of step, then
+ * split; the caller frees *out with hs_free. Reads only. HS_ERR_DATA for an unknown split or step. */
+hs_status hs_run_verdicts(const char *run_dir, const hs_run_verdict_options *options, const hs_signals *signals,
+                          const hs_events *events, hs_run_verdict **out, size_t *n, hs_error *err);
+void hs_run_verdicts_text(const hs_run_verdict *verdicts, size_t n, hs_str *out); /* a table, a line each */
+void hs_run_verdict_json(const hs_run_verdict *verdict, hs_str *out);
+
+/* Times of events, from run.db alone: "memorized" (every training split >= 0.99), "bridge SPLIT" (lens: found_strict, or mrr of the
+ * bridge where its hop ends, >= threshold at any middle stage) of each split that the lens looked at, and each test split by its
+ * name (accuracy >= threshold). */
+typedef struct hs_event_time {
+    char name[64];
+    bool reached;
+    uint64_t step; /* the first where it holds; not reached: the last that was looked at */
+} hs_event_time;
+typedef struct hs_run_events {
+    char run[256]; /* end of the path */
+    hs_event_time *event; /* (n) */
+    size_t n;
+} hs_run_events;
+/* `out` is released with hs_run_events_free; nothing in it after a failure. */
+hs_status hs_run_events_read(const char *run_dir, double threshold, hs_run_events *out, hs_error *err);
+void hs_run_events_free(hs_run_events *events);
+/* Several runs (seeds): of each event also the median step with its 95% interval (hs_survival_estimate). */
+hs_status hs_run_events_text(const hs_run_events *runs, size_t n, hs_str *out, hs_error *err);
+hs_status hs_run_events_json(const hs_run_events *runs, size_t n, hs_str *out, hs_error *err);
+
 /* ---------------------------------------------------------------- configuration */
 
 /* Lists are text: elements separated by commas, a comma inside an element written "\,". */
@@ -213,7 +262,7 @@ typedef struct hs_why {
     uint64_t first_fact_unknown;  /* asked (h, r1) the model does not say the bridge */
     uint64_t second_fact_unknown; /* it does, but asked (bridge, r2) it does not say the answer */
     uint64_t second_hop_failed;   /* it knows both, and the lens reads the bridge in a middle state of the query */
-    uint64_t no_bridge;           /* it knows both, and the lens does not (or does not read this model: `lens` false) */
+    uint64_t no_bridge;           /* it knows both, and the lens does not (or there is no middle state: `lens` false) */
     bool lens;
     uint32_t n_pairs;
     hs_pair_result *pair; /* (n_pairs) worst first */
@@ -247,6 +296,7 @@ typedef struct hs_experiment_result {
     uint32_t n_splits;
     hs_split_result *split; /* (n_splits) final accuracies, in the dataset's order */
     hs_diagnosis diagnosis; /* of the final model; empty where none was made */
+    hs_run_verdict verdict; /* of the final model; input.split "" where none was made */
 } hs_experiment_result;
 
 /* Everything: lock, graph, dataset, model, resume, training, final evaluation. A directory with another configuration

@@ -117,56 +117,81 @@ typedef struct hs_interpret_job {
 } hs_interpret_job;
 hs_probe hs_interpret_probe(hs_interpret_job *job);
 
-/* ---------------------------------------------------------------- one state through the lens */
+/* ---------------------------------------------------------------- the verdict */
+
+/* A share of items with its 95% interval; value NaN: not measured. */
+typedef struct hs_share {
+    double value, low, high;
+    uint64_t n;
+} hs_share;
+
+typedef enum hs_verdict_kind {
+    HS_VERDICT_UNKNOWN,   /* what it takes was not measured, or the queries have no bridge */
+    HS_VERDICT_NONE,      /* does not even fit its training data */
+    HS_VERDICT_MEMORIZED, /* right on training data, wrong on held-out queries */
+    HS_VERDICT_GROKKED,   /* right on held-out queries, through the bridge */
+    HS_VERDICT_FAKE       /* right on held-out queries without the bridge (arXiv 2601.09049, section 4: fake grokking) */
+} hs_verdict_kind;
+const char *hs_verdict_name(hs_verdict_kind kind); /* "none", "memorized", "grokked with the bridge", "fake grokking" ... */
+
+/* From which share on a statement holds. The same for every model. */
+typedef struct hs_verdict_thresholds {
+    double train;    /* 0.9: it fits */
+    double accuracy; /* 0.5: more held-out queries right than wrong */
+    double lens;     /* 0.5: the lens reads the bridge in more of them than not */
+    double strength; /* 0.5: more of its right answers hang on the state where the first hop ends than not */
+} hs_verdict_thresholds;
+void hs_verdict_thresholds_default(hs_verdict_thresholds *thresholds);
+
+/* What is known of a model on one test split. */
+typedef struct hs_verdict_input {
+    char split[48];
+    hs_share train;    /* accuracy of the training split that does worst */
+    hs_share accuracy; /* of the test split */
+    hs_share lens;     /* method lens, measure found_strict, of the bridge found least */
+    hs_share strength; /* method trace, measure changed: h replaced, its state where the hop ends put into the normal run; the
+                        * middle stage where it is highest */
+} hs_verdict_input;
+typedef struct hs_verdict {
+    hs_verdict_kind kind;
+    bool clear;     /* no interval that the verdict rests on reaches over its threshold, and lens and trace agree */
+    char text[320]; /* one line: verdict, confidence, numbers */
+} hs_verdict;
+/* Training not fitted: none. Held-out wrong: memorized. Else fake grokking where the lens and the trace both (those that are
+ * measured) stay below their thresholds, and grokked with the bridge where one does not. `thresholds` NULL: the default. Pure. */
+void hs_verdict_decide(const hs_verdict_input *input, const hs_verdict_thresholds *thresholds, hs_verdict *out);
+
+/* ---------------------------------------------------------------- asking */
+
+/* Is the asked token on top of the lens at a middle stage (1 .. n_stages-1) of `column`? tokens (n,T), asked (n), found (n) out.
+ * Any model; same for any number of threads; `pool` may be NULL. */
+hs_status hs_lens_found(const hs_model *model, hs_pool *pool, uint32_t n, uint32_t T, const uint32_t *tokens, uint32_t column,
+                        const uint32_t *asked, bool *found, hs_error *err);
+
+enum { HS_ASK_BEST = 5 };
 
 /* One state through the lens. */
 typedef struct hs_lens_reading {
     uint32_t top;       /* token read there */
     double probability; /* its share of the softmax */
-    uint32_t rank;      /* 0-based rank of the token asked for */
-    double asked;       /* its share */
+    uint32_t rank;      /* 0-based rank of the bridge (of two tokens the first), HS_NO_ID without one */
 } hs_lens_reading;
-
-/* Read every stage at `position` of every item: tokens (n,T); asked (n) the token whose rank is wanted.
- * out (n_stages+1, n). Serial; memory is allocated inside. */
-hs_status hs_lens_read(const hs_model *model, uint32_t n, uint32_t T, const uint32_t *tokens, uint32_t position,
-                       const uint32_t *asked, hs_lens_reading *out, hs_error *err);
-
-/* Can hs_lens_read read this model? Not one that fills in its answer in place (TRM), nor one without a middle stage. */
-bool hs_lens_reads(const hs_model *model);
-
-/* Share of items whose asked token is the lens's top token at one of the middle stages (1 .. n_stages-1). */
-typedef struct hs_bridge_score {
-    uint64_t n;
-    double found;       /* bridge on top at some middle stage, at the position where its hop ends */
-    uint32_t best_stage;
-    double mrr;         /* mean reciprocal rank at the best stage */
-} hs_bridge_score;
-/* For a split of two-hop items with `bridge`: bridge of hop 1 at position 1, on at most `max` items (0 = all, the first). */
-hs_status hs_bridge_found(const hs_model *model, const hs_split *split, uint32_t max, hs_bridge_score *out, hs_error *err);
-
-/* ---------------------------------------------------------------- asking */
-
-enum { HS_ASK_BEST = 5 };
-
-typedef struct hs_ask_stage {
-    uint32_t stage;
-    hs_lens_reading reading; /* at the position where the first hop ends */
-} hs_ask_stage;
 
 typedef struct hs_answer {
     uint32_t n_best;
-    uint32_t best[HS_ASK_BEST];       /* tokens, most probable first */
+    uint32_t best[HS_ASK_BEST];       /* tokens, most probable first; of a two-token answer the first token */
     double probability[HS_ASK_BEST];
-    uint32_t known;                   /* answer by the dataset's facts, HS_NO_ID if they do not say */
-    uint32_t bridge;                  /* the entity after the first hop by the facts, HS_NO_ID if none or a one-hop query */
-    uint32_t n_stages;                /* middle stages read; 0 for a one-hop query */
-    hs_ask_stage *stage;              /* (n_stages) */
-    bool bridge_found;                /* top of the lens at some middle stage */
+    uint32_t known, known_second;     /* answer by the dataset's facts, HS_NO_ID if they do not say (second: one token) */
+    uint32_t bridge, bridge_second;   /* the entity after the first hop by the facts, HS_NO_ID if none or a one-hop query */
+    uint32_t n_stages, n_places;      /* of the grid */
+    char (*place)[16];                /* (n_places) h, r1, r2 ...; "t" the answer's own place (TRM) */
+    hs_lens_reading *lens;            /* (n_stages + 1, n_places) */
+    uint32_t hop_end;                 /* the place where the first hop ends */
+    bool bridge_found;                /* top of the lens there at some middle stage */
     uint32_t bridge_stage;            /* the first such stage */
 } hs_answer;
 /* Ask in words, each a name of the dataset's vocabulary: head, relation, relation ... HS_ERR_DATA names an unknown word and
- * the nearest known one. The answer is freed with hs_answer_free. */
+ * the nearest known one. A two-token entity is two words. The answer is freed with hs_answer_free. */
 hs_status hs_ask(const hs_model *model, const hs_dataset *data, const char *const *words, uint32_t n_words, hs_answer *out,
                  hs_error *err);
 /* Name of a token that a model gave: a model may know more tokens than the dataset, whose name is then "token 1234". */

@@ -7,8 +7,8 @@
 
 static const hs_usage usage = {
     "ask", "RUN [HEAD RELATION [RELATION]]",
-    "Asks the model of a run directory. Prints the five most probable answers, what the facts say, and the bridge entity\n"
-    "as the logit lens reads it at the first relation in the middle layers. Without a question: some queries that were\n"
+    "Asks the model of a run directory. Prints the five most probable answers, what the facts say, what the\n"
+    "logit lens reads at each stage and place of the question, and the verdict on the model. A two-token entity is two words. Without a question: some queries that were\n"
     "held out of training, with the model's answers. Averaged weights answer where the run keeps an average (train.ema).",
     "  hopscope ask runs/demo\n"
     "  hopscope ask runs/demo Japan nearest currency\n"
@@ -22,7 +22,22 @@ static void add_name(hs_str *out, const hs_dataset *data, uint32_t token)
     hs_str_add_json(out, name, strlen(name));
 }
 
-static void print_json(const hs_run *run, const hs_answer *a, hs_str *out)
+/* The name of an entity, one or two tokens, or null. */
+static void add_entity_json(hs_str *out, const hs_dataset *data, uint32_t token, uint32_t second)
+{
+    if (token == HS_NO_ID) {
+        hs_str_addf(out, "null");
+        return;
+    }
+    hs_str name = {0};
+    hs_str_addf(&name, "%s", hs_names_get(&data->vocab, token));
+    if (second != HS_NO_ID)
+        hs_str_addf(&name, " %s", hs_names_get(&data->vocab, second));
+    hs_str_add_json(out, name.s ? name.s : "", name.len);
+    hs_str_free(&name);
+}
+
+static void print_json(const hs_run *run, const hs_answer *a, const hs_run_verdict *verdict, hs_str *out)
 {
     const hs_dataset *data = &run->data;
     hs_str_addf(out, "{\"step\": %llu, \"answers\": [", (unsigned long long)run->step);
@@ -32,65 +47,115 @@ static void print_json(const hs_run *run, const hs_answer *a, hs_str *out)
         hs_str_addf(out, ", \"probability\": %.6g}", a->probability[i]);
     }
     hs_str_addf(out, "], \"facts_say\": ");
-    if (a->known != HS_NO_ID)
-        add_name(out, data, a->known);
-    else
-        hs_str_addf(out, "null");
+    add_entity_json(out, data, a->known, a->known_second);
     hs_str_addf(out, ", \"bridge\": ");
-    if (a->bridge != HS_NO_ID)
-        add_name(out, data, a->bridge);
-    else
-        hs_str_addf(out, "null");
+    add_entity_json(out, data, a->bridge, a->bridge_second);
     hs_str_addf(out, ", \"bridge_found\": %s, \"lens\": [", a->bridge_found ? "true" : "false");
-    for (uint32_t i = 0; i < a->n_stages; i++) {
-        const hs_lens_reading *r = &a->stage[i].reading;
-        hs_str_addf(out, "%s{\"after_block\": %u, \"reads\": ", i ? ", " : "", a->stage[i].stage);
+    for (uint32_t i = 0; i < (a->n_stages + 1) * a->n_places; i++) {
+        const hs_lens_reading *r = &a->lens[i];
+        hs_str_addf(out, "%s{\"stage\": %u, \"position\": \"%s\", \"reads\": ", i ? ", " : "", i / a->n_places,
+                    a->place[i % a->n_places]);
         add_name(out, data, r->top);
         hs_str_addf(out, ", \"probability\": %.6g", r->probability);
-        if (a->bridge != HS_NO_ID)
+        if (r->rank != HS_NO_ID)
             hs_str_addf(out, ", \"bridge_rank\": %u", r->rank);
         hs_str_addf(out, "}");
     }
-    hs_str_addf(out, "]}\n");
+    hs_str_addf(out, "]");
+    if (verdict->input.split[0]) {
+        hs_str_addf(out, ", \"verdict\": ");
+        hs_run_verdict_json(verdict, out);
+    }
+    hs_str_addf(out, "}\n");
 }
 
-static void print_bridge(const hs_dataset *data, const hs_answer *a, hs_str *out)
+/* Characters of UTF-8 text. */
+static size_t characters(const char *s)
 {
-    if (a->n_stages == 0)
-        return;
-    if (a->bridge_found) {
-        const hs_lens_reading *r = &a->stage[a->bridge_stage - 1].reading;
-        hs_str_addf(out, "\nthrough  %s (logit lens at the first relation, after block %u, probability %.2f)\n",
-                    hs_names_get(&data->vocab, a->bridge), a->bridge_stage, r->probability);
-        return;
+    size_t n = 0;
+    for (; *s; s++)
+        n += ((unsigned char)*s & 0xC0) != 0x80;
+    return n;
+}
+
+enum { COLUMN = 20 };
+
+/* A field of COLUMN characters, longer text cut. */
+static void add_field(hs_str *out, const char *text)
+{
+    const size_t n = characters(text);
+    size_t len = 0, kept = 0;
+    while (text[len] && (n <= COLUMN || kept < COLUMN - 2)) {
+        kept += ((unsigned char)text[len] & 0xC0) != 0x80;
+        len++;
     }
-    if (a->bridge != HS_NO_ID)
-        hs_str_addf(out, "\nThe bridge %s is not on top in any middle layer; the lens at the first relation reads:\n",
-                    hs_names_get(&data->vocab, a->bridge));
-    else
-        hs_str_addf(out, "\nThe facts do not name one bridge; the lens at the first relation reads:\n");
-    for (uint32_t i = 0; i < a->n_stages; i++) {
-        char name[32];
-        const hs_lens_reading *r = &a->stage[i].reading;
-        hs_str_addf(out, "  after block %u  %s (%.2f)", a->stage[i].stage, hs_answer_name(data, r->top, name), r->probability);
-        if (a->bridge != HS_NO_ID)
-            hs_str_addf(out, ", the bridge in place %u", r->rank + 1);
+    while (((unsigned char)text[len] & 0xC0) == 0x80)
+        len++;
+    hs_str_add(out, text, len);
+    if (n > COLUMN)
+        hs_str_addf(out, "..");
+    hs_str_addf(out, "%*s", (int)(n > COLUMN ? 2 : COLUMN - n + 2), "");
+}
+
+/* What the lens reads, stage by place; behind each name the bridge's rank, 1 = on top. */
+static void print_grid(const hs_dataset *data, const char *const *words, uint32_t n_words, const hs_answer *a, hs_str *out)
+{
+    hs_str_addf(out, "\nlens: the token on top at each stage and place%s\n  stage  ",
+                a->bridge == HS_NO_ID ? "" : ", (the bridge's place in order of probability)");
+    for (uint32_t p = 0; p < a->n_places; p++)
+        add_field(out, p < n_words ? words[p] : "(answer)");
+    hs_str_addf(out, "\n");
+    for (uint32_t s = 1; s <= a->n_stages; s++) {
+        hs_str_addf(out, "  %-5u  ", s);
+        for (uint32_t p = 0; p < a->n_places; p++) {
+            const hs_lens_reading *r = &a->lens[s * a->n_places + p];
+            char name[32], field[256], rank[24] = "";
+            if (r->rank != HS_NO_ID)
+                snprintf(rank, sizeof rank, " (%u)", r->rank + 1);
+            const char *top = hs_answer_name(data, r->top, name);
+            const size_t room = COLUMN - strlen(rank);
+            size_t keep = strlen(top);
+            if (characters(top) > room) { /* the rank stays */
+                size_t n = 0;
+                for (keep = 0; n + 1 < room || ((unsigned char)top[keep] & 0xC0) == 0x80; keep++)
+                    n += ((unsigned char)top[keep] & 0xC0) != 0x80;
+            }
+            snprintf(field, sizeof field, "%.*s%s", (int)(keep < 200 ? keep : 200), top, rank);
+            add_field(out, field);
+        }
         hs_str_addf(out, "\n");
     }
 }
 
-static void print_text(const hs_run *run, const hs_answer *a, hs_str *out)
+static void print_bridge(const hs_dataset *data, const hs_answer *a, hs_str *out)
+{
+    if (a->bridge_found)
+        hs_str_addf(out, "\nthrough  %s%s%s (logit lens at the first relation, after block %u, probability %.2f)\n",
+                    hs_names_get(&data->vocab, a->bridge), a->bridge_second != HS_NO_ID ? " " : "",
+                    a->bridge_second != HS_NO_ID ? hs_names_get(&data->vocab, a->bridge_second) : "", a->bridge_stage,
+                    a->lens[a->bridge_stage * a->n_places + a->hop_end].probability);
+    else if (a->bridge != HS_NO_ID)
+        hs_str_addf(out, "\nThe bridge %s is not on top at the first relation in any middle layer.\n",
+                    hs_names_get(&data->vocab, a->bridge));
+}
+
+static void print_text(const hs_run *run, const char *const *words, uint32_t n_words, const hs_answer *a,
+                       const hs_run_verdict *verdict, hs_str *out)
 {
     const hs_dataset *data = &run->data;
     char name[32];
     for (uint32_t i = 0; i < a->n_best; i++)
         hs_str_addf(out, "%6.1f%%  %s%s\n", 100 * a->probability[i], hs_answer_name(data, a->best[i], name),
                     a->known != HS_NO_ID && a->best[i] == a->known ? "   <- as the facts say" : "");
-    if (a->known != HS_NO_ID && a->best[0] != a->known)
-        hs_str_addf(out, "The facts say: %s\n", hs_names_get(&data->vocab, a->known));
+    if (a->known != HS_NO_ID && (a->best[0] != a->known || a->known_second != HS_NO_ID))
+        hs_str_addf(out, "The facts say: %s%s%s\n", hs_names_get(&data->vocab, a->known), a->known_second != HS_NO_ID ? " " : "",
+                    a->known_second != HS_NO_ID ? hs_names_get(&data->vocab, a->known_second) : "");
     if (a->known == HS_NO_ID)
         hs_str_addf(out, "The facts of this dataset do not answer this; the model guesses.\n");
     print_bridge(data, a, out);
+    print_grid(data, words, n_words, a, out);
+    if (verdict->input.split[0])
+        hs_str_addf(out, "\n%s\n", verdict->verdict.text);
 }
 
 /* Two-hop queries that training never saw, spread evenly over the first test split that has some. */
@@ -130,6 +195,10 @@ static hs_status print_examples(const hs_run *run, uint32_t count, hs_str *out, 
         hs_answer_free(&a);
     }
     hs_str_addf(out, "\n%u of %u right; the bridge stands in a middle layer in %u.\n", right, n, through);
+    hs_run_verdict verdict = {0};
+    HS_TRY(hs_model_verdict(&run->model, data, NULL, NULL, &verdict, err));
+    if (verdict.input.split[0])
+        hs_str_addf(out, "%s\n", verdict.verdict.text);
     return HS_OK;
 }
 
@@ -167,12 +236,15 @@ int hs_cmd_ask(int argc, const char **argv)
         }
         hs_run_close(run);
     } else if (status == HS_OK) {
+        hs_run_verdict verdict = {0};
         status = hs_ask(&run->model, &run->data, args.arg + 1, (uint32_t)args.n - 1, &answer, &err);
+        if (status == HS_OK)
+            status = hs_model_verdict(&run->model, &run->data, NULL, NULL, &verdict, &err);
         hs_str out = {0};
         if (status == HS_OK && json)
-            print_json(run, &answer, &out);
+            print_json(run, &answer, &verdict, &out);
         else if (status == HS_OK)
-            print_text(run, &answer, &out);
+            print_text(run, args.arg + 1, (uint32_t)args.n - 1, &answer, &verdict, &out);
         code = status == HS_OK ? hs_cli_print(&out) : hs_cli_fail(&err);
         hs_answer_free(&answer);
         hs_run_close(run);

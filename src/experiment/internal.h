@@ -19,6 +19,8 @@ hs_status hs_run_estimate(hs_trainer *trainer, const hs_train_config *config, hs
                           hs_run_cost *cost, bool *stepped, hs_error *err);
 /* HS_ERR_IO that lists the kept steps, unless `step` is one. */
 hs_status hs_run_check_step(const char *run_dir, uint64_t step, hs_error *err);
+/* The wanted ("last", "all", a list; NULL = last) of the stored steps, ascending; the caller frees *steps. */
+hs_status hs_run_wanted_steps(const char *wish, const char *run_dir, uint64_t **steps, size_t *n, hs_error *err);
 /* Accuracy of a split in report.paper_values, or NaN. */
 double hs_paper_value(const hs_config *config, const char *split);
 

@@ -55,73 +55,97 @@ static void free_world(world *w)
     hs_dataset_free(&w->data);
 }
 
-/* Read at the last stage and position, the lens is the model's answer; more items than one chunk holds. */
-static void test_lens_at_the_top_is_the_head(void **state)
-{
-    (void)state;
-    world w;
-    make_world(&w, 1);
-    enum { COUNT = 300 };
-    const uint32_t V = w.model.config.vocab, S = w.model.n_stages;
-    uint32_t tokens[COUNT * T], asked[COUNT], start[COUNT + 1], row[COUNT];
-    hs_rng rng;
-    hs_rng_init(&rng, 1, HS_PURPOSE('l', 'e', 'n', 's'), 0, 0);
-    for (uint32_t i = 0; i < COUNT; i++) {
-        for (uint32_t t = 0; t < T; t++)
-            tokens[i * T + t] = (uint32_t)hs_rng_below(&rng, V);
-        asked[i] = (uint32_t)hs_rng_below(&rng, V);
-        start[i] = i * T;
-        row[i] = i * T + T - 1;
-    }
-    start[COUNT] = COUNT * T;
-    hs_lens_reading *r = hs_alloc((S + 1) * COUNT * sizeof *r);
-    assert_ok(hs_lens_read(&w.model, COUNT, T, tokens, T - 1, asked, r, err));
-    const hs_batch batch = {.B = COUNT, .N = COUNT * T, .P = COUNT, .token = tokens, .start = start, .score_row = row};
-    float *work = hs_alloc(4 * hs_model_work_size(&w.model, COUNT, COUNT * T, COUNT, false));
-    float *logits = hs_alloc(4 * COUNT * V);
-    hs_model_logits(&w.model, &batch, work, logits);
-    for (uint32_t i = 0; i < COUNT; i++) {
-        const float *x = logits + i * V;
-        const hs_lens_reading *top = &r[S * COUNT + i];
-        uint32_t rank = 0;
-        double total = 0;
-        for (uint32_t v = 0; v < V; v++) {
-            rank += x[v] > x[asked[i]];
-            total += exp((double)x[v]);
-        }
-        assert_true(x[top->top] >= x[hs_kernels_get()->argmax(V, x)] - 1e-5f);
-        assert_true(abs((int)top->rank - (int)rank) <= 1); /* two logits may be equal but for the last bit */
-        assert_true(fabs(top->asked - exp((double)x[asked[i]]) / total) < 1e-5);
-    }
-    hs_free(r);
-    hs_free(work);
-    hs_free(logits);
-    free_world(&w);
-}
-
-/* The share of found bridges is what reading every item alone gives. */
-static void test_bridge_score(void **state)
+/* Whether the lens finds a bridge is the same for all items at once and for each alone, and what the grid of ask shows. */
+static void test_lens_found(void **state)
 {
     (void)state;
     world w;
     make_world(&w, 150);
     const hs_split *split = hs_dataset_split(&w.data, "train_inferred");
     assert_non_null(split);
-    hs_bridge_score score;
-    assert_ok(hs_bridge_found(&w.model, split, 40, &score, err));
-    assert_int_equal(score.n, 40);
-    const uint32_t S = w.model.n_stages;
-    uint32_t found = 0;
-    for (uint32_t i = 0; i < 40; i++) {
-        hs_lens_reading r[8];
-        assert_ok(hs_lens_read(&w.model, 1, T, split->tokens + i * split->width, 1, split->bridge + i, r, err));
-        bool any = false;
-        for (uint32_t s = 1; s < S; s++)
-            any |= r[s].rank == 0;
-        found += any;
+    enum { COUNT = 80 }; /* more than one chunk */
+    uint32_t tokens[COUNT * T], n_found = 0;
+    bool all[COUNT], one;
+    for (uint32_t i = 0; i < COUNT; i++)
+        memcpy(tokens + i * T, split->tokens + (size_t)i * split->width, T * sizeof *tokens);
+    hs_pool *pool = hs_pool_create(3);
+    assert_ok(hs_lens_found(&w.model, pool, COUNT, T, tokens, 1, split->bridge, all, err));
+    hs_pool_free(pool);
+    for (uint32_t i = 0; i < COUNT; i++) {
+        assert_ok(hs_lens_found(&w.model, NULL, 1, T, tokens + i * T, 1, split->bridge + i, &one, err));
+        assert_int_equal(all[i], one);
+        n_found += one;
+        const char *words[T];
+        for (uint32_t k = 0; k < T; k++)
+            words[k] = hs_names_get(&w.data.vocab, tokens[i * T + k]);
+        hs_answer a;
+        assert_ok(hs_ask(&w.model, &w.data, words, T, &a, err));
+        if (a.bridge == split->bridge[i])
+            assert_int_equal(a.bridge_found, one);
+        hs_answer_free(&a);
     }
-    assert_true(fabs(score.found - found / 40.0) < 1e-9);
-    assert_true(score.best_stage >= 1 && score.best_stage < S);
+    assert_true(n_found > 0 && n_found < COUNT);
+    free_world(&w);
+}
+
+/* The last state of the last place, through the lens, is the model's answer. */
+static void test_grid_ends_in_the_answer(void **state)
+{
+    (void)state;
+    world w;
+    make_world(&w, 100);
+    const char *words[T];
+    const hs_split *split = hs_dataset_split(&w.data, "train_inferred");
+    for (int k = 0; k < T; k++)
+        words[k] = hs_names_get(&w.data.vocab, split->tokens[k]);
+    hs_answer a;
+    assert_ok(hs_ask(&w.model, &w.data, words, T, &a, err));
+    const hs_lens_reading *last = &a.lens[a.n_stages * a.n_places + T - 1];
+    assert_int_equal(last->top, a.best[0]);
+    assert_true(fabs(last->probability - a.probability[0]) < 1e-5);
+    assert_string_equal(a.place[0], "h");
+    assert_string_equal(a.place[2], "r2");
+    hs_answer_free(&a);
+    free_world(&w);
+}
+
+/* A head of two tokens is two words; the facts' answers have two tokens too. */
+static void test_ask_two_tokens(void **state)
+{
+    (void)state;
+    world w;
+    make_world(&w, 1);
+    free_world(&w);
+    hs_data_config d;
+    hs_data_config_default(&d);
+    snprintf(d.task, sizeof d.task, "composition");
+    d.entities = 30;
+    d.relations = 6;
+    d.out_degree = 4;
+    d.phi = 0;
+    d.token_multiplicity = 3;
+    assert_ok(hs_dataset_build(&w.data, &d, NULL, NULL, NULL, err));
+    hs_model_config m;
+    hs_model_config_default(&m);
+    m.vocab = w.data.vocab.n;
+    m.n_embd = 32;
+    m.n_head = 2;
+    m.n_layer = 2;
+    m.n_positions = 8;
+    assert_ok(hs_model_create(&w.model, &m, 1, err));
+    const hs_split *split = hs_dataset_split(&w.data, "train_inferred");
+    const char *words[4];
+    for (int k = 0; k < 4; k++)
+        words[k] = hs_names_get(&w.data.vocab, split->tokens[k]);
+    hs_answer a;
+    assert_ok(hs_ask(&w.model, &w.data, words, 4, &a, err));
+    assert_int_equal(a.bridge, split->bridge[0]);
+    assert_int_equal(a.bridge_second, split->bridge[1]);
+    assert_int_equal(a.known, split->tokens[split->answer]);
+    assert_int_equal(a.known_second, split->tokens[split->answer + 1]);
+    assert_string_equal(a.place[1], "h'");
+    assert_string_equal(a.place[a.hop_end], "r1");
+    hs_answer_free(&a);
     free_world(&w);
 }
 
@@ -137,7 +161,8 @@ static void test_ask_answers_learned_facts(void **state)
         hs_answer a;
         assert_ok(hs_ask(&w.model, &w.data, words, 2, &a, err));
         assert_int_equal(a.known, f->tail);
-        assert_int_equal(a.n_stages, 0); /* no bridge in one hop */
+        assert_true(a.bridge == HS_NO_ID && !a.bridge_found); /* no bridge in one hop */
+        assert_int_equal(a.lens[0].rank, HS_NO_ID);
         assert_int_equal(a.n_best, HS_ASK_BEST);
         for (uint32_t j = 1; j < a.n_best; j++)
             assert_true(a.probability[j] <= a.probability[j - 1]);
@@ -161,7 +186,8 @@ static void test_ask_two_hops_names_the_bridge(void **state)
     assert_ok(hs_ask(&w.model, &w.data, words, 3, &a, err));
     assert_int_equal(a.bridge, split->bridge[0]);
     assert_int_equal(a.known, split->tokens[3]);
-    assert_int_equal(a.n_stages, w.model.n_stages - 1);
+    assert_true(a.n_stages == w.model.n_stages && a.n_places == T);
+    assert_true(a.lens[1].rank < w.model.config.vocab);
     hs_answer_free(&a);
     free_world(&w);
 }
@@ -206,7 +232,9 @@ static void test_trm_has_room_for_its_answer(void **state)
     const char *word[] = {"<e_1>", "<r_1>", "<r_1>", "<r_1>"};
     hs_answer a;
     assert_ok(hs_ask(&w.model, &w.data, word, 3, &a, err));
-    assert_true(a.n_best == HS_ASK_BEST && a.n_stages == 0);
+    assert_true(a.n_best == HS_ASK_BEST && a.n_stages == w.model.n_stages && a.n_places == 4);
+    assert_string_equal(a.place[3], "t");
+    assert_int_equal(a.lens[a.n_stages * 4 + 3].top, a.best[0]); /* read where the answer is filled in */
     hs_answer_free(&a);
     hs_error bad = {0};
     assert_int_equal(hs_ask(&w.model, &w.data, word, 4, &a, &bad), HS_ERR_DATA);
@@ -246,7 +274,8 @@ int main(void)
         return 1;
     }
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_lens_at_the_top_is_the_head), cmocka_unit_test(test_bridge_score),
+        cmocka_unit_test(test_lens_found),                  cmocka_unit_test(test_grid_ends_in_the_answer),
+        cmocka_unit_test(test_ask_two_tokens),
         cmocka_unit_test(test_ask_answers_learned_facts),   cmocka_unit_test(test_ask_two_hops_names_the_bridge),
         cmocka_unit_test(test_bad_questions),               cmocka_unit_test(test_trm_has_room_for_its_answer),
         cmocka_unit_test(test_out_of_memory),

@@ -137,25 +137,22 @@ static hs_status find_causes(const hs_model *model, hs_pool *pool, sample *s, hs
         s->fact[2 * i + 1] = s->query[(size_t)i * HOPS + 2];
     }
     HS_TRY(hs_model_predict(model, pool, n, 2, s->fact, s->hop, err));
-    out->lens = hs_lens_reads(model);
-    hs_lens_reading *reading = hs_alloc(((size_t)(S + 1) * n + 1) * sizeof *reading);
-    if (!reading)
-        return hs_fail_memory(err, (size_t)(S + 1) * n * sizeof *reading);
-    hs_status status = out->lens ? hs_lens_read(model, n, HOPS, s->query, 1, s->bridge, reading, err) : HS_OK;
+    out->lens = S >= 2;
+    bool *found = hs_calloc((size_t)n + 1, sizeof *found);
+    if (!found)
+        return hs_fail_memory(err, n * sizeof *found);
+    hs_status status = out->lens ? hs_lens_found(model, pool, n, HOPS, s->query, 1, s->bridge, found, err) : HS_OK;
     for (uint32_t i = 0; i < n && status == HS_OK; i++) {
-        bool found = false;
-        for (uint32_t stage = 1; out->lens && stage < S; stage++)
-            found |= reading[(size_t)stage * n + i].rank == 0;
         if (s->said[i] != s->bridge[i])
             out->first_fact_unknown++;
         else if (s->hop[i] != s->answer[i])
             out->second_fact_unknown++;
-        else if (found)
+        else if (found[i])
             out->second_hop_failed++;
         else
             out->no_bridge++;
     }
-    hs_free(reading);
+    hs_free(found);
     return status;
 }
 

@@ -149,14 +149,14 @@ static hs_status no_such_step(const char *step, const uint64_t *have, size_t n, 
     return HS_ERR_DATA;
 }
 
-/* The wanted ones of the stored steps, ascending; the caller frees *steps. */
-static hs_status wanted_steps(const hs_run_interpret_options *options, const char *checkpoints, uint64_t **steps, size_t *n,
-                              hs_error *err)
+hs_status hs_run_wanted_steps(const char *wish, const char *run_dir, uint64_t **steps, size_t *n, hs_error *err)
 {
+    char checkpoints[4096];
     uint64_t *have;
     size_t n_have, kept = 0;
+    HS_TRY(hs_path_join(checkpoints, sizeof checkpoints, run_dir, "checkpoints", err));
     HS_TRY(hs_checkpoint_steps(checkpoints, &have, &n_have, err));
-    const char *wish = options->steps && options->steps[0] ? options->steps : "last";
+    wish = wish && wish[0] ? wish : "last";
     if (n_have == 0) {
         hs_free(have);
         hs_fail(err, HS_ERR_DATA, "the run has no checkpoint yet");
@@ -206,11 +206,10 @@ static hs_status look_at_untrained(session *s, hs_error *err)
 
 static hs_status look_at_all(session *s, hs_error *err)
 {
-    char checkpoints[4096], path[4096];
+    char path[4096];
     uint64_t *steps = NULL;
     size_t n = 0;
-    HS_TRY(hs_path_join(checkpoints, sizeof checkpoints, s->run->dir, "checkpoints", err));
-    HS_TRY(wanted_steps(s->options, checkpoints, &steps, &n, err));
+    HS_TRY(hs_run_wanted_steps(s->options->steps, s->run->dir, &steps, &n, err));
     hs_status status = hs_path_join(path, sizeof path, s->run->dir, "run.db", err);
     if (status == HS_OK)
         status = hs_record_open(&s->record, path, err);

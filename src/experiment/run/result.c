@@ -86,6 +86,8 @@ void hs_experiment_result_text(const hs_experiment_result *result, hs_str *out)
         hs_str_addf(out, ", ended by %s", hs_stop_reason_text(result->train.reason));
     hs_str_add(out, "\n", 1);
     hs_diagnosis_text(&result->diagnosis, WORST_PAIRS, out);
+    if (result->verdict.input.split[0])
+        hs_str_addf(out, "\n%s\n", result->verdict.verdict.text);
 }
 
 static void json_split(hs_str *out, const hs_split_result *s)
@@ -152,6 +154,11 @@ void hs_experiment_result_json(const hs_experiment_result *result, const char *r
     }
     hs_str_addf(out, "], \"why\": ");
     hs_diagnosis_json(&result->diagnosis, out);
+    hs_str_addf(out, ", \"verdict\": ");
+    if (result->verdict.input.split[0])
+        hs_run_verdict_json(&result->verdict, out);
+    else
+        hs_str_addf(out, "null");
     hs_str_add(out, "}", 1);
 }
 

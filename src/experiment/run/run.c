@@ -401,6 +401,8 @@ hs_status hs_run_evaluate(const hs_run *run, hs_pool *pool, hs_experiment_result
         status = read_reason(run, &result->train.reason, err);
     if (status == HS_OK)
         status = hs_run_diagnose(&run->model, &run->data, pool, &result->diagnosis, err);
+    if (status == HS_OK)
+        status = hs_model_verdict(&run->model, &run->data, pool, NULL, &result->verdict, err);
     if (status != HS_OK)
         hs_experiment_result_free(result);
     return status;
@@ -468,6 +470,8 @@ static hs_status train(session *s, hs_experiment_result *result, hs_error *err)
         hs_model view = s->model; /* with the weights that were evaluated */
         view.param = (float *)(uintptr_t)hs_trainer_eval_param(s->trainer);
         status = hs_run_diagnose(&view, &s->data, s->pool, &result->diagnosis, err);
+        if (status == HS_OK)
+            status = hs_model_verdict(&view, &s->data, s->pool, s->signals, &result->verdict, err);
     }
     hs_error ignored;
     if (status == HS_STOPPED_INT || status == HS_STOPPED_TERM)
