@@ -83,6 +83,7 @@ static void add_step(hs_record *record, uint64_t step, double v)
     add(record, step, "progress", "", HS_ALL_STAGES, "", "", "norm", 8 * (1 + v));
     add(record, step, "progress", "", HS_ALL_STAGES, "", "transformer.wte.weight", "norm", 4 * (1 + v));
     add(record, step, "progress", "", HS_ALL_STAGES, "", "transformer.wte.weight", "effective_rank", 5);
+    add(record, step, "paths", "id_atomic", HS_ALL_STAGES, "", "all", "edges", 4);
     add(record, step, "paths", "test_ii", 1, "r1", "h@0", "edge", 0.875);
     add(record, step, "paths", "test_ii", 1, "r1", "r1@0", "edge", 0.5);
     add(record, step, "paths", "test_ii", 1, "h", "h@0", "edge", 0.0625);
@@ -165,7 +166,7 @@ static void test_grids(void **state)
     check("r", "lens", NULL, "\n1 1 0.875\n;\n10 0.4375\n100 0.875\n;\n10 0.2999;\n0 0 0.125\n",
           "with boxxyerror;'mrr of b, test_ii';'mrr of t, test_ii';'change since step 0';'b at r1, "
           "test_ii';#440154;#B2182B;"
-          "with labels;set xtics ('h' 0, 'r1' 1, 'r2' 2);'T: lens, step 100';'accuracy'");
+          "with labels;set xtics ('h' 0, 'r1' 1, 'r2' 2);'T: lens, step 100';'accuracy of test_ii'");
     char *data = text_of("f.dat");
     assert_int_equal(count(data, "\n0 "), 2 * 4); /* two roles, two maps of three positions and two stages */
     hs_free(data);
@@ -178,6 +179,8 @@ static void test_grids(void **state)
     check("r", "lens", &other, "\n2 0 3\n", "'rank of b, test_ii';'change since step 10'");
     check("r", "trace", NULL, "\n0 1 0.875\n", "'strength at its own place, test_ii';'strength at r1, test_ii'");
     check("r", "cross", NULL, "\n2 1 0.875\n", "'success of b, test_ii'");
+    make_run("two", 2); /* one step that a logarithmic axis has: no curve; and tests before facts */
+    check("two", "lens", NULL, "", "multiplot layout 2,2;'mrr of b, test_ii'");
     make_run("single", 1);
     check("single", "lens", NULL, "\n2 1 0.125\n", "multiplot layout 1,2");
 }
@@ -251,6 +254,9 @@ static void test_refused(void **state)
     const hs_figure_probe_options step = {.step = "11"};
     assert_int_equal(draw("r", "lens", &step), HS_ERR_DATA);
     assert_non_null(strstr(error.hint, "--steps 11"));
+    const hs_figure_probe_options facts = {.split = "id_atomic"};
+    assert_int_equal(draw("r", "paths", &facts), HS_ERR_DATA);
+    assert_non_null(strstr(error.what, "no answer was right"));
     assert_false(hs_file_exists(in_folder("f.svg")));
     static const char *const methods[] = {"lens",     "trace",   "paths",  "cross",   "decode",
                                           "cohesion", "realign", "linear", "progress"};

@@ -177,6 +177,12 @@ hs_status hs_plot_circuit(hs_plot *plot, hs_error *err)
         drawing d = {.plot = plot, .split = splits.name[s]};
         const hs_plot_where edges = {.step = &plot->step, .split = d.split, .measure = "edge", .stage = HS_ANY_STAGE};
         HS_TRY(hs_plot_names_of(plot, HS_KEY_POSITION, &edges, "", &d.positions, err));
+        if (d.positions.n == 0) {
+            hs_fail(err, HS_ERR_DATA, "no edge was measured: no answer was right at this step");
+            hs_error_value(err, d.split, strlen(d.split));
+            hs_error_where(err, "%s", plot->run.dir);
+            return hs_error_hint(err, "--step and --split choose others");
+        }
         HS_TRY(find_cut(&d, err));
         HS_TRY(add_graph(&d, err));
         HS_TRY(add_faithfulness(&d, err));

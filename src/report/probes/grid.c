@@ -105,7 +105,7 @@ static hs_status add_role(const grid *g, hs_error *err)
         return HS_OK;
     HS_TRY(hs_plot_text(plot, &title, err, "change since step %llu", (unsigned long long)plot->first));
     HS_TRY(add_map(g, HS_MARK_CHANGE, title, err));
-    return add_curves(g, err);
+    return plot->curves ? add_curves(g, err) : HS_OK;
 }
 
 /* Roles that are only looked at where they stand share one map (tracing at the published places): its role is NULL. */
@@ -165,8 +165,8 @@ hs_status hs_plot_grid(hs_plot *plot, hs_error *err)
     for (size_t s = 0; s < splits.n; s++)
         HS_TRY(add_split(plot, splits.name[s], &rows, err));
     if (plot->first < plot->step) {
-        plot->columns = 3;
-        plot->width = 1200;
+        plot->columns = plot->curves ? 3 : 2;
+        plot->width = plot->curves ? 1240 : 800;
         plot->height = 40 + 270 * rows;
     } else {
         plot->columns = rows < 3 ? rows : 3;

@@ -129,7 +129,7 @@ hs_status hs_plot_through_training(hs_plot *plot, hs_panel *panel, const hs_plot
     panel->x_high = (double)plot->row[plot->n - 1].step;
     for (size_t i = plot->n; i-- > 0 && plot->row[i].step > 0;)
         panel->x_low = (double)plot->row[i].step;
-    panel->x_low *= panel->x_low < panel->x_high ? 1 : 0.1; /* one step alone */
+    panel->x_low *= panel->x_low < panel->x_high ? 1 : 0.1; /* an axis has a length */
     return add_curve(plot, panel, where, false, look, err);
 }
 
@@ -145,12 +145,13 @@ hs_status hs_plot_over_stages(hs_plot *plot, hs_panel *panel, const hs_plot_wher
 hs_status hs_plot_accuracy(hs_plot *plot, hs_panel *panel, const char *split, hs_error *err)
 {
     hs_plot_points line;
-    const hs_series look = {.name = "accuracy", .color = BLACK, .dashed = true};
+    hs_series look = {.color = BLACK, .dashed = true};
     size_t n = 0;
     for (size_t i = 0; i < plot->run.n_evals; i++)
         n += strcmp(plot->run.eval[i].eval.split, split) == 0;
     if (n == 0)
         return HS_OK;
+    HS_TRY(hs_plot_text(plot, &look.name, err, "accuracy of %s", split));
     HS_TRY(hs_plot_series(plot, panel, look, n, &line, err));
     for (size_t i = 0; i < plot->run.n_evals; i++)
         if (strcmp(plot->run.eval[i].eval.split, split) == 0)

@@ -142,9 +142,10 @@ hs_status hs_plot_splits(const hs_plot *plot, size_t most, hs_plot_names *out, h
     for (size_t i = 0; i < 2; i++)
         if (name_in(&all, telling[i]))
             out->name[out->n++] = telling[i];
-    for (size_t i = 0; i < all.n; i++)
-        if (!name_in(out, all.name[i]))
-            out->name[out->n++] = all.name[i];
+    for (int test = 1; test >= 0; test--)
+        for (size_t i = 0; i < all.n; i++)
+            if (!name_in(out, all.name[i]) && (strncmp(all.name[i], "test", 4) == 0) == (test == 1))
+                out->name[out->n++] = all.name[i];
     out->n = out->n < most ? out->n : most;
     return HS_OK;
 }
@@ -205,6 +206,11 @@ static hs_status read_rows(hs_plot *plot, hs_error *err)
     if (plot->options->from)
         HS_TRY(parse_step(plot, plot->options->from, &plot->first, err));
     plot->first = plot->first < plot->step ? plot->first : plot->step;
+    uint64_t before = 0;
+    for (size_t i = 0; i < plot->n; i++) {
+        plot->curves |= before > 0 && plot->row[i].step > before;
+        before = plot->row[i].step;
+    }
     return HS_OK;
 }
 

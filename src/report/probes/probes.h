@@ -25,6 +25,7 @@ struct hs_plot {
     hs_probe_row *row; /* (n) of the method, in order of (step, split, stage, position, role, measure) */
     size_t n;
     uint64_t first, step;         /* `step` is shown and compared with `first`; equal: there is one step only */
+    bool curves;                  /* two steps or more that a logarithmic axis has */
     const char *roles, *measures; /* lists, as asked or the kind's */
     void **owned;                 /* (n_owned) */
     size_t n_owned, cap_owned;
@@ -56,7 +57,7 @@ const hs_probe_row *hs_plot_find(const hs_plot *plot, const hs_plot_where *where
 hs_status hs_plot_names_of(const hs_plot *plot, hs_plot_key key, const hs_plot_where *where, const char *list,
                            hs_plot_names *out, hs_error *err);
 int32_t hs_plot_stages(const hs_plot *plot); /* the last stage that a row has + 1 */
-/* Splits to be drawn: those asked for, or the first `most` of: test_ii, test_oo, the other ones. */
+/* Splits to be drawn: those asked for, or the first `most` of: test_ii, test_oo, other tests, the rest. */
 hs_status hs_plot_splits(const hs_plot *plot, size_t most, hs_plot_names *out, hs_error *err);
 
 /* Zeroed memory that goes with the plot. */

@@ -52,7 +52,7 @@ static hs_status add_row(hs_plot *plot, const char *split, const char *role, hs_
     hs_panel *panel;
     HS_TRY(hs_plot_text(plot, &title, err, "%s%s%s%s%s", role, *where.position ? " at " : "", where.position,
                         *split ? ", " : "", split));
-    const bool trained = stage < 0 || plot->first < plot->step;
+    const bool trained = stage < 0 || plot->curves;
     for (int through = stage < 0; through < (trained ? 2 : 1); through++) {
         if (through && stage >= 0)
             HS_TRY(hs_plot_text(plot, &title, err, "through training, stage %d", (int)stage));
@@ -75,7 +75,7 @@ static hs_status add_row(hs_plot *plot, const char *split, const char *role, hs_
 hs_status hs_plot_by_stage(hs_plot *plot, hs_error *err)
 {
     hs_plot_names splits, roles;
-    HS_TRY(hs_plot_splits(plot, 3, &splits, err));
+    HS_TRY(hs_plot_splits(plot, 2, &splits, err));
     for (size_t s = 0; s < splits.n; s++) {
         const hs_plot_where of = {.step = &plot->step, .split = splits.name[s], .stage = HS_ANY_STAGE};
         HS_TRY(hs_plot_names_of(plot, HS_KEY_ROLE, &of, plot->roles, &roles, err));
