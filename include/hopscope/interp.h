@@ -67,7 +67,8 @@ typedef struct hs_method {
     const char *name;
     const char *help;  /* the question it answers, one line */
     const char *paper; /* where it is from */
-    const char *role, *measure; /* of the numbers shown first, stage by position; role "" = any; NULL = no such grid */
+    const char *role, *measure; /* of the numbers shown first, stage by position; role "" = any, NULL = the
+                                 * columns are roles; measure NULL = no such grid */
     bool cheap;        /* fit for every evaluation of a run: at most a few forward passes an item */
     /* NULL if the method can look at this split of this model (split NULL: at the model as a whole), else what it would
      * need, as the end of the sentence "it needs ...". */

@@ -228,6 +228,14 @@ typedef struct hs_patch {
     const float *x;
 } hs_patch;
 
+/* A part of a block application put out of action: what it adds to the residual stream is replaced. Decoders only. */
+enum { HS_KNOCK_MLP = -1 };
+typedef struct hs_knockout {
+    uint32_t stage; /* the block application that ends there, from 1 */
+    int32_t part;   /* a head (from 0): its mixed values, before the projection; or HS_KNOCK_MLP: what the MLP adds */
+    const float *x; /* (n_positions) rows of a head's width (n_embd / n_head), of n_embd for an MLP, one a position; NULL = zeros */
+} hs_knockout;
+
 /* One pass with dropout off, from anywhere to the logits, reading and writing on the way. All zero but `logits`: plain
  * prediction. */
 typedef struct hs_pass {
@@ -241,6 +249,10 @@ typedef struct hs_pass {
     const uint32_t *row;    /* (n_rows) state rows whose logits are wanted, ascending; NULL = the scored rows' answers */
     float *logits;          /* (n_rows or P, V) out, or NULL */
     float *states_out;      /* (n_stages+1, M, D) out, or NULL: stages `from` and up, as patched */
+    uint32_t n_knockouts;
+    const hs_knockout *knockout; /* (n_knockouts), in any order, of stages above `from` */
+    float *heads_out, *mlps_out; /* (n_stages+1, M, D) out or NULL, decoders only, with states_out: what the heads of each stage have mixed, side by
+                                  * side, and what its MLP adds; before knockouts. Stage 0 and stages up to `from` are not written */
 } hs_pass;
 /* work: hs_model_work_size(model, B, N, the greater of P and n_rows, false). */
 void hs_model_run(const hs_model *model, const hs_batch *batch, const hs_pass *run, float *work);

@@ -49,7 +49,7 @@ void hs_forward_free(hs_forward *f)
     *f = (hs_forward){0};
 }
 
-void hs_forward_run(hs_forward *f, uint32_t run, const uint32_t *tokens, uint32_t columns, uint32_t n)
+void hs_forward_load(hs_forward *f, uint32_t run, const uint32_t *tokens, uint32_t columns, uint32_t n)
 {
     f->B = n;
     memcpy(f->token[run], tokens, (size_t)n * columns * sizeof *tokens);
@@ -64,6 +64,11 @@ void hs_forward_run(hs_forward *f, uint32_t run, const uint32_t *tokens, uint32_
                                .token = f->token[run],
                                .start = f->start,
                                .score_row = f->score_row};
+}
+
+void hs_forward_run(hs_forward *f, uint32_t run, const uint32_t *tokens, uint32_t columns, uint32_t n)
+{
+    hs_forward_load(f, run, tokens, columns, n);
     const hs_pass pass = {.logits = f->answer[run], .states_out = f->states[run]};
     hs_model_run(f->model, &f->batch[run], &pass, f->work);
 }
@@ -136,6 +141,11 @@ uint32_t hs_forward_top(const hs_forward *f, const float *logits, size_t item)
 bool hs_model_predicts_in_place(const hs_model *model)
 {
     return hs_model_traits_of(model)->in_place;
+}
+
+bool hs_model_reads_once(const hs_model *model)
+{
+    return !hs_model_traits_of(model)->in_place && !model->config.inject;
 }
 
 bool hs_model_has_final_norm(const hs_model *model)

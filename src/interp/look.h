@@ -47,6 +47,8 @@ typedef struct hs_forward {
 /* Memory for HS_CHUNK items of `columns` columns. */
 hs_status hs_forward_create(hs_forward *f, const hs_model *model, uint32_t columns, hs_error *err);
 void hs_forward_free(hs_forward *f);
+/* The batch of run `run` (0 or 1), without running it. */
+void hs_forward_load(hs_forward *f, uint32_t run, const uint32_t *tokens, uint32_t columns, uint32_t n);
 /* Run `run` (0 or 1): states and answer of tokens (n, columns). Both runs have the same n and columns. */
 void hs_forward_run(hs_forward *f, uint32_t run, const uint32_t *tokens, uint32_t columns, uint32_t n);
 /* The state (D) at a stage and a column of an item. */
@@ -73,6 +75,8 @@ uint32_t hs_forward_top(const hs_forward *f, const float *logits, size_t item);
 const float *hs_model_embedding(const hs_model *model, uint32_t token);
 /* The head on states x (n,D) without the final norm; logits (n,V) out. */
 void hs_model_head(const hs_model *model, uint32_t n, const float *x, float *logits);
+/* Is the question read at stage 0 alone? Then all of stage 0 replaced is the question replaced. */
+bool hs_model_reads_once(const hs_model *model);
 bool hs_model_has_final_norm(const hs_model *model);
 bool hs_model_predicts_in_place(const hs_model *model);
 

@@ -69,14 +69,21 @@ static bool same_look(const hs_probe_row *a, const hs_probe_row *b)
     return a->step == b->step && strcmp(a->method, b->method) == 0 && strcmp(a->split, b->split) == 0;
 }
 
-/* Is the row a number of the method's grid? A role of "" stands for the position's own. */
+/* Is the row a number of the method's grid? A role of "" stands for the position's own; NULL: the columns are roles. */
 static bool in_grid(const hs_probe_row *r, const hs_method *m)
 {
     if (!m->measure || strcmp(r->measure, m->measure) != 0 || r->stage < 0)
         return false;
+    if (!m->role)
+        return r->position[0] == '\0';
     if (m->role[0])
         return strncmp(r->role, m->role, strlen(m->role)) == 0 && strchr(r->role, '\'') == NULL;
     return strcmp(r->role, r->position) == 0;
+}
+
+static const char *column_of(const hs_probe_row *r, const hs_method *m)
+{
+    return m->role ? r->position : r->role;
 }
 
 enum { MAX_COLUMNS = 16 };
@@ -92,10 +99,10 @@ static void grid(const hs_readings *all, size_t first, size_t last, const hs_met
         if (!in_grid(r, method))
             continue;
         top = r->stage > top ? r->stage : top;
-        while (c < n && strcmp(column[c], r->position) != 0)
+        while (c < n && strcmp(column[c], column_of(r, method)) != 0)
             c++;
         if (c == n && n < MAX_COLUMNS)
-            column[n++] = r->position;
+            column[n++] = column_of(r, method);
     }
     if (n == 0)
         return;
@@ -111,7 +118,7 @@ static void grid(const hs_readings *all, size_t first, size_t last, const hs_met
             const hs_probe_row *found = NULL;
             for (size_t i = first; i < last && !found; i++)
                 if (in_grid(&all->row[i], method) && all->row[i].stage == stage &&
-                    strcmp(all->row[i].position, column[c]) == 0)
+                    strcmp(column_of(&all->row[i], method), column[c]) == 0)
                     found = &all->row[i];
             any |= found != NULL;
             if (found)
@@ -159,7 +166,8 @@ void hs_readings_text(const hs_readings *readings, hs_str *out)
         hs_str_addf(out, "%s%s at step %llu%s%s", first ? "\n" : "", r->method, (unsigned long long)r->step,
                     r->split[0] ? " on " : "", r->split);
         if (method && method->measure)
-            hs_str_addf(out, ": %s%s%s", method->measure, method->role[0] ? " of " : "", method->role);
+            hs_str_addf(out, ": %s%s%s", method->measure, method->role && method->role[0] ? " of " : "",
+                        method->role ? method->role : "");
         hs_str_addf(out, "\n");
         if (method)
             grid(readings, first, last, method, out);

@@ -5,8 +5,9 @@
  * for every cell of a table, so that cells stay comparable. */
 #include "interp/table.h"
 
+#include "model/clones.h"
+
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 enum { DRAWS = 200 };
@@ -53,67 +54,94 @@ void hs_wilson(double successes, double n, double *low, double *high)
     *high = n > 0 ? fmin(1, middle + half) : NAN;
 }
 
-/* How often each item is drawn, for every resample: (DRAWS, n). */
-static uint16_t *resamples(uint32_t n)
+/* How often each item is drawn, for every resample: (n, DRAWS). */
+static double *resamples(uint32_t n)
 {
-    uint16_t *count = hs_calloc((size_t)DRAWS * n + 1, sizeof *count);
+    double *count = hs_calloc((size_t)DRAWS * n + 1, sizeof *count);
     if (!count)
         return NULL;
     hs_rng rng;
     hs_rng_init(&rng, n, HS_PURPOSE('b', 'o', 'o', 't'), 0, 0);
     for (uint32_t d = 0; d < DRAWS; d++)
         for (uint32_t i = 0; i < n; i++)
-            count[(size_t)d * n + hs_rng_below(&rng, n)]++;
+            count[(size_t)hs_rng_below(&rng, n) * DRAWS + d]++;
     return count;
 }
 
-static int by_value(const void *a, const void *b)
+/* Sum of a column and its number of values. */
+static void sum_of(const float *x, uint32_t n, double *sum, double *weight)
 {
-    const double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
-/* Weighted sums of a column (and its number of values) under one resample; `count` NULL = each item once. */
-static void sums(const float *x, uint32_t n, const uint16_t *count, double *sum, double *weight)
-{
-    double s = 0, w = 0;
+    *sum = *weight = 0;
     for (uint32_t i = 0; i < n; i++)
         if (!isnan(x[i])) {
-            const double c = count ? count[i] : 1;
-            s += c * (double)x[i];
-            w += c;
+            *sum += (double)x[i];
+            *weight += 1;
         }
-    *sum = s;
-    *weight = w;
 }
 
-static double statistic(const hs_table *t, const hs_cell *c, const float *x, const uint16_t *count, double *n)
+static double statistic(const hs_table *t, const hs_cell *c, const float *x, double *n)
 {
-    double sum, weight;
-    sums(x, t->n, count, &sum, &weight);
-    if (n)
-        *n = weight;
+    double sum, base, base_weight;
+    sum_of(x, t->n, &sum, n);
     if (c->summary != HS_SUM_RATIO)
-        return weight > 0 ? sum / weight : NAN;
-    double base, base_weight;
-    sums(t->value + (size_t)c->base * t->n, t->n, count, &base, &base_weight);
+        return *n > 0 ? sum / *n : NAN;
+    sum_of(t->value + (size_t)c->base * t->n, t->n, &base, &base_weight);
     return base != 0 ? sum / base : NAN;
 }
 
-static void bootstrap(const hs_table *t, const hs_cell *c, const float *x, const uint16_t *count, hs_reading *f)
+/* y[d] += x count[d]: side by side over the resamples, so that it runs in vectors and every sum keeps the order of the items. */
+HS_CLONES static void add_item(double x, const double *restrict count, double *restrict y)
 {
-    double draw[DRAWS];
+    for (int d = 0; d < DRAWS; d++)
+        y[d] += x * count[d];
+}
+
+/* The sum of a column in every resample, or, if `weights`, the number of its values. */
+static void resampled(const float *x, uint32_t n, const double *count, bool weights, double sum[DRAWS])
+{
+    memset(sum, 0, DRAWS * sizeof *sum);
+    for (uint32_t i = 0; i < n; i++)
+        if (!isnan(x[i]) && (weights || x[i] != 0))
+            add_item(weights ? 1 : (double)x[i], count + (size_t)i * DRAWS, sum);
+}
+
+/* The k-th smallest (0-based) of sign * x, times sign. */
+static double kth(const double *x, uint32_t n, uint32_t k, double sign)
+{
+    double least[DRAWS];
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < n; i++) {
+        const double v = sign * x[i];
+        if (kept == k + 1 && v >= least[k])
+            continue;
+        uint32_t at = kept <= k ? kept++ : k;
+        for (; at > 0 && least[at - 1] > v; at--)
+            least[at] = least[at - 1];
+        least[at] = v;
+    }
+    return sign * least[k];
+}
+
+/* `n_values`: values in the column. */
+static void bootstrap(const hs_table *t, const hs_cell *c, const float *x, double n_values, const double *count, hs_reading *f)
+{
+    double sum[DRAWS], over[DRAWS];
     uint32_t n = 0;
+    resampled(x, t->n, count, false, sum);
+    if (c->summary == HS_SUM_RATIO)
+        resampled(t->value + (size_t)c->base * t->n, t->n, count, false, over);
+    else if (n_values < t->n)
+        resampled(x, t->n, count, true, over);
     for (uint32_t d = 0; d < DRAWS; d++) {
-        const double s = statistic(t, c, x, count + (size_t)d * t->n, NULL);
-        if (!isnan(s))
-            draw[n++] = s;
+        const double by = c->summary == HS_SUM_RATIO || n_values < t->n ? over[d] : n_values;
+        if (by != 0)
+            sum[n++] = sum[d] / by;
     }
     if (n == 0)
         return;
-    qsort(draw, n, sizeof *draw, by_value);
-    f->low = draw[(uint32_t)(0.025 * (n - 1) + 0.5)];
-    f->high = draw[(uint32_t)(0.975 * (n - 1) + 0.5)];
+    const uint32_t cut = (uint32_t)(0.025 * (n - 1) + 0.5);
+    f->low = kth(sum, n, cut, 1);
+    f->high = kth(sum, n, cut, -1);
 }
 
 /* The reading's places in the names of a cell. */
@@ -128,7 +156,7 @@ static hs_reading place(hs_reading base, const hs_cell *c)
 
 hs_status hs_table_report(const hs_table *table, hs_reading base, const hs_sink *sink, hs_error *err)
 {
-    uint16_t *count = NULL;
+    double *count = NULL;
     hs_status status = HS_OK;
     for (uint32_t k = 0; k < table->n_cells && status == HS_OK; k++) {
         const hs_cell *c = &table->cell[k];
@@ -137,7 +165,7 @@ hs_status hs_table_report(const hs_table *table, hs_reading base, const hs_sink 
             continue;
         double n;
         hs_reading f = place(base, c);
-        f.value = statistic(table, c, x, NULL, &n);
+        f.value = statistic(table, c, x, &n);
         f.n = (uint64_t)n;
         f.low = f.high = NAN;
         if (f.n == 0)
@@ -147,7 +175,7 @@ hs_status hs_table_report(const hs_table *table, hs_reading base, const hs_sink 
         } else if (table->n > 1) {
             if (!count && !(count = resamples(table->n)))
                 return hs_fail_memory(err, (size_t)DRAWS * table->n * sizeof *count);
-            bootstrap(table, c, x, count, &f);
+            bootstrap(table, c, x, n, count, &f);
         }
         status = sink->reading(sink->user, &f, err);
     }

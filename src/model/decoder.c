@@ -148,8 +148,50 @@ static void read_out(const hs_decoder *d, const hs_taps *taps, uint32_t s, const
         memcpy(taps->states + s * ND, x, ND * sizeof *x);
 }
 
+/* Replaces columns first..first+width of x (R,D), every row by that of its position. `base` (R,D) is added, or NULL. */
+static void knock(const hs_decoder *d, const hs_knockout *k, uint32_t R, const uint32_t *row, size_t first, size_t width,
+                  const float *base, float *x)
+{
+    const size_t D = d->model->config.n_embd;
+    uint32_t b = 0;
+    for (uint32_t r = 0; r < R; r++) {
+        const uint32_t n = row ? row[r] : r;
+        while (d->batch->start[b + 1] <= n)
+            b++;
+        const float *by = k->x ? k->x + (n - d->batch->start[b]) * width : NULL;
+        for (size_t i = 0; i < width; i++)
+            x[r * D + first + i] = (base ? base[r * D + first + i] : 0) + (by ? by[i] : 0);
+    }
+}
+
+void hs_decoder_heads(const hs_decoder *d, uint32_t s, uint32_t R, const uint32_t *row, float *ctx)
+{
+    const size_t D = d->model->config.n_embd, width = D / d->model->config.n_head;
+    if (d->taps->heads)
+        memcpy(d->taps->heads + (s + 1) * R * D, ctx, R * D * sizeof *ctx);
+    for (uint32_t i = 0; i < d->taps->n_knockouts; i++) {
+        const hs_knockout *k = &d->taps->knockout[i];
+        if (k->stage == s + 1 && k->part >= 0)
+            knock(d, k, R, row, (size_t)k->part * width, width, NULL, ctx);
+    }
+}
+
+void hs_decoder_mlp(const hs_decoder *d, uint32_t s, uint32_t R, const uint32_t *row, const float *mid, float *out)
+{
+    const size_t D = d->model->config.n_embd;
+    if (d->taps->mlps)
+        for (size_t i = 0; i < R * D; i++)
+            d->taps->mlps[(s + 1) * R * D + i] = out[i] - mid[i];
+    for (uint32_t i = 0; i < d->taps->n_knockouts; i++) {
+        const hs_knockout *k = &d->taps->knockout[i];
+        if (k->stage == s + 1 && k->part == HS_KNOCK_MLP)
+            knock(d, k, R, row, 0, D, mid, out);
+    }
+}
+
 void hs_decoder_run(hs_decoder *d, const hs_taps *taps)
 {
+    d->taps = taps;
     const size_t D = d->model->config.n_embd, ND = d->batch->N * D;
     const uint32_t from = taps->from, P = d->batch->P;
     const float *given = taps->given ? taps->stream[0] : NULL;

@@ -68,6 +68,7 @@ typedef struct hs_decoder {
     const hs_model *model;
     const hs_batch *batch;
     uint32_t S;
+    const hs_taps *taps;
     bool prune;    /* the last stage computes scored rows only: its output (P,D) is xs */
     bool x0_later; /* x0 is read after the first stage */
     float *x0;     /* (N,D) embeddings */
@@ -76,6 +77,11 @@ typedef struct hs_decoder {
     /* backward */
     float *logits, *d_x, *d_rows; /* (P,V), (N,D), (N,D) */
 } hs_decoder;
+
+/* A block calls these as it goes, with the rows it computes (NULL: all R = N): once its heads have mixed ctx (R,D), and once
+ * out (R,D) is mid (R,D) and what the MLP adds. They read parts out and put them out of action, where that is asked for. */
+void hs_decoder_heads(const hs_decoder *d, uint32_t s, uint32_t R, const uint32_t *row, float *ctx);
+void hs_decoder_mlp(const hs_decoder *d, uint32_t s, uint32_t R, const uint32_t *row, const float *mid, float *out);
 
 /* The batch whose scored rows are the ones that `taps` asks for. */
 hs_batch hs_decoder_batch(const hs_batch *batch, const hs_taps *taps);

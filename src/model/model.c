@@ -198,13 +198,21 @@ void hs_model_run(const hs_model *model, const hs_batch *batch, const hs_pass *r
                     .n_rows = run->n_rows,
                     .row = run->row,
                     .logits = run->logits,
-                    .states = run->states_out};
+                    .states = run->states_out,
+                    .n_knockouts = run->n_knockouts,
+                    .knockout = run->knockout,
+                    .heads = run->heads_out,
+                    .mlps = run->mlps_out};
     check_batch(model, batch);
     assert(run->from <= model->n_stages && (run->states || run->from == 0));
     for (uint32_t i = 0; i < run->n_patches; i++) {
         assert(run->patch[i].stage >= (i ? run->patch[i - 1].stage : run->from));
         assert(run->patch[i].stage <= model->n_stages && run->patch[i].stream < model->ops->n_streams);
     }
+    for (uint32_t i = 0; i < run->n_knockouts; i++)
+        assert(run->knockout[i].stage > run->from && run->knockout[i].stage <= model->n_stages);
+    assert(!model->ops->traits.in_place || (!run->n_knockouts && !run->heads_out && !run->mlps_out));
+    assert(run->states_out || (!run->heads_out && !run->mlps_out));
     if (run->states)
         streams_at(model, batch, run->states, run->from, taps.stream);
     model->ops->run(model, batch, &taps, work);

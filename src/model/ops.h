@@ -41,6 +41,9 @@ typedef struct hs_taps {
     uint32_t n_rows;
     const uint32_t *row; /* state rows, or NULL */
     float *logits, *states;
+    uint32_t n_knockouts;
+    const hs_knockout *knockout;
+    float *heads, *mlps; /* (S+1,N,D) or NULL; not with pruning */
 } hs_taps;
 
 struct hs_model_ops {

@@ -13,6 +13,7 @@
     X(cohesion)          \
     X(realign)           \
     X(linear)            \
+    X(ablate)            \
     X(progress)
 
 #define HS_X(name) extern const hs_method hs_method_##name;

@@ -103,39 +103,43 @@ static uint32_t best_other(const float *logits, size_t V, uint32_t answer)
     return best;
 }
 
-/* The run `into` with the states of the other one at `column`, from `stage` on. A comparison's entity is followed by a token of
- * its own, which the published scripts patch along with it: the columns of the group. */
-static void patch(trace_chunk *c, const hs_replace_group *group, uint32_t column, size_t stage, uint32_t into)
+/* Answers of the run `into` with the states of the other one at `column`, from `stage` on. A comparison's entity is followed by
+ * a token of its own, which the published scripts patch along with it: the columns of the group. At stage 0 the replaced
+ * token's state is all that differs between the runs: the other one's answers are known. */
+static const float *patch(trace_chunk *c, const hs_replace_group *group, uint32_t column, size_t stage, uint32_t into)
 {
     const uint32_t last = column == group->first ? group->last : column;
+    if (stage == 0 && column == group->first && hs_model_reads_once(c->f->model))
+        return c->f->answer[1 - into];
     for (uint32_t b = 0; b < c->n; b++)
         for (uint32_t t = column; t <= last; t++)
             hs_forward_put(c->f, stage, b, t, hs_forward_state(c->f, 1 - into, stage, b, t));
     hs_forward_from(c->f, into, stage, NULL);
+    return c->f->logits;
 }
 
 static void trace_cell(trace_job *j, trace_chunk *c, const hs_replace_group *group, const trace_cells *cells,
                        uint32_t column, size_t stage)
 {
     const hs_forward *f = c->f;
-    patch(c, group, column, stage, 0);
+    const float *logits = patch(c, group, column, stage, 0);
     for (uint32_t b = 0; b < c->n; b++) {
         const uint32_t item = c->first + b;
         if (!c->any[b])
             continue;
-        const bool wrong = hs_forward_top(f, f->logits, b) != c->target[b];
+        const bool wrong = hs_forward_top(f, logits, b) != c->target[b];
         put(j, cells->strength, item, wrong);
         if (c->right[b])
             put(j, cells->changed, item, wrong);
-        put(j, cells->effect, item, margin(c, f->answer[0], b) - margin(c, f->logits, b));
+        put(j, cells->effect, item, margin(c, f->answer[0], b) - margin(c, logits, b));
         put(j, cells->base, item, margin(c, f->answer[0], b) - margin(c, f->answer[1], b));
     }
     if (cells->restored == HS_NO_ID)
         return;
-    patch(c, group, column, stage, 1);
+    logits = patch(c, group, column, stage, 1);
     for (uint32_t b = 0; b < c->n; b++)
         if (c->any[b] && c->right[b])
-            put(j, cells->restored, c->first + b, hs_forward_top(f, f->logits, b) == c->target[b]);
+            put(j, cells->restored, c->first + b, hs_forward_top(f, logits, b) == c->target[b]);
 }
 
 /* Runs the replaced tokens beside the normal ones. */

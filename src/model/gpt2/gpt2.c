@@ -237,6 +237,7 @@ static void attention_forward(pass *a, uint32_t s)
         }
     }
     a->k->attention(&at, t->ctx, D);
+    hs_decoder_heads(&a->d, s, at.R, at.query, t->ctx);
     if (t->q)
         hs_gather_rows(P, D, a->batch->score_row, t->in, D, t->mid);
     else
@@ -260,6 +261,7 @@ static void mlp_forward(pass *a, uint32_t s)
         a->k->gelu(R, o->inner, u->fc, param(a, o->fc_b), u->act);
         add_branch(a, R, rows, o->inner, u->act, o->proj_w, o->proj_b, site_of(s, 2 + m), t->out);
     }
+    hs_decoder_mlp(&a->d, s, R, rows, t->mid, t->out);
 }
 
 /* Rows of scores (N,V) to softmax(temp * scores), in place. */

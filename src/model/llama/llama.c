@@ -195,7 +195,7 @@ static hs_attention attention_of(const pass *a, const stage_act *t)
     return hs_decoder_attention(a->model, a->batch, a->T, t->q, t->kv, t->prob, NULL);
 }
 
-static void attention_forward(const pass *a, const llama_block *o, const stage_act *t)
+static void attention_forward(const pass *a, uint32_t s, const llama_block *o, const stage_act *t)
 {
     const float *param = a->model->param, *W = param + o->qkv;
     const size_t D = a->model->config.n_embd;
@@ -216,10 +216,11 @@ static void attention_forward(const pass *a, const llama_block *o, const stage_a
         memcpy(t->mid, t->in, N * D * sizeof *t->mid);
     }
     a->k->attention(&at, t->ctx, D);
+    hs_decoder_heads(&a->d, s, at.R, at.query, t->ctx);
     hs_gemm(false, true, at.R, D, D, 1, t->ctx, D, param + o->o, D, 1, t->mid, D);
 }
 
-static void mlp_forward(const pass *a, const llama_block *o, const stage_act *t)
+static void mlp_forward(const pass *a, uint32_t s, const llama_block *o, const stage_act *t)
 {
     const float *param = a->model->param;
     const size_t D = a->model->config.n_embd, F = a->model->config.n_inner;
@@ -229,6 +230,7 @@ static void mlp_forward(const pass *a, const llama_block *o, const stage_act *t)
     a->k->swiglu(R, F, t->u, t->act);
     memcpy(t->out, t->mid, R * D * sizeof *t->out);
     hs_gemm(false, true, R, D, F, 1, t->act, F, param + o->down, F, 1, t->out, D);
+    hs_decoder_mlp(&a->d, s, R, t->q ? a->batch->score_row : NULL, t->mid, t->out);
 }
 
 static void embed(void *p)
@@ -241,8 +243,8 @@ static void block(void *p, uint32_t s)
 {
     const pass *a = p;
     const llama_block *o = &a->o.block[s % a->model->config.n_layer];
-    attention_forward(a, o, &a->stage[s]);
-    mlp_forward(a, o, &a->stage[s]);
+    attention_forward(a, s, o, &a->stage[s]);
+    mlp_forward(a, s, o, &a->stage[s]);
 }
 
 static void head(void *p, float *logits)
