@@ -249,6 +249,7 @@ typedef struct hs_pass {
     const uint32_t *row;    /* (n_rows) state rows whose logits are wanted, ascending; NULL = the scored rows' answers */
     float *logits;          /* (n_rows or P, V) out, or NULL */
     float *states_out;      /* (n_stages+1, M, D) out, or NULL: stages `from` and up, as patched */
+    bool below_top;         /* states_out of the last stage is not wanted (what is there then is undefined): less is computed */
     uint32_t n_knockouts;
     const hs_knockout *knockout; /* (n_knockouts), in any order, of stages above `from` */
     float *heads_out, *mlps_out; /* (n_stages+1, M, D) out or NULL, decoders only, with states_out: what the heads of each stage have mixed, side by

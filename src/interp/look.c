@@ -73,6 +73,13 @@ void hs_forward_run(hs_forward *f, uint32_t run, const uint32_t *tokens, uint32_
     hs_model_run(f->model, &f->batch[run], &pass, f->work);
 }
 
+void hs_forward_run_below(hs_forward *f, uint32_t run, const uint32_t *tokens, uint32_t columns, uint32_t n, bool answer)
+{
+    hs_forward_load(f, run, tokens, columns, n);
+    const hs_pass pass = {.logits = answer ? f->answer[run] : NULL, .states_out = f->states[run], .below_top = true};
+    hs_model_run(f->model, &f->batch[run], &pass, f->work);
+}
+
 static size_t row_of(const hs_forward *f, uint32_t run, size_t item, size_t column)
 {
     return hs_model_state_row(f->model, &f->batch[run], (uint32_t)item, (uint32_t)column);

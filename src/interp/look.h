@@ -51,6 +51,9 @@ void hs_forward_free(hs_forward *f);
 void hs_forward_load(hs_forward *f, uint32_t run, const uint32_t *tokens, uint32_t columns, uint32_t n);
 /* Run `run` (0 or 1): states and answer of tokens (n, columns). Both runs have the same n and columns. */
 void hs_forward_run(hs_forward *f, uint32_t run, const uint32_t *tokens, uint32_t columns, uint32_t n);
+/* The same without the states of the last stage (what is there then is undefined), and if `answer` is false without the
+ * answer: for patching, which writes below it. */
+void hs_forward_run_below(hs_forward *f, uint32_t run, const uint32_t *tokens, uint32_t columns, uint32_t n, bool answer);
 /* The state (D) at a stage and a column of an item. */
 const float *hs_forward_state(const hs_forward *f, uint32_t run, size_t stage, size_t item, size_t column);
 /* All that a model holds at a column after `stage`: the last stage up to it that wrote each stream (HS_NO_ID: none yet), a

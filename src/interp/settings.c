@@ -9,7 +9,7 @@ static const hs_setting table[] = {
         "of the run"),
     ROW(splits, 0, 0, HS_SETTING_LIST, "splits looked at; empty: the facts, the training queries and every test split"),
     ROW(max, 0, HS_SETTING_MAX32, 0, "items of a split, the same ones each time; 0: all"),
-    ROW(exhaustive, 0, 1, 0, "tracing: every position behind the replaced one too, and the restoring direction"),
+    ROW(exhaustive, 0, 1, 0, "tracing: every position behind the replaced one too, and the restoring direction; lens: every role at every position"),
     ROW(edge, 0, 1, 0, "path patching: the circuit holds the edges that change at least this share of right answers"),
     ROW(random_circuits, 0, 1000, 0, "path patching: random circuits of the same size, as control"),
     ROW(seed, 0, HS_SETTING_MAX64, 0, "seed of replacements, donors and random circuits"),

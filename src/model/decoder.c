@@ -121,7 +121,7 @@ hs_batch hs_decoder_batch(const hs_batch *batch, const hs_taps *taps)
 
 bool hs_decoder_prunes(const hs_taps *taps)
 {
-    return taps->states == NULL;
+    return taps->states == NULL || taps->below_top;
 }
 
 /* Write the patches of stage `s` into its state: x, a row for each of the batch or, if `scored`, for its scored rows. */
@@ -144,7 +144,7 @@ static void patch(const hs_decoder *d, const hs_taps *taps, uint32_t *next, uint
 static void read_out(const hs_decoder *d, const hs_taps *taps, uint32_t s, const float *x)
 {
     const size_t ND = (size_t)d->batch->N * d->model->config.n_embd;
-    if (taps->states)
+    if (taps->states && !(taps->below_top && s == d->S))
         memcpy(taps->states + s * ND, x, ND * sizeof *x);
 }
 
@@ -215,7 +215,8 @@ void hs_decoder_run(hs_decoder *d, const hs_taps *taps)
         memcpy(x, given, ND * sizeof *x);
     patch(d, taps, &next, from, false, x);
     read_out(d, taps, from, x);
-    for (uint32_t s = from; s < d->S; s++) {
+    const uint32_t end = taps->below_top && !taps->logits ? d->S - 1 : d->S;
+    for (uint32_t s = from; s < end; s++) {
         d->parts->block(d->pass, s);
         patch(d, taps, &next, s + 1, d->prune && s + 1 == d->S, d->out[s]);
         read_out(d, taps, s + 1, d->out[s]);

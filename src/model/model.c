@@ -199,6 +199,7 @@ void hs_model_run(const hs_model *model, const hs_batch *batch, const hs_pass *r
                     .row = run->row,
                     .logits = run->logits,
                     .states = run->states_out,
+                    .below_top = run->below_top && run->states_out,
                     .n_knockouts = run->n_knockouts,
                     .knockout = run->knockout,
                     .heads = run->heads_out,
@@ -212,7 +213,7 @@ void hs_model_run(const hs_model *model, const hs_batch *batch, const hs_pass *r
     for (uint32_t i = 0; i < run->n_knockouts; i++)
         assert(run->knockout[i].stage > run->from && run->knockout[i].stage <= model->n_stages);
     assert(!model->ops->traits.in_place || (!run->n_knockouts && !run->heads_out && !run->mlps_out));
-    assert(run->states_out || (!run->heads_out && !run->mlps_out));
+    assert((run->states_out && !run->below_top) || (!run->heads_out && !run->mlps_out));
     if (run->states)
         streams_at(model, batch, run->states, run->from, taps.stream);
     model->ops->run(model, batch, &taps, work);

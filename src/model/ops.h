@@ -41,6 +41,7 @@ typedef struct hs_taps {
     uint32_t n_rows;
     const uint32_t *row; /* state rows, or NULL */
     float *logits, *states;
+    bool below_top;
     uint32_t n_knockouts;
     const hs_knockout *knockout;
     float *heads, *mlps; /* (S+1,N,D) or NULL; not with pruning */

@@ -13,35 +13,38 @@ typedef struct world {
     hs_model model;
 } world;
 
-/* A generated composition dataset and a model of it after `steps` steps. */
-static void world_make(world *w, hs_model_kind kind, uint32_t hops, uint64_t steps)
+/* A generated composition dataset, and a model for it of 32 dimensions with 2 blocks, decoders with 2 passes over them. */
+static inline void world_config(hs_data_config *d, hs_model_config *m, hs_model_kind kind, uint32_t hops)
+{
+    hs_data_config_default(d);
+    snprintf(d->task, sizeof d->task, "composition");
+    d->entities = 30;
+    d->relations = 6;
+    d->out_degree = 4;
+    d->ood_fraction = 0.1;
+    d->holdout = 0.1;
+    d->hops = hops;
+    d->phi = 0;
+    hs_model_config_default(m);
+    m->kind = kind;
+    m->n_embd = 32;
+    m->n_head = 2;
+    m->n_layer = 2;
+    m->passes = kind == HS_MODEL_TRM ? 1 : 2;
+    m->inject = kind == HS_MODEL_GPT2;
+    m->n_positions = 6;
+    m->h_cycles = 2;
+    m->l_cycles = 2;
+    m->prefix = 1;
+}
+
+/* The world of such settings after `steps` steps; `graph` may be NULL. */
+static inline void world_build(world *w, const hs_data_config *d, const hs_graph *graph, hs_model_config m, uint64_t steps)
 {
     memset(w, 0, sizeof *w);
     assert_ok(hs_tensor_open(err));
-    hs_data_config d;
-    hs_data_config_default(&d);
-    snprintf(d.task, sizeof d.task, "composition");
-    d.entities = 30;
-    d.relations = 6;
-    d.out_degree = 4;
-    d.ood_fraction = 0.1;
-    d.holdout = 0.1;
-    d.hops = hops;
-    d.phi = 0;
-    assert_ok(hs_dataset_build(&w->data, &d, NULL, NULL, NULL, err));
-    hs_model_config m;
-    hs_model_config_default(&m);
-    m.kind = kind;
+    assert_ok(hs_dataset_build(&w->data, d, graph, NULL, NULL, err));
     m.vocab = w->data.vocab.n;
-    m.n_embd = 32;
-    m.n_head = 2;
-    m.n_layer = 2;
-    m.passes = kind == HS_MODEL_TRM ? 1 : 2;
-    m.inject = kind == HS_MODEL_GPT2;
-    m.n_positions = 6;
-    m.h_cycles = 2;
-    m.l_cycles = 2;
-    m.prefix = 1;
     assert_ok(hs_model_create(&w->model, &m, 1, err));
     hs_train_config t;
     hs_train_config_default(&t);
@@ -55,6 +58,14 @@ static void world_make(world *w, hs_model_kind kind, uint32_t hops, uint64_t ste
         assert_ok(hs_trainer_step(trainer, &stats, err));
     }
     hs_trainer_free(trainer);
+}
+
+static inline void world_make(world *w, hs_model_kind kind, uint32_t hops, uint64_t steps)
+{
+    hs_data_config d;
+    hs_model_config m;
+    world_config(&d, &m, kind, hops);
+    world_build(w, &d, NULL, m, steps);
 }
 
 static inline void world_free(world *w)
@@ -143,6 +154,19 @@ static inline const kept *find(const readings *all, int32_t stage, const char *p
             return k;
     }
     return NULL;
+}
+
+/* The number of one item; NaN if there is none. */
+static inline double item_value(const readings *all, uint64_t item, int32_t stage, const char *position, const char *role,
+                                const char *measure)
+{
+    for (size_t i = 0; i < all->n_items; i++) {
+        const kept *k = &all->item[i];
+        if (k->item == item && k->stage == stage && strcmp(k->position, position) == 0 && strcmp(k->role, role) == 0 &&
+            strcmp(k->measure, measure) == 0)
+            return k->value;
+    }
+    return (double)NAN;
 }
 
 /* Two looks that must be the same to the bit. */

@@ -142,7 +142,7 @@ static void knock_chunk(void *ctx, hs_forward *f, uint32_t first, uint32_t n)
     ablate_job *j = ctx;
     const hs_sample *s = j->sample;
     const uint32_t *target = s->asked[s->target].token + first;
-    hs_forward_run(f, 0, s->token + (size_t)first * s->T, s->T, n);
+    hs_forward_run_below(f, 0, s->token + (size_t)first * s->T, s->T, n, true);
     for (uint32_t b = 0; b < n; b++)
         hs_table_column(j->table, j->whole)[first + b] = hs_forward_top(f, f->answer[0], b) == target[b];
     for (uint32_t i = 0; i < j->n_parts; i++) {

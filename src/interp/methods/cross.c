@@ -62,8 +62,8 @@ static void patch_items(void *ctx, hs_forward *f, uint32_t first, uint32_t n)
     for (uint32_t b = 0; b < n; b++)
         if (!choose(j, first + b, source + b * 3, &expected[b]))
             expected[b] = HS_NO_ID;
-    hs_forward_run(f, 0, target, 3, n);
-    hs_forward_run(f, 1, source, 3, n);
+    hs_forward_run_below(f, 0, target, 3, n, false);
+    hs_forward_run_below(f, 1, source, 3, n, false);
     for (uint32_t stage = 0; stage < f->S; stage++)
         for (uint32_t p = 0; p < s->n_places; p++) {
             const uint32_t column = s->place[p].column;

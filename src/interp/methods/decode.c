@@ -27,7 +27,7 @@ static void decode_items(void *ctx, hs_forward *f, uint32_t first, uint32_t n)
     uint32_t host[HS_CHUNK * HS_MAX_PLACES];
     for (uint32_t b = 0; b < n; b++)
         memcpy(host + b * s->T, s->token + (size_t)((first + b + (s->n + 1) / 2) % s->n) * s->T, s->T * sizeof *host);
-    hs_forward_run(f, 0, host, s->T, n);
+    hs_forward_run_below(f, 0, host, s->T, n, false);
     hs_forward_run(f, 1, s->token + (size_t)first * s->T, s->T, n);
     for (uint32_t stage = 0; stage <= f->S; stage++) {
         for (uint32_t b = 0; b < n; b++)

@@ -6,7 +6,8 @@
  *     mrr_raw, top1_raw        without the final norm, as paper D reads; only where the model has one
  *     mrr_entity, top1_entity  among the entities only
  *     cosine                   of the state and the token's embedding
- * and over all stages and positions, for bridges and the target:
+ * Roles are the bridges, what is compared, the target, and of the question's tokens the position's own; with
+ * interpret.exhaustive each role at each position. Over all stages and positions, for bridges and the target:
  *     found         the token is on top anywhere: "bridge found", "target found" as paper B publishes them
  *     found_strict  bridges: on top where its hop ends, before the target is first on top where the answer is read
  *
@@ -47,6 +48,14 @@ static size_t cell_of(const lens_job *j, size_t stage, size_t place, size_t aske
     return (stage * j->sample->n_places + place) * j->sample->n_asked + asked;
 }
 
+/* Is the role looked for at this place? Of the question's own tokens only the place's own, unless everything is wanted. */
+static bool looked_for(const lens_job *j, size_t place, size_t asked)
+{
+    const char *role = j->sample->asked[asked].role;
+    return j->look->config->exhaustive || hs_sample_place(j->sample, role) < 0 || asked == j->sample->target ||
+           strcmp(role, j->sample->place[place].role) == 0;
+}
+
 /* b, b1, b2 ..., of two tokens the first. */
 static bool is_bridge(const hs_asked *a)
 {
@@ -60,7 +69,9 @@ static hs_status add_cells(lens_job *j, hs_error *err)
     for (uint32_t stage = 0; stage <= j->look->model->n_stages; stage++)
         for (uint32_t p = 0; p < s->n_places; p++)
             for (uint32_t a = 0; a < s->n_asked; a++) {
-                j->first[cell_of(j, stage, p, a)] = j->table->n_cells;
+                j->first[cell_of(j, stage, p, a)] = looked_for(j, p, a) ? j->table->n_cells : HS_NO_ID;
+                if (!looked_for(j, p, a))
+                    continue;
                 for (int m = 0; m < N_MEASURES; m++)
                     if (measured(j, &s->asked[a], m))
                         HS_TRY(hs_table_add(j->table, (int32_t)stage, s->place[p].role, s->asked[a].role, names[m],
@@ -117,7 +128,7 @@ static void read_state(lens_job *j, size_t stage, size_t place, uint32_t item, c
     for (uint32_t a = 0; a < s->n_asked; a++) {
         const uint32_t token = s->asked[a].token[item];
         uint32_t cell = j->first[cell_of(j, stage, place, a)];
-        if (token >= V)
+        if (token >= V || cell == HS_NO_ID)
             continue;
         const uint32_t rank = rank_of(normed, V, normed[token]);
         double value[N_MEASURES] = {[RANK] = rank, [MRR] = 1.0 / (1.0 + rank), [TOP1] = rank == 0,

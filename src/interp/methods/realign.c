@@ -63,7 +63,7 @@ static void realign_items(void *ctx, hs_forward *f, uint32_t first, uint32_t n)
     realign_job *j = ctx;
     const hs_sample *s = j->sample;
     uint32_t wrong[HS_CHUNK], expected[HS_CHUNK];
-    hs_forward_run(f, 0, s->token + (size_t)first * s->T, s->T, n);
+    hs_forward_run_below(f, 0, s->token + (size_t)first * s->T, s->T, n, false);
     for (uint32_t b = 0; b < n; b++)
         wrong[b] = wrong_entity(j, first + b, &expected[b]);
     for (uint32_t stage = 1; stage < f->S; stage++)

@@ -151,7 +151,7 @@ static void replaced_run(trace_job *j, trace_chunk *c, const hs_replace_group *g
         memcpy(tokens + b * T, j->sample->token + (size_t)(c->first + b) * T, T * sizeof *tokens);
         c->any[b] = hs_replace(j->look, group, c->first + b, tokens + b * T);
     }
-    hs_forward_run(c->f, 1, tokens, T, c->n);
+    hs_forward_run_below(c->f, 1, tokens, T, c->n, true);
     for (uint32_t b = 0; b < c->n; b++)
         c->rival[b] = best_other(c->f->answer[1] + b * c->f->V, c->f->V, c->target[b]);
 }
@@ -161,7 +161,7 @@ static void trace_items(void *ctx, hs_forward *f, uint32_t first, uint32_t n)
     trace_job *j = ctx;
     const hs_sample *s = j->sample;
     trace_chunk c = {.f = f, .first = first, .n = n, .target = s->asked[s->target].token + first};
-    hs_forward_run(f, 0, s->token + (size_t)first * s->T, s->T, n);
+    hs_forward_run_below(f, 0, s->token + (size_t)first * s->T, s->T, n, true);
     for (uint32_t b = 0; b < n; b++)
         c.right[b] = hs_forward_top(f, f->answer[0], b) == c.target[b];
     for (uint32_t g = 0; g < j->n_groups; g++) {
