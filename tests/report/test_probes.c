@@ -166,7 +166,7 @@ static void test_grids(void **state)
     check("r", "lens", NULL, "\n1 1 0.875\n;\n10 0.4375\n100 0.875\n;\n10 0.2999;\n0 0 0.125\n",
           "with boxxyerror;'mrr of b, test_ii';'mrr of t, test_ii';'change since step 0';'b at r1, "
           "test_ii';#440154;#B2182B;"
-          "with labels;set xtics ('h' 0, 'r1' 1, 'r2' 2);'T: lens, step 100';'accuracy of test_ii'");
+          "with labels;set xtics ('h' 0, 'r1' 1, 'r2' 2);'T: lens, step 100';'right answers'");
     char *data = text_of("f.dat");
     assert_int_equal(count(data, "\n0 "), 2 * 4); /* two roles, two maps of three positions and two stages */
     hs_free(data);

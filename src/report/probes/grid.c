@@ -166,7 +166,7 @@ hs_status hs_plot_grid(hs_plot *plot, hs_error *err)
         HS_TRY(add_split(plot, splits.name[s], &rows, err));
     if (plot->first < plot->step) {
         plot->columns = plot->curves ? 3 : 2;
-        plot->width = plot->curves ? 1240 : 800;
+        plot->width = plot->curves ? 1300 : 800;
         plot->height = 40 + 270 * rows;
     } else {
         plot->columns = rows < 3 ? rows : 3;

@@ -145,13 +145,12 @@ hs_status hs_plot_over_stages(hs_plot *plot, hs_panel *panel, const hs_plot_wher
 hs_status hs_plot_accuracy(hs_plot *plot, hs_panel *panel, const char *split, hs_error *err)
 {
     hs_plot_points line;
-    hs_series look = {.color = BLACK, .dashed = true};
+    const hs_series look = {.name = "right answers", .color = BLACK, .dashed = true};
     size_t n = 0;
     for (size_t i = 0; i < plot->run.n_evals; i++)
         n += strcmp(plot->run.eval[i].eval.split, split) == 0;
     if (n == 0)
         return HS_OK;
-    HS_TRY(hs_plot_text(plot, &look.name, err, "accuracy of %s", split));
     HS_TRY(hs_plot_series(plot, panel, look, n, &line, err));
     for (size_t i = 0; i < plot->run.n_evals; i++)
         if (strcmp(plot->run.eval[i].eval.split, split) == 0)
