@@ -204,6 +204,8 @@ hs_status hs_file_write(const char *path, const void *data, size_t size, hs_erro
  * than `max` bytes. */
 hs_status hs_file_read(const char *path, size_t max, char **data, size_t *size, hs_error *err);
 bool hs_file_exists(const char *path);
+/* Can an output be written at `path`? HS_ERR_IO if anything but an empty folder is there: to ask before the work. */
+hs_status hs_path_check_vacant(const char *path, hs_error *err);
 /* mkdir -p. HS_OK if it is there already. */
 hs_status hs_make_dirs(const char *path, hs_error *err);
 /* "a/b" into out; HS_ERR_DATA if it does not fit. */

@@ -118,7 +118,7 @@ typedef struct hs_audit_split {
 
 typedef struct hs_audit {
     double phi;    /* training queries per atomic fact */
-    double phi_id; /* training queries per ID atomic fact (paper C) */
+    double phi_id; /* training queries per ID atomic fact (arXiv 2405.15071) */
     uint64_t training_items, training_queries;
     uint64_t ood_hops_in_training; /* proof: must be 0; hops of the splits that inject OOD facts (train_aug_*,
                                       train_cross) are counted in ood_hops_on_purpose */
@@ -193,7 +193,7 @@ typedef struct hs_data_config {
     /* published quirks, all off by default */
     bool quirk_valid_is_ood; /* published export: valid.json is the OOD test (else the ID test) */
     bool quirk_dead_vocab; /* 50,257 tokens that never occur, padded to a multiple of 8, as the GPT-2 tokenizer gives */
-    bool quirk_float_phi;  /* phi is ignored and the whole pool is trained (the released code of paper D) */
+    bool quirk_float_phi;  /* phi is ignored and the whole pool is trained (the released code of arXiv 2505.23653) */
 } hs_data_config;
 
 const hs_setting *hs_data_settings(size_t *n); /* the table of settings: ranges, names, help */
@@ -274,9 +274,6 @@ void hs_dataset_facts_of(const hs_dataset *data, uint32_t head, uint32_t relatio
 /* The folder of docs/design.md: dataset.json, vocab.json, facts.packed and one NAME.split a split. Appears whole or not
  * at all; HS_ERR_DATA if a proof of the audit fails, HS_ERR_IO if `dir` exists and is not an empty folder. */
 hs_status hs_dataset_write(const hs_dataset *data, const char *dir, hs_error *err);
-/* HS_ERR_IO if there is something at the path, so that nothing can be written there: to ask before the work. An empty
- * folder is nothing. */
-hs_status hs_dataset_check_output(const char *path, hs_error *err);
 /* `out` is zero-initialized. Every count, token and checksum is checked; the audit is not repeated. */
 hs_status hs_dataset_read(hs_dataset *out, const char *dir, hs_error *err);
 

@@ -169,10 +169,14 @@ void hs_config_describe(hs_describe_format format, hs_str *out);
  * it holds other files and no run. */
 typedef struct hs_run_lock {
     int fd;
-    bool busy; /* another process has it */
+    bool busy;    /* another process has it */
+    size_t there; /* bytes of the path that were folders before: the others were made for the run */
 } hs_run_lock;
 hs_status hs_run_lock_take(hs_run_lock *lock, const char *run_dir, hs_error *err);
 void hs_run_lock_release(hs_run_lock *lock);
+/* Release, and remove the lock and the folders that hs_run_lock_take made: of a run that wrote nothing. Folders that hold
+ * anything stay. */
+void hs_run_lock_give_up(hs_run_lock *lock, const char *run_dir);
 
 /* A run as it stands on disk, for commands that read it. Zero-initialize; free with hs_run_close. Needs no lock. */
 typedef struct hs_run {

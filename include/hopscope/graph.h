@@ -140,7 +140,7 @@ hs_status hs_questions_read(const hs_graph *g, const char *path, const hs_read_o
                             size_t *n, hs_error *err);
 void hs_questions_free(hs_question *questions, size_t n);
 
-/* ---------------------------------------------------------------- statistics (paper A, spec A.1, A.2) */
+/* ---------------------------------------------------------------- statistics (arXiv 2504.20752) */
 
 typedef struct hs_relation_stats {
     uint32_t relation;
@@ -186,7 +186,7 @@ const hs_relation_stats *hs_graph_stats_relation(const hs_graph_stats *stats, ui
 const hs_pair_stats *hs_graph_stats_pair(const hs_graph_stats *stats, uint32_t r1, uint32_t r2);
 void hs_graph_stats_free(hs_graph_stats *stats);
 
-/* ---------------------------------------------------------------- augmentation (paper A, Algorithms 1 and 2) */
+/* ---------------------------------------------------------------- augmentation (arXiv 2504.20752, Algorithms 1 and 2) */
 
 /* Composition. A synthetic fact (x, r, y) makes in(x) + out(y) two-hop facts: every fact that arrives at x goes on to
  * y, and x reaches whatever y leads to. The planner adds the fact of greatest gain, one after the other, where the gain

@@ -50,13 +50,13 @@ typedef struct hs_model_config {
     hs_model_kind kind;
     uint32_t vocab, n_positions;
     uint32_t n_layer; /* distinct blocks */
-    uint32_t passes;  /* times the blocks are run; 1 = an ordinary model (spec C.4, --add_recurrence) */
+    uint32_t passes;  /* times the blocks are run; 1 = an ordinary model (2405.15071: --add_recurrence) */
     uint32_t n_embd, n_head, n_inner; /* n_inner 0 = 4 * n_embd (GPT-2) or 8/3 * n_embd rounded up to 16 (Llama) */
     float eps;
     float init_std;
     float dropout;    /* on embeddings, attention probabilities and residual branches */
     bool tied;        /* output head = embedding */
-    /* GPT-2 switches of the published code base (spec C.4) */
+    /* GPT-2 switches of the published code of arXiv 2405.15071 */
     bool re_embed;    /* between passes h += softmax(re_embed_temp * h @ wte^T) @ wte */
     float re_embed_temp;
     bool inject;      /* ours: add the embeddings again at the start of each later pass */
@@ -66,7 +66,7 @@ typedef struct hs_model_config {
     /* Llama */
     float rope_theta;
     bool qk_norm;
-    /* TRM (spec B.5) */
+    /* TRM (arXiv 2510.04871, as run in 2601.09049) */
     uint32_t prefix, h_cycles, l_cycles, round_up;
     bool mix_attention; /* causal attention in place of the token MLP */
     bool halt_head;
@@ -323,8 +323,8 @@ hs_status hs_model_open(hs_model *out, const char *path, hs_error *err);
  *
  * The tokenizer is a WordLevel one: a name is one token, whole. Where every name has the form <...>, names stand side by
  * side ("<e_1><r_2>"), as published. Otherwise a tab or a newline separates them ("Ada Lovelace\tborn in"), since names
- * contain spaces. HS_ERR_DATA if a name contains a tab or a newline and would be cut. `dir` is made; files in it are
- * replaced, config.json last. */
+ * contain spaces. HS_ERR_DATA if a name contains a tab or a newline and would be cut. `dir` is made; an
+ * earlier export in it is replaced, config.json last; HS_ERR_IO if it holds any other file. */
 hs_status hs_export_hf(const hs_model *model, const hs_names *vocab, const char *dir, hs_error *err);
 
 /* The text of tokenizer.json for `vocab`, appended to `out`; *separated = the form with separators was taken. What is no

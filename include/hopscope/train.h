@@ -148,7 +148,7 @@ hs_status hs_signals_status(const hs_signals *signals);
 typedef struct hs_eval {
     char split[48];
     uint64_t n;           /* items evaluated */
-    double accuracy;      /* all scored positions right, greedily, as published (spec C.6) */
+    double accuracy;      /* all scored positions right, greedily, as published (arXiv 2405.15071, evaluation code) */
     double loss;          /* mean over scored positions */
 } hs_eval;
 /* `param_override` (n_params) replaces the weights (EMA); NULL = the model's. max 0 = all items; else a fixed sample. */

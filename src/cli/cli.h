@@ -11,6 +11,7 @@
 #include "hopscope/experiment.h"
 #include "hopscope/train.h"
 
+#include <jansson.h>
 #include <popt.h>
 
 /* Name and one line of help, in the order of the list. */
@@ -79,6 +80,8 @@ void hs_cli_warn_damage(const hs_run *run);
 /* Text to stdout, freed. Returns 0, or the exit code after an error that is said (closed pipe, full disk, no memory).
  */
 int hs_cli_print(hs_str *out);
+/* The same for a JSON object, indented; takes the reference. NULL counts as no memory. */
+int hs_cli_print_json(json_t *json);
 /* True where escape codes are welcome: a terminal, no NO_COLOR, TERM not "dumb". */
 bool hs_cli_color(FILE *file);
 

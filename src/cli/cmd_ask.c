@@ -158,45 +158,86 @@ static void print_text(const hs_run *run, const char *const *words, uint32_t n_w
         hs_str_addf(out, "\n%s\n", verdict->verdict.text);
 }
 
-/* Two-hop queries that training never saw, spread evenly over the first test split that has some. */
-static hs_status print_examples(const hs_run *run, uint32_t count, hs_str *out, hs_error *err)
+/* The first test split with two-hop queries that training never saw; NULL with an error if there is none. */
+static const hs_split *held_out(const hs_dataset *data, hs_error *err)
 {
-    const hs_dataset *data = &run->data;
-    const hs_split *split = NULL;
-    for (uint32_t s = 0; s < data->n_splits && !split; s++)
+    for (uint32_t s = 0; s < data->n_splits; s++)
         if (data->splits[s].role == HS_SPLIT_TEST && data->splits[s].kind == HS_ITEM_QUERY && data->splits[s].hops == 2 &&
             data->splits[s].prompt == 3 && data->splits[s].n > 0)
-            split = &data->splits[s];
-    if (!split) {
-        hs_fail(err, HS_ERR_DATA, "this dataset has no two-hop test queries to show");
-        return hs_error_hint(err, "ask a question of your own: hopscope ask --help");
+            return &data->splits[s];
+    hs_fail(err, HS_ERR_DATA, "this dataset has no two-hop test queries to show");
+    hs_error_hint(err, "ask a question of your own: hopscope ask --help");
+    return NULL;
+}
+
+static void add_example_text(const hs_dataset *data, const char *const words[3], const hs_answer *a, uint32_t expected, hs_str *out)
+{
+    char name[32];
+    hs_str_addf(out, "  %s · %s · %s?\n      %s (%.0f%%)", words[0], words[1], words[2], hs_answer_name(data, a->best[0], name),
+                100 * a->probability[0]);
+    if (a->best[0] != expected)
+        hs_str_addf(out, ", wrong: %s", hs_names_get(&data->vocab, expected));
+    if (a->bridge_found)
+        hs_str_addf(out, ", through %s", hs_names_get(&data->vocab, a->bridge));
+    hs_str_addf(out, "\n");
+}
+
+static void add_example_json(const hs_dataset *data, const uint32_t *item, const hs_answer *a, uint32_t expected, hs_str *out)
+{
+    static const char *const KEYS[] = {"head", "r1", "r2"};
+    for (int w = 0; w < 3; w++) {
+        hs_str_addf(out, "%s\"%s\": ", w ? ", " : "{", KEYS[w]);
+        add_name(out, data, item[w]);
     }
+    hs_str_addf(out, ", \"answer\": ");
+    add_name(out, data, a->best[0]);
+    hs_str_addf(out, ", \"probability\": %.6g, \"facts_say\": ", a->probability[0]);
+    add_name(out, data, expected);
+    hs_str_addf(out, ", \"bridge_found\": %s}", a->bridge_found ? "true" : "false");
+}
+
+/* `count` held-out queries, spread evenly over their split, with the model's answers. */
+static hs_status print_examples(const hs_run *run, uint32_t count, bool json, hs_str *out, hs_error *err)
+{
+    const hs_dataset *data = &run->data;
+    const hs_split *split = held_out(data, err);
+    if (!split)
+        return HS_ERR_DATA;
     uint32_t right = 0, through = 0;
     const uint32_t n = split->n < count ? (uint32_t)split->n : count;
-    hs_str_addf(out, "%u of the %llu queries of %s, which training never saw:\n\n", n, (unsigned long long)split->n, split->name);
+    if (json)
+        hs_str_addf(out, "{\"step\": %llu, \"split\": \"%s\", \"queries\": [", (unsigned long long)run->step, split->name);
+    else
+        hs_str_addf(out, "%u of the %llu queries of %s, which training never saw:\n\n", n, (unsigned long long)split->n, split->name);
     for (uint32_t i = 0; i < n; i++) {
-        const uint32_t *item = split->tokens + (split->n * i / n) * split->width;
+        const uint32_t *item = split->tokens + (split->n * i / n) * split->width, expected = item[split->answer];
         const char *words[3];
         for (int w = 0; w < 3; w++)
             words[w] = hs_names_get(&data->vocab, item[w]);
         hs_answer a;
-        char name[32];
         HS_TRY(hs_ask(&run->model, data, words, 3, &a, err));
-        const bool correct = a.best[0] == item[split->answer];
-        right += correct;
+        right += a.best[0] == expected;
         through += a.bridge_found;
-        hs_str_addf(out, "  %s · %s · %s?\n      %s (%.0f%%)%s", words[0], words[1], words[2],
-                    hs_answer_name(data, a.best[0], name), 100 * a.probability[0], correct ? "" : ", wrong: ");
-        if (!correct)
-            hs_str_addf(out, "%s", hs_names_get(&data->vocab, item[split->answer]));
-        if (a.bridge_found)
-            hs_str_addf(out, ", through %s", hs_names_get(&data->vocab, a.bridge));
-        hs_str_addf(out, "\n");
+        if (json && i)
+            hs_str_addf(out, ", ");
+        if (json)
+            add_example_json(data, item, &a, expected, out);
+        else
+            add_example_text(data, words, &a, expected, out);
         hs_answer_free(&a);
     }
-    hs_str_addf(out, "\n%u of %u right; the bridge stands in a middle layer in %u.\n", right, n, through);
     hs_run_verdict verdict = {0};
     HS_TRY(hs_model_verdict(&run->model, data, NULL, NULL, &verdict, err));
+    if (json) {
+        hs_str_addf(out, "], \"n\": %u, \"right\": %u, \"through_bridge\": %u", n, right, through);
+        if (verdict.input.split[0]) {
+            hs_str_addf(out, ", \"verdict\": ");
+            hs_run_verdict_json(&verdict, out);
+        }
+        hs_str_addf(out, "}\n");
+        return HS_OK;
+    }
+    hs_str_addf(out, "\n%u of %u right; the bridge stands in a middle layer in %u.\n", right, n, through);
     if (verdict.input.split[0])
         hs_str_addf(out, "%s\n", verdict.verdict.text);
     return HS_OK;
@@ -212,10 +253,8 @@ int hs_cmd_ask(int argc, const char **argv)
     hs_args args;
     if (!hs_args_parse(&args, &usage, argc, argv, options, 1, 16, &code))
         return code;
-    if (args.n == 2 || count < 1 || (json && args.n == 1)) {
-        code = hs_cli_usage_error("ask", count < 1 ? "--count is at least 1"
-                                                   : "a question is a head and one or more relations%s",
-                                  json ? "; --json needs one" : "");
+    if (args.n == 2 || count < 1) {
+        code = hs_cli_usage_error("ask", count < 1 ? "--count is at least 1" : "a question is a head and one or more relations");
         hs_args_free(&args);
         return code;
     }
@@ -227,7 +266,7 @@ int hs_cmd_ask(int argc, const char **argv)
         hs_cli_warn_damage(run);
     if (status == HS_OK && args.n == 1) {
         hs_str out = {0};
-        status = print_examples(run, (uint32_t)count, &out, &err);
+        status = print_examples(run, (uint32_t)count, json != 0, &out, &err);
         if (status == HS_OK) {
             code = hs_cli_print(&out);
         } else {

@@ -7,6 +7,23 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* ---------------------------------------------------------------- what was written */
+
+/* For make, export, import and newfacts, with --json. */
+static int print_written(const hs_dataset *d, const char *format, const char *out)
+{
+    json_t *splits = json_array();
+    for (uint32_t i = 0; i < d->n_splits; i++)
+        json_array_append_new(splits, json_pack("{s:s, s:s, s:I}", "split", d->splits[i].name, "role",
+                                                d->splits[i].role == HS_SPLIT_TRAIN ? "train" : "test", "n",
+                                                (json_int_t)d->splits[i].n));
+    return hs_cli_print_json(json_pack("{s:s, s:s, s:s, s:I, s:I, s:I, s:o}", "out", out, "format", format, "task", d->task,
+                                       "seed", (json_int_t)d->seed, "facts", (json_int_t)d->n_facts, "vocab",
+                                       (json_int_t)d->vocab.n, "splits", splits));
+}
+
+#define JSON_OPTION {"json", 0, POPT_ARG_NONE, &json, 0, "what was written, as one JSON object", NULL}
+
 /* ---------------------------------------------------------------- audit */
 
 static void add_share(hs_str *out, double x)
@@ -101,16 +118,20 @@ static int audit_command(int argc, const char **argv)
 
 /* ---------------------------------------------------------------- export, import */
 
-static hs_status export_as(const char *path, const char *form, const char *out, hs_error *err)
+static int run_export(const char *path, const char *form, const char *out, bool json)
 {
+    hs_error err = {0};
     hs_dataset d = {0};
-    HS_TRY(hs_dataset_write_as(NULL, form, out, err));
-    HS_TRY(hs_dataset_check_output(out, err));
-    hs_status status = hs_dataset_read_any(&d, path, err);
+    hs_status status = hs_dataset_write_as(NULL, form, out, &err);
     if (status == HS_OK)
-        status = hs_dataset_write_as(&d, form, out, err);
+        status = hs_path_check_vacant(out, &err);
+    if (status == HS_OK)
+        status = hs_dataset_read_any(&d, path, &err);
+    if (status == HS_OK)
+        status = hs_dataset_write_as(&d, form, out, &err);
+    const int code = status != HS_OK ? hs_cli_fail(&err) : json ? print_written(&d, form, out) : 0;
     hs_dataset_free(&d);
-    return status;
+    return code;
 }
 
 static int export_command(int argc, const char **argv)
@@ -122,10 +143,11 @@ static int export_command(int argc, const char **argv)
                                    "  hopscope data export runs/demo/dataset --format published -o composition\n"
                                    "  hopscope data export runs/demo/dataset --format jsonl -o demo.jsonl"};
     char *format = NULL, *out = NULL;
-    int code;
+    int code, json = 0;
     const struct poptOption options[] = {
         {"format", 'f', POPT_ARG_STRING, &format, 0, "published, trm or jsonl", "NAME"},
         {"out", 'o', POPT_ARG_STRING, &out, 0, "folder (jsonl: file) to write; must not exist", "PATH"},
+        JSON_OPTION,
         POPT_TABLEEND};
     hs_args args;
     if (!hs_args_parse(&args, &usage, argc, argv, options, 1, 1, &code)) {
@@ -133,13 +155,12 @@ static int export_command(int argc, const char **argv)
         free(out);
         return code;
     }
-    hs_error err = {0};
     if (!out)
         code = hs_cli_usage_error("data export", "-o PATH is missing");
     else if (!format)
         code = hs_cli_usage_error("data export", "--format must be published, trm or jsonl");
     else
-        code = export_as(args.arg[0], format, out, &err) == HS_OK ? 0 : hs_cli_fail(&err);
+        code = run_export(args.arg[0], format, out, json != 0);
     hs_args_free(&args);
     free(format);
     free(out);
@@ -155,9 +176,9 @@ static int import_command(int argc, const char **argv)
         "or a JSONL file, audits it and writes it as a dataset folder. A dataset that fails a proof is not written.",
         "  hopscope data import composition.2000.200.9.0 -o dataset"};
     char *out = NULL;
-    int code;
+    int code, json = 0;
     const struct poptOption options[] = {
-        {"out", 'o', POPT_ARG_STRING, &out, 0, "dataset folder to write; must not exist", "DIR"}, POPT_TABLEEND};
+        {"out", 'o', POPT_ARG_STRING, &out, 0, "dataset folder to write; must not exist", "DIR"}, JSON_OPTION, POPT_TABLEEND};
     hs_args args;
     if (!hs_args_parse(&args, &usage, argc, argv, options, 1, 1, &code)) {
         free(out);
@@ -168,13 +189,13 @@ static int import_command(int argc, const char **argv)
     } else {
         hs_error err = {0};
         hs_dataset d = {0};
-        hs_status status = hs_dataset_check_output(out, &err);
+        hs_status status = hs_path_check_vacant(out, &err);
         if (status == HS_OK)
             status = hs_dataset_read_any(&d, args.arg[0], &err);
         if (status == HS_OK)
             status = hs_dataset_write(&d, out, &err);
+        code = status != HS_OK ? hs_cli_fail(&err) : json ? print_written(&d, "dataset", out) : 0;
         hs_dataset_free(&d);
-        code = status == HS_OK ? 0 : hs_cli_fail(&err);
     }
     hs_args_free(&args);
     free(out);
@@ -183,23 +204,24 @@ static int import_command(int argc, const char **argv)
 
 /* ---------------------------------------------------------------- newfacts */
 
-static int run_newfacts(const char *path, const char *out, const hs_new_facts_config *config)
+static int run_newfacts(const char *path, const char *out, const hs_new_facts_config *config, bool json)
 {
     hs_error err = {0};
     hs_dataset base = {0}, d = {0};
-    hs_status status = hs_dataset_check_output(out, &err);
+    hs_status status = hs_path_check_vacant(out, &err);
     if (status == HS_OK)
         status = hs_dataset_read_any(&base, path, &err);
     if (status == HS_OK)
         status = hs_dataset_new_facts(&base, config, &d, &err);
     if (status == HS_OK)
         status = hs_dataset_write(&d, out, &err);
-    for (uint32_t i = 0; status == HS_OK && i < d.n_splits; i++)
+    for (uint32_t i = 0; status == HS_OK && !json && i < d.n_splits; i++)
         fprintf(stderr, "%-16s %5s %10llu\n", d.splits[i].name, d.splits[i].role == HS_SPLIT_TRAIN ? "train" : "test",
                 (unsigned long long)d.splits[i].n);
+    const int code = status != HS_OK ? hs_cli_fail(&err) : json ? print_written(&d, "dataset", out) : 0;
     hs_dataset_free(&base);
     hs_dataset_free(&d);
-    return status == HS_OK ? 0 : hs_cli_fail(&err);
+    return code;
 }
 
 static int newfacts_command(int argc, const char **argv)
@@ -212,7 +234,7 @@ static int newfacts_command(int argc, const char **argv)
         "  hopscope data newfacts runs/demo/dataset -o newfacts\n"
         "  hopscope data newfacts runs/demo/dataset --paper --keep 8000 -o newfacts"};
     char *out = NULL;
-    int paper = 0, code;
+    int paper = 0, json = 0, code;
     long long facts = 2000, keep = 8000, test_max = 3000, seed = 1;
     const struct poptOption options[] = {
         {"out", 'o', POPT_ARG_STRING, &out, 0, "dataset folder to write; must not exist", "DIR"},
@@ -221,6 +243,7 @@ static int newfacts_command(int argc, const char **argv)
         {"keep", 0, POPT_ARG_LONGLONG, &keep, 0, "old items (with --paper: ID facts) kept (8000)", "N"},
         {"test-max", 0, POPT_ARG_LONGLONG, &test_max, 0, "items of a new test split; 0 = all (3000)", "N"},
         {"seed", 0, POPT_ARG_LONGLONG, &seed, 0, "the same seed gives the same facts (1)", "N"},
+        JSON_OPTION,
         POPT_TABLEEND};
     hs_args args;
     if (!hs_args_parse(&args, &usage, argc, argv, options, 1, 1, &code)) {
@@ -234,14 +257,14 @@ static int newfacts_command(int argc, const char **argv)
         code = hs_cli_usage_error("data newfacts", "a number is out of range");
     } else {
         hs_new_facts_config config = {paper != 0, (uint64_t)seed, (uint32_t)facts, (uint32_t)keep, (uint32_t)test_max};
-        code = run_newfacts(args.arg[0], out, &config);
+        code = run_newfacts(args.arg[0], out, &config, json != 0);
     }
     hs_args_free(&args);
     free(out);
     return code;
 }
 
-static hs_status make(const char *file, const char *const *set, const char *out, hs_error *err)
+static hs_status make(const char *file, const char *const *set, const char *out, hs_dataset *d, hs_error *err)
 {
     size_t n_set = 0;
     while (set && set[n_set])
@@ -249,19 +272,17 @@ static hs_status make(const char *file, const char *const *set, const char *out,
     hs_view view;
     const hs_events events = hs_view_events(&view, false);
     hs_config *config = hs_alloc(sizeof *config);
-    hs_dataset d = {0};
-    hs_status status = config ? hs_dataset_check_output(out, err) : hs_fail_memory(err, sizeof *config);
+    hs_status status = config ? hs_path_check_vacant(out, err) : hs_fail_memory(err, sizeof *config);
     if (status == HS_OK)
         status = hs_config_find(config, file, set, n_set, err);
     if (status == HS_OK && config->note[0])
         hs_event_send(&events, HS_EVENT_INFO, "config", "%s", config->note);
     hs_pool *pool = status == HS_OK ? hs_pool_create(config->train.threads) : NULL;
     if (status == HS_OK)
-        status = hs_experiment_dataset(config, pool, &d, &events, err);
+        status = hs_experiment_dataset(config, pool, d, &events, err);
     if (status == HS_OK)
-        status = hs_dataset_write(&d, out, err);
+        status = hs_dataset_write(d, out, err);
     hs_view_close(&view);
-    hs_dataset_free(&d);
     hs_pool_free(pool);
     hs_free(config);
     return status;
@@ -276,18 +297,23 @@ static int make_command(int argc, const char **argv)
                                    "  hopscope data make experiments/demo.yaml --set data.seed=7 -o demo-7"};
     char *out = NULL;
     const char **set = NULL;
-    int code = 0;
+    int code = 0, json = 0;
     const struct poptOption options[] = {
         {"out", 'o', POPT_ARG_STRING, &out, 0, "dataset folder to write; must not exist", "DIR"},
         {"set", 's', POPT_ARG_ARGV, &set, 0, "change a setting; hopscope config lists all keys", "KEY=VALUE"},
+        JSON_OPTION,
         POPT_TABLEEND};
     hs_args args;
     if (hs_args_parse(&args, &usage, argc, argv, options, 1, 1, &code)) {
         hs_error err = {0};
+        hs_dataset d = {0};
         if (!out)
             code = hs_cli_usage_error("data make", "-o DIR is missing");
-        else if (make(args.arg[0], set, out, &err) != HS_OK)
+        else if (make(args.arg[0], set, out, &d, &err) != HS_OK)
             code = hs_cli_fail(&err);
+        else if (json)
+            code = print_written(&d, "dataset", out);
+        hs_dataset_free(&d);
         hs_args_free(&args);
     }
     for (size_t i = 0; set && set[i]; i++)

@@ -97,15 +97,21 @@ static hs_status write_logits(const hs_model *m, const ids *in, const char *outp
     return status;
 }
 
-static hs_status run(const char *path, const char *ids_path, const char *output, hs_error *err)
+/* *result: what was written, to be freed; NULL where there is no memory for it. */
+static hs_status run(const char *path, const char *ids_path, const char *output, json_t **result, hs_error *err)
 {
     hs_model model = {0};
     ids in = {0};
+    HS_TRY(hs_path_check_vacant(output, err));
     HS_TRY(hs_tensor_open(err));
     HS_TRY(hs_model_open(&model, path, err));
     hs_status status = read_ids(&in, ids_path, &model, err);
     if (status == HS_OK)
         status = write_logits(&model, &in, output, err);
+    if (status == HS_OK)
+        *result = json_pack("{s:s, s:s, s:I, s:I, s:I}", "in", path, "out", output, "sequences", (json_int_t)in.B, "rows",
+                            (json_int_t)(hs_model_traits_of(&model)->in_place ? in.B : in.N), "vocab",
+                            (json_int_t)model.config.vocab);
     hs_free(in.token);
     hs_free(in.start);
     hs_model_free(&model);
@@ -115,18 +121,23 @@ static hs_status run(const char *path, const char *ids_path, const char *output,
 int hs_cmd_logits(int argc, const char **argv)
 {
     char *ids_path = NULL, *output = NULL;
-    int code = 0;
+    int code = 0, json = 0;
+    json_t *result = NULL;
     const struct poptOption options[] = {
         {"ids", 0, POPT_ARG_STRING, &ids_path, 0, "token ids, one sequence a line", "FILE"},
-        {"output", 'o', POPT_ARG_STRING, &output, 0, "the file to write", "OUT"},
+        {"output", 'o', POPT_ARG_STRING, &output, 0, "the file to write; must not exist", "OUT"},
+        {"json", 0, POPT_ARG_NONE, &json, 0, "what was written, as one JSON object", NULL},
         POPT_TABLEEND};
     hs_args args;
     if (hs_args_parse(&args, &usage, argc, argv, options, 1, 1, &code)) {
         hs_error err = {0};
         if (!ids_path || !output)
             code = hs_cli_usage_error("logits", "needs --ids FILE and -o OUT");
-        else if (run(args.arg[0], ids_path, output, &err) != HS_OK)
+        else if (run(args.arg[0], ids_path, output, &result, &err) != HS_OK)
             code = hs_cli_fail(&err);
+        else if (json)
+            code = hs_cli_print_json(json_incref(result));
+        json_decref(result);
         hs_args_free(&args);
     }
     free(ids_path);

@@ -11,17 +11,25 @@ static const hs_usage usage = {"plot", "RUN [RUN ...]",
                                "is drawn as mean and band of its\n"
                                "runs. With --what METHOD: what this method of hopscope interpret measured in a run. "
                                "Works while the run is going on.\n"
-                               "Needs gnuplot.",
+                               "A picture that is there is drawn anew. Needs gnuplot.",
                                "  hopscope plot runs/demo -o demo.svg\n"
                                "  hopscope plot runs/demo --splits test_ii,train_inferred --seconds -o demo.png\n"
                                "  hopscope plot runs/demo --loss --script -o loss.pdf\n"
                                "  hopscope plot runs/demo --what lens --split test_ii -o lens.svg"};
 
+static int print_json(const hs_args *args, const char *out)
+{
+    json_t *runs = json_array();
+    for (size_t i = 0; i < args->n; i++)
+        json_array_append_new(runs, json_string(args->arg[i]));
+    return hs_cli_print_json(json_pack("{s:s, s:o}", "out", out, "runs", runs));
+}
+
 int hs_cmd_plot(int argc, const char **argv)
 {
     char *out = NULL, *title = NULL, *splits = NULL, *what = NULL;
     hs_figure_probe_options look = {0};
-    int seconds = 0, loss = 0, script = 0;
+    int seconds = 0, loss = 0, script = 0, json = 0;
     const struct poptOption options[] = {
         {"output", 'o', POPT_ARG_STRING, &out, 0, "the picture: .svg, .png or .pdf", "FILE"},
         {"splits", 0, POPT_ARG_STRING, &splits, 0, "only these, separated by commas", "LIST"},
@@ -37,6 +45,7 @@ int hs_cmd_plot(int argc, const char **argv)
         {"loss", 0, POPT_ARG_NONE, &loss, 0, "the loss in place of the accuracy", NULL},
         {"script", 0, POPT_ARG_NONE, &script, 0, "leave gnuplot's script (.gp) and data (.dat) beside the picture",
          NULL},
+        {"json", 0, POPT_ARG_NONE, &json, 0, "what was drawn, as one JSON object", NULL},
         POPT_TABLEEND};
     hs_args args;
     int code;
@@ -52,10 +61,11 @@ int hs_cmd_plot(int argc, const char **argv)
             code = hs_cli_usage_error("plot", "--split, --step, --from, --role and --measure belong to --what METHOD");
         else if (what && (args.n > 1 || splits || seconds || loss))
             code = hs_cli_usage_error("plot", "--what takes one run, and no --splits, --seconds or --loss");
-        else if (what)
-            code = hs_figure_probe(args.arg[0], what, &look, out, &err) == HS_OK ? 0 : hs_cli_fail(&err);
-        else
-            code = hs_figure_run(args.arg, args.n, &how, out, &err) == HS_OK ? 0 : hs_cli_fail(&err);
+        else if ((what ? hs_figure_probe(args.arg[0], what, &look, out, &err)
+                       : hs_figure_run(args.arg, args.n, &how, out, &err)) != HS_OK)
+            code = hs_cli_fail(&err);
+        else if (json)
+            code = print_json(&args, out);
         hs_args_free(&args);
     }
     free(out);

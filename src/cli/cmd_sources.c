@@ -35,30 +35,43 @@ static void add(hs_str *out, const source *s)
                 s->use);
 }
 
+static json_t *source_json(const source *s)
+{
+    return json_pack("{s:s, s:s, s:s, s:s, s:s}", "name", s->name, "what", s->what, "where", s->where, "licence", s->licence,
+                     "use", s->use);
+}
+
 int hs_cmd_sources(int argc, const char **argv)
 {
     enum { N = sizeof SOURCES / sizeof *SOURCES };
-    const struct poptOption options[] = {POPT_TABLEEND};
+    int json = 0, code;
+    const struct poptOption options[] = {{"json", 0, POPT_ARG_NONE, &json, 0, "one JSON object", NULL}, POPT_TABLEEND};
     hs_args args;
-    int code;
     if (!hs_args_parse(&args, &usage, argc, argv, options, 0, 1, &code))
         return code;
     const char *names[N], *wanted = args.n ? args.arg[0] : NULL;
     hs_str out = {0};
+    json_t *all = json_array();
     for (size_t i = 0; i < N; i++) {
         names[i] = SOURCES[i].name;
-        if (!wanted || strcmp(wanted, SOURCES[i].name) == 0)
-            add(&out, &SOURCES[i]);
+        if (wanted && strcmp(wanted, SOURCES[i].name) != 0)
+            continue;
+        add(&out, &SOURCES[i]);
+        json_array_append_new(all, source_json(&SOURCES[i]));
     }
     if (out.len == 0 && wanted) {
         const char *near = hs_nearest(wanted, names, N);
         code = hs_cli_usage_error("sources", near ? "no such graph: %s; did you mean %s?" : "no such graph: %s%s", wanted,
                                   near ? near : "");
+    } else if (json) {
+        hs_str_free(&out);
+        code = hs_cli_print_json(json_pack("{s:O}", "sources", all));
     } else {
         if (!wanted)
             hs_str_addf(&out, "\nAny file of head<TAB>relation<TAB>tail lines, CSV, N-Triples or Turtle will do as well.\n");
         code = hs_cli_print(&out);
     }
+    json_decref(all);
     hs_args_free(&args);
     return code;
 }

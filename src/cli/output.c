@@ -53,6 +53,19 @@ int hs_cli_print(hs_str *out)
     return err.status == HS_OK ? 0 : hs_cli_fail(&err);
 }
 
+int hs_cli_print_json(json_t *json)
+{
+    int code = 0;
+    if (json == NULL || json_dumpf(json, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(9)) != 0 ||
+        putchar('\n') == EOF || fflush(stdout) != 0) {
+        hs_error err;
+        hs_fail(&err, HS_ERR_IO, "the result could not be written to standard output");
+        code = hs_cli_fail(&err);
+    }
+    json_decref(json);
+    return code;
+}
+
 /* ---------------------------------------------------------------- arguments */
 
 static void print_help(const hs_args *args, const hs_usage *usage)

@@ -4,6 +4,7 @@
  */
 #include "hopscope/core.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdatomic.h>
@@ -273,6 +274,29 @@ hs_status hs_make_dirs(const char *path, hs_error *err)
         return hs_fail_errno(err, path, "use this as a folder");
     }
     return HS_OK;
+}
+
+/* No entry but "." and ".."? */
+static bool is_empty(const char *dir)
+{
+    DIR *d = opendir(dir);
+    if (!d)
+        return false;
+    bool empty = true;
+    for (struct dirent *e; empty && (e = readdir(d)) != NULL;)
+        empty = strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0;
+    closedir(d);
+    return empty;
+}
+
+hs_status hs_path_check_vacant(const char *path, hs_error *err)
+{
+    struct stat st;
+    if (lstat(path, &st) != 0 || (S_ISDIR(st.st_mode) && is_empty(path)))
+        return HS_OK;
+    hs_fail(err, HS_ERR_IO, "the output is there already");
+    hs_error_where(err, "%s", path);
+    return hs_error_hint(err, "choose another name, or remove it first");
 }
 
 hs_status hs_path_join(char *out, size_t size, const char *a, const char *b, hs_error *err)

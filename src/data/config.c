@@ -43,7 +43,7 @@ static const hs_setting SETTINGS[] = {
     NUMBER(variant_fraction, 0, 0.95, 0, "share of the ID facts that the variant restricts"),
     NUMBER(trained_fraction, 0, 1, 0, "complex: share of the ID-ID and of the ID-OOD comparisons that are trained"),
     NUMBER(hard_per_label, 0, 1e6, 0, "complex: queries per label in test_hard"),
-    CHOICE(injection, hs_injection_names, 0, "queries over OOD facts added to training (paper B); sets h1ratio .. h2k"),
+    CHOICE(injection, hs_injection_names, 0, "queries over OOD facts added to training (arXiv 2601.09049); sets h1ratio .. h2k"),
     NUMBER(h1ratio, 0, 1, 0, "share of the first hops of test_oo that get training queries"),
     NUMBER(h2ratio, 0, 1, 0, "share of the second hops of test_oo that get training queries"),
     NUMBER(h1k, 0, 1e6, 0, "training queries per chosen first hop"),
@@ -51,7 +51,7 @@ static const hs_setting SETTINGS[] = {
     SWITCH(avoid_test_bridges, "no first-hop injection through bridges of test_oo while second-hop injection is off"),
     SWITCH(quirk_valid_is_ood, "published export: valid.json is the OOD test"),
     SWITCH(quirk_dead_vocab, "50,257 tokens that never occur, as the GPT-2 tokenizer gives"),
-    SWITCH(quirk_float_phi, "phi is ignored, as in the released code of paper D"),
+    SWITCH(quirk_float_phi, "phi is ignored, as in the released code of arXiv 2505.23653"),
 };
 enum { N_SETTINGS = sizeof SETTINGS / sizeof *SETTINGS };
 

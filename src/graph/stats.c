@@ -160,7 +160,7 @@ static hs_status fill_relations(const hs_graph *g, hs_graph_stats *out, hs_error
     return HS_OK;
 }
 
-/* Lemmas 1 and 2 of paper A for n = 2, with C(|V|, 3) 3! = |V| (|V| - 1) (|V| - 2). */
+/* Lemmas 1 and 2 of arXiv 2504.20752 for n = 2, with C(|V|, 3) 3! = |V| (|V| - 1) (|V| - 2). */
 static void fill_lemmas(hs_graph_stats *out)
 {
     double v = (double)out->entities;

@@ -8,7 +8,7 @@
 
 struct hs_scope {
     const hs_dataset *data;
-    uint8_t *used; /* (n_facts) 1: this fact is a hop of a training query ("training ID" in paper C's scripts) */
+    uint8_t *used; /* (n_facts) 1: this fact is a hop of a training query ("training ID" in arXiv 2405.15071's scripts) */
     uint64_t *facts, n_facts; /* indices of the used facts, ascending */
     uint32_t *heads, n_heads; /* entities with a used fact, ascending */
 };

@@ -1,6 +1,6 @@
 /* replace.h - an input token replaced by one of its kind, so that the right answer changes.
  *
- * The rule of the scripts released with paper C (arXiv 2405.15071, section 3.3):
+ * The rule of the scripts released with arXiv 2405.15071 (section 3.3):
  *     head       a head of a training fact (a fact that is a hop of a training query) whose chain over the same relations
  *                leads elsewhere or nowhere
  *     relation   a relation by which a training fact leaves the same entity, with another chain from there

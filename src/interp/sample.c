@@ -55,7 +55,7 @@ static hs_status ask_role(hs_sample *s, const hs_role *role, hs_error *err)
     return HS_OK;
 }
 
-/* The label tokens of a comparison split (at most three, by token), each asked of every item: paper C reads the label space
+/* The label tokens of a comparison split (at most three, by token), each asked of every item: arXiv 2405.15071 reads the label space
  * at the attribute's position. */
 static hs_status ask_labels(hs_sample *s, hs_error *err)
 {

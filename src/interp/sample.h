@@ -44,7 +44,7 @@ void hs_sample_free(hs_sample *sample);
 /* Index in `asked`, or of the place, of a role; -1 if there is none. */
 int hs_sample_asked(const hs_sample *sample, const char *role);
 int hs_sample_place(const hs_sample *sample, const char *role);
-/* Where a hop (1, 2 ...) ends: the place of its relation (r1's holds the bridge in the circuit of paper C); -1 without one. */
+/* Where a hop (1, 2 ...) ends: the place of its relation (r1's holds the bridge in the circuit of arXiv 2405.15071); -1 without one. */
 int hs_sample_hop_end(const hs_sample *sample, uint32_t hop);
 
 #endif

@@ -26,7 +26,7 @@ static const hs_setting SETTINGS[] = {
     NUMBER(init_std, 0, 100, 0, "standard deviation of the initial weights"),
     NUMBER(dropout, 0, 1, HS_SETTING_BELOW, "on embeddings, attention probabilities and residual branches"),
     SWITCH(tied, "the output head is the embedding"),
-    SWITCH(re_embed, "between passes, embed the predicted token again (paper C)"),
+    SWITCH(re_embed, "between passes, embed the predicted token again (arXiv 2405.15071)"),
     NUMBER(re_embed_temp, 0, 1e6, 0, "temperature of re_embed"),
     SWITCH(inject, "add the embeddings again at the start of each later pass"),
     SWITCH(share_mlp, "one MLP and its norm for all blocks"),

@@ -6,6 +6,8 @@ static void test_sources(void **state)
     (void)state;
     assert_sh(0, "$H sources", "wikimultihop", "");
     assert_sh(0, "$H sources 2wiki", "Apache-2.0", "");
+    assert_sh(0, "$H sources codex --json | python3 -c 'import json,sys; print([s[\"licence\"] for s in json.load(sys.stdin)[\"sources\"]])'",
+              "['MIT; the facts CC0']", "");
     assert_sh(2, "$H sources 2wki", "", "did you mean 2wiki?");
 }
 
@@ -19,6 +21,10 @@ static void test_ask(void **state)
               "test_ii", "");
     assert_sh(0, "$H ask run", "of the", "");
     assert_sh(0, "$H ask run -n 3", "3 right", "");
+    assert_sh(0, "$H ask run -n 3 --json | python3 -c 'import json,sys; d = json.load(sys.stdin); q = d[\"queries\"]; "
+                 "print(d[\"n\"], d[\"split\"], d[\"right\"] == sum(a[\"answer\"] == a[\"facts_say\"] for a in q), "
+                 "len(q), q[0][\"head\"][:3])'",
+              "3 test_ii True 3 <e_", "");
     assert_sh(65, "$H ask run '<e_1>' '<r_77>'", "", "no relation of this name: '<r_77>'");
     assert_sh(65, "$H ask run '<e_1' '<r_1>'", "", "did you mean '<e_1>'");
     assert_sh(2, "$H ask run '<e_1>'", "", "a question is a head");

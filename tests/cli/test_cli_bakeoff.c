@@ -84,6 +84,8 @@ static void test_plot(void **state)
     assert_sh(0, "$H interpret runs/tiny --method lens,trace --steps all --split test_ii", "mrr", "");
     assert_sh(0, "$H plot runs/tiny -o l.svg --what lens && grep -o 'mrr of b, test_ii' l.svg", "mrr of b, test_ii", "");
     assert_sh(0, "$H plot runs/tiny -o t.pdf --what trace --measure effect --role h && head -c 4 t.pdf", "%PDF", "");
+    assert_sh(0, "$H plot runs/tiny again -o b.png --json | python3 -c 'import json,sys; print(json.load(sys.stdin))'",
+              "{'out': 'b.png', 'runs': ['runs/tiny', 'again']}", ""); /* drawn anew */
     /* a folder that nobody may write to */
     assert_sh(0, "chmod -R a-w runs/tiny && $H plot runs/tiny -o c.svg; code=$?; chmod -R u+w runs/tiny; exit $code",
               "", "");

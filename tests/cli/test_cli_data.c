@@ -227,6 +227,20 @@ static void test_npy(void **state)
     assert_sh(0, "python3 load.py", "train 1020", "");
 }
 
+/* --json of what writes a dataset: the counts of its card. */
+static void test_written_json(void **state)
+{
+    (void)state;
+    write_file("small.yaml", small);
+    write_file("show.py", "import json, sys\nd = json.load(sys.stdin)\nprint(d['out'], d['format'], d['facts'], "
+                          "*['%s=%d' % (s['split'], s['n']) for s in d['splits'] if s['role'] == 'train'])\n");
+    assert_sh(0, "$H data make small.yaml -o d --json | python3 show.py", "d dataset 300 id_atomic=240", "");
+    assert_sh(0, "$H data export d -f jsonl -o d.jsonl --json | python3 show.py", "d.jsonl jsonl 300 id_atomic=240", "");
+    assert_sh(0, "$H data import d.jsonl -o i --json | python3 show.py", "i dataset 300 ", "");
+    assert_sh(0, "$H data newfacts d --facts 40 --keep 200 -o n --json | python3 show.py", "new_atomic=40", "");
+    assert_string_equal(message, "");
+}
+
 static void test_newfacts(void **state)
 {
     (void)state;
@@ -385,6 +399,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_impossible, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_forms, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_npy, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_written_json, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_newfacts, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_damage, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_leak, set_up, tear_down),

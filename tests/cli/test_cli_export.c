@@ -71,10 +71,23 @@ static void test_run_to_folder_to_file(void **state)
     assert_sh(0, "test -s folder/config.json && test -s folder/tokenizer.json && grep -q '\"n_layer\": 2' folder/config.json",
               "");
     assert_sh(0, "$H import folder -o imported.safetensors", "GPT-2, 2 blocks, width 16");
+    /* an earlier export is replaced; another file, or a model file that is there, is not */
+    assert_sh(0, "$H export run --hf folder --json | python3 -c 'import json,sys; d = json.load(sys.stdin); "
+                 "assert (d[\"step\"], d[\"averaged\"], d[\"out\"]) == (3, False, \"folder\")'",
+              "");
+    assert_sh(74, "mkdir mine; echo x > mine/notes.txt; $H export run --hf mine", "other files than an earlier export: 'notes.txt'");
+    assert_sh(1, "test -e mine/config.json", "");
+    assert_sh(74, "$H import folder -o imported.safetensors", "there already");
+    assert_sh(0, "$H import folder -o again.safetensors --json | python3 -c 'import json,sys; d = json.load(sys.stdin); "
+                 "assert (d[\"blocks\"], d[\"width\"]) == (2, 16)' && cmp imported.safetensors again.safetensors",
+              "");
     assert_sh(0, "printf '1 21 22\\n3\\n\\t7  20\\n' > ids.txt", "");
     assert_sh(0, "$H logits run/checkpoints/step-00000003.safetensors --ids ids.txt -o 1.safetensors", "");
     assert_sh(0, "$H logits imported.safetensors --ids ids.txt -o 2.safetensors", "");
-    assert_sh(0, "$H logits folder --ids ids.txt -o 3.safetensors", "");
+    assert_sh(0, "$H logits folder --ids ids.txt -o 3.safetensors --json | python3 -c 'import json,sys; d = json.load(sys.stdin); "
+                 "assert (d[\"sequences\"], d[\"rows\"]) == (3, 6)'",
+              "");
+    assert_sh(74, "$H logits folder --ids ids.txt -o 3.safetensors", "there already");
     size_t n, again;
     float *shared = read_logits("1.safetensors", 6, &n), *file = read_logits("2.safetensors", 6, &again);
     float *dir = read_logits("3.safetensors", 6, &again);

@@ -136,6 +136,12 @@ static void test_bad_input(void **state)
     assert_sh(65, "$H run empty.yaml", "", "no settings");
     assert_sh(65, "$H run latin.yaml", "", "UTF-8");
     assert_sh(74, "$H run nograph.yaml", "", "absent.tsv");
+    /* what ends before its first file leaves no folder behind, and takes none away */
+    assert_false(hs_file_exists("runs"));
+    assert_sh(74, "mkdir there; $H run nograph.yaml -o there/a/b", "", "absent.tsv");
+    assert_false(hs_file_exists("there/a"));
+    assert_sh(74, "$H run nograph.yaml -o there", "", "absent.tsv");
+    assert_true(hs_file_exists("there"));
     assert_sh(2, "$H run small.yaml --set train.stesp=5", "", "did you mean train.steps?");
     assert_sh(2, "$H run small.yaml --set train.steps", "", "KEY=VALUE");
     assert_sh(2, "$H run small.yaml --set train.steps=many", "", "'many'");
@@ -152,8 +158,8 @@ static void test_bad_input(void **state)
     assert_sh(74, "exec 9<> full/lock; flock -n 9; $H run small.yaml -o full -q", "", "in use");
 }
 
-/* Start a long run, wait until it trains, send a signal, return the exit code. */
-static int run_and_signal(int number, int second)
+/* Start a long run and wait until it trains. */
+static pid_t start_long(void)
 {
     write_file("err.txt", "");
     pid_t child = fork();
@@ -164,19 +170,19 @@ static int run_and_signal(int number, int second)
         execl(TEST_BINARY_DIR "/hopscope", "hopscope", "run", "long.yaml", "-o", "long", (char *)NULL);
         _exit(127);
     }
-    for (int i = 0; i < 1000; i++) {
+    do {
         usleep(10000);
         read_all("err.txt", message, sizeof message);
-        if (strstr(message, "train: "))
-            break;
-    }
-    kill(child, number);
-    if (second) {
-        usleep(300000);
-        kill(child, second);
-    }
+    } while (!strstr(message, "train: ") && waitpid(child, NULL, WNOHANG) == 0);
+    return child;
+}
+
+/* Send a signal, return the exit code; `message` is what was written to stderr. */
+static int end_with(pid_t child, int number)
+{
     int status;
-    waitpid(child, &status, 0);
+    assert_int_equal(kill(child, number), 0);
+    assert_int_equal(waitpid(child, &status, 0), child);
     read_all("err.txt", message, sizeof message);
     return WIFEXITED(status) ? WEXITSTATUS(status) : 1000;
 }
@@ -187,25 +193,27 @@ static void test_signals(void **state)
     write_file("long.yaml", "data:\n  entities: 20\n  relations: 5\n  out_degree: 3\n  phi: 0\n"
                             "model:\n  n_embd: 16\n  n_head: 2\n"
                             "train:\n  steps: 100000000\n  batch: 16\n  eval_max: 10\n");
-    assert_int_equal(run_and_signal(SIGTERM, 0), 143);
+    assert_int_equal(end_with(start_long(), SIGTERM), 143);
     assert_non_null(strstr(message, "go on with: hopscope run long"));
-    char first[64];
-    read_all("long/checkpoints/latest", first, sizeof first);
-    assert_int_equal(run_and_signal(SIGINT, 0), 130);
+    assert_int_equal(end_with(start_long(), SIGINT), 130);
     assert_non_null(strstr(message, "goes on from step"));
-    /* SIGUSR1 saves and goes on */
+    /* SIGUSR1 saves and goes on; asked again until a step was made since the last checkpoint */
     char before[64], after[64];
     read_all("long/checkpoints/latest", before, sizeof before);
     assert_string_not_equal(before, "");
-    assert_int_equal(run_and_signal(SIGUSR1, SIGTERM), 143);
-    read_all("long/checkpoints/latest", after, sizeof after);
-    assert_string_not_equal(before, after);
+    pid_t child = start_long();
+    do {
+        assert_int_equal(kill(child, SIGUSR1), 0);
+        usleep(10000);
+        read_all("long/checkpoints/latest", after, sizeof after);
+    } while (strcmp(before, after) == 0 && waitpid(child, NULL, WNOHANG) == 0);
+    assert_int_equal(end_with(child, SIGTERM), 143);
     /* SIGHUP saves like SIGTERM */
-    assert_int_equal(run_and_signal(SIGHUP, 0), 143);
+    assert_int_equal(end_with(start_long(), SIGHUP), 143);
     assert_non_null(strstr(message, "go on with: hopscope run long"));
     /* kill -9, and on again */
-    assert_int_equal(run_and_signal(SIGKILL, 0), 1000);
-    assert_int_equal(run_and_signal(SIGTERM, 0), 143);
+    assert_int_equal(end_with(start_long(), SIGKILL), 1000);
+    assert_int_equal(end_with(start_long(), SIGTERM), 143);
     assert_non_null(strstr(message, "goes on from step"));
 }
 

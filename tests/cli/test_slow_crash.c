@@ -178,7 +178,7 @@ static void test_kill(void **state)
     hs_rng_init(&rng, 1, HS_PURPOSE('k', 'i', 'l', 'l'), 0, 0);
     int saving = 0, run = 0;
     char dir[32] = "killed-0";
-    for (int kills = 0; kills < KILLS;) {
+    for (int kills = 0; kills < KILLS || saving < 10;) { /* until ten came in the middle of a save, too */
         if (is_done(dir)) { /* of this one there is nothing left to kill */
             run_to_end(dir);
             outcome have = outcome_of(dir);
@@ -206,8 +206,7 @@ static void test_kill(void **state)
     assert_same(&have, &want);
     outcome_free(&have);
     outcome_free(&want);
-    print_message("%d kills, %d of them in a save, over %d runs\n", KILLS, saving, run + 1);
-    assert_true(saving >= 10);
+    print_message("at least %d kills, %d of them in a save, over %d runs\n", KILLS, saving, run + 1);
     assert_false(was_saving(dir)); /* what kills left was removed */
 }
 

@@ -223,7 +223,7 @@ static void original_form(void **state)
     hs_dataset_free(&d);
 }
 
-/* As the program of paper D writes it: the types are others, valid.json is the OOD test. */
+/* As the program of arXiv 2505.23653 writes it: the types are others, valid.json is the OOD test. */
 static void original_types_of_d(void **state)
 {
     (void)state;

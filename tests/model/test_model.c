@@ -73,7 +73,7 @@ static void test_initialization_depends_on_the_seed_only(void **state)
     c.init_std = 0.02f;
     assert_ok(hs_model_create(&longer, &c, 3, err));
     assert_memory_equal(longer.param + t->offset, a.param + t->offset, t->size * 4);
-    /* N(0, 0.02); projections narrower by sqrt(2 * layers) (spec C.4) */
+    /* N(0, 0.02); projections narrower by sqrt(2 * layers) (GPT-2; arXiv 2405.15071) */
     double squares = 0;
     for (size_t i = 0; i < t->size; i++)
         squares += pow((double)a.param[t->offset + i], 2);

@@ -465,7 +465,7 @@ static void test_published_size_and_initialization(void **state)
     assert_int_equal(hs_model_tensor(&m, "prefix")->group, HS_GROUP_PREFIX);
     assert_int_equal(hs_model_tensor(&m, "z_H_init")->group, HS_GROUP_BUFFER);
     hs_model_free(&m);
-    c.n_embd = 1536; /* spec B.5: 44.56 million with 2,206 table rows; ours has one more for padding */
+    c.n_embd = 1536; /* arXiv 2601.09049: 44.56 million with 2,206 table rows; ours has one more for padding */
     c.vocab = 2205;
     assert_ok(hs_model_create(&m, &c, 1, err));
     assert_true(fabs((double)m.n_weights - 44.56e6) < 0.01e6);

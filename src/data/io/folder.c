@@ -15,29 +15,6 @@ static hs_status fail_io(hs_error *err, const char *what, const char *path)
     return hs_error_where(err, "%s", path);
 }
 
-/* An entry other than "." and ".."? */
-static bool is_empty(const char *dir)
-{
-    DIR *d = opendir(dir);
-    if (!d)
-        return false;
-    bool empty = true;
-    for (struct dirent *e; empty && (e = readdir(d)) != NULL;)
-        empty = strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0;
-    closedir(d);
-    return empty;
-}
-
-hs_status hs_folder_check(const char *path, hs_error *err)
-{
-    struct stat st;
-    if (lstat(path, &st) != 0 || (S_ISDIR(st.st_mode) && is_empty(path)))
-        return HS_OK;
-    hs_fail(err, HS_ERR_IO, "the output folder is there already");
-    hs_error_where(err, "%s", path);
-    return hs_error_hint(err, "choose another name, or remove it first");
-}
-
 hs_status hs_folder_open(hs_folder *folder, const char *dir, hs_error *err)
 {
     size_t len = strlen(dir);
@@ -49,7 +26,7 @@ hs_status hs_folder_open(hs_folder *folder, const char *dir, hs_error *err)
     folder->dir[len] = 0;
     memcpy(folder->tmp, folder->dir, len);
     snprintf(folder->tmp + len, sizeof folder->tmp - len, ".tmp-%ld", (long)getpid());
-    HS_TRY(hs_folder_check(folder->dir, err));
+    HS_TRY(hs_path_check_vacant(folder->dir, err));
     char *slash = strrchr(folder->dir, '/');
     if (slash && slash != folder->dir) {
         *slash = 0;

@@ -8,8 +8,6 @@
 typedef struct hs_folder {
     char dir[4096], tmp[4096 + 32];
 } hs_folder;
-/* HS_ERR_IO if there is anything but an empty folder at `path`. */
-hs_status hs_folder_check(const char *path, hs_error *err);
 hs_status hs_folder_open(hs_folder *folder, const char *dir, hs_error *err);
 hs_status hs_folder_commit(hs_folder *folder, hs_error *err);
 void hs_folder_abort(hs_folder *folder);

@@ -140,11 +140,6 @@ static hs_status put_all(const hs_dataset *data, const hs_folder *folder, hs_err
     return HS_OK;
 }
 
-hs_status hs_dataset_check_output(const char *path, hs_error *err)
-{
-    return hs_folder_check(path, err);
-}
-
 hs_status hs_dataset_write(const hs_dataset *data, const char *dir, hs_error *err)
 {
     hs_folder folder;

@@ -2,7 +2,7 @@
  *
  * A wrong answer to (h, r1, r2) has one cause, the first that holds: the model does not know the first fact (asked h, r1 it
  * does not say the bridge); it does not know the second (asked bridge, r2); it knows both, and the lens reads the bridge in a
- * middle state of the query, so the second hop fails; or it knows both and the lens reads none (paper C, section 3.3). */
+ * middle state of the query, so the second hop fails; or it knows both and the lens reads none (arXiv 2405.15071, section 3.3). */
 #include "experiment/internal.h"
 #include "hopscope/interp.h"
 

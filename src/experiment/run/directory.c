@@ -1,7 +1,7 @@
 /* directory.c - the run directory: its lock, and a run opened for reading.
  *
- * Invariants: the lock is the kernel's (flock), so a killed process leaves none behind; the file stays, since removing
- * it would let two processes lock two different files of the same name. */
+ * Invariants: the lock is the kernel's (flock), so a killed process leaves none behind; the file stays while
+ * the folder does, since removing it would let two processes lock two different files of the same name. */
 #include "experiment/internal.h"
 #include "hopscope/tensor.h"
 
@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 /* HS_ERR_IO if the folder holds something and no run: nobody's files are mixed with ours. */
@@ -40,10 +41,28 @@ static hs_status check_ours(const char *dir, hs_error *err)
     return status;
 }
 
+/* How many bytes of a path name a folder that is there: all, or those before a '/'. */
+static size_t length_there(const char *path)
+{
+    char part[4096];
+    size_t len = strlen(path);
+    if (len >= sizeof part)
+        return len;
+    memcpy(part, path, len + 1);
+    while (len > 0 && access(part, F_OK) != 0) {
+        while (len > 0 && part[len - 1] != '/')
+            len--;
+        while (len > 1 && part[len - 1] == '/')
+            len--;
+        part[len] = 0;
+    }
+    return len;
+}
+
 hs_status hs_run_lock_take(hs_run_lock *lock, const char *run_dir, hs_error *err)
 {
     char path[4096];
-    *lock = (hs_run_lock){.fd = -1};
+    *lock = (hs_run_lock){.fd = -1, .there = length_there(run_dir)};
     HS_TRY(hs_make_dirs(run_dir, err));
     HS_TRY(check_ours(run_dir, err));
     HS_TRY(hs_path_join(path, sizeof path, run_dir, "lock", err));
@@ -69,6 +88,11 @@ hs_status hs_run_lock_take(hs_run_lock *lock, const char *run_dir, hs_error *err
         hs_error_where(err, "%s", run_dir);
         return hs_error_hint(err, "wait for it, or choose another folder with -o");
     }
+    struct stat st;
+    if (fstat(fd, &st) != 0 || st.st_nlink == 0) { /* whoever made the folder has just given it up */
+        close(fd);
+        return hs_run_lock_take(lock, run_dir, err);
+    }
     int len = snprintf(text, sizeof text, "%ld\n", (long)getpid());
     if (ftruncate(fd, 0) != 0 || write(fd, text, (size_t)len) != len) {
         /* The number is for messages only: a full disk must not keep anybody from resuming. */
@@ -82,6 +106,26 @@ void hs_run_lock_release(hs_run_lock *lock)
     if (lock->fd >= 0)
         close(lock->fd);
     lock->fd = -1;
+}
+
+void hs_run_lock_give_up(hs_run_lock *lock, const char *run_dir)
+{
+    char path[4096];
+    size_t len = strlen(run_dir);
+    if (lock->fd >= 0 && lock->there < len && len < sizeof path &&
+        hs_path_join(path, sizeof path, run_dir, "lock", NULL) == HS_OK && unlink(path) == 0) {
+        memcpy(path, run_dir, len + 1);
+        while (len > lock->there && rmdir(path) == 0) {
+            while (len > lock->there && path[len - 1] == '/')
+                len--;
+            while (len > lock->there && path[len - 1] != '/')
+                len--;
+            while (len > lock->there && path[len - 1] == '/')
+                len--;
+            path[len] = 0;
+        }
+    }
+    hs_run_lock_release(lock);
 }
 
 hs_status hs_run_default_dir(char *out, size_t size, const char *yaml_path, hs_error *err)

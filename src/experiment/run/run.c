@@ -26,6 +26,7 @@ typedef struct session {
     hs_record *record;
     char yaml[4096], dataset[4096], db[4096], checkpoints[4096];
     double seconds_before;
+    bool wrote; /* something of the run may stand in its folder */
 } session;
 
 static void session_free(session *s)
@@ -496,6 +497,7 @@ static hs_status run(session *s, hs_experiment_result *result, hs_error *err)
     HS_TRY(make_splits(s->config, &s->data, result, err));
     check_stop_split(s);
     HS_TRY(make_model(s, err));
+    s->wrote = true;
     if (!started && !s->options->dry_run)
         HS_TRY(write_start(s, err));
     HS_TRY(measure_cost(s, &result->cost, err));
@@ -515,6 +517,8 @@ hs_status hs_experiment_run(const hs_config *config, const hs_experiment_options
     *s = (session){.config = config, .options = options, .signals = signals, .events = events, .lock = {.fd = -1}};
     hs_status status = run(s, result, err);
     const bool busy = s->lock.busy;
+    if (status != HS_OK && !s->wrote)
+        hs_run_lock_give_up(&s->lock, options->run_dir);
     session_free(s);
     hs_free(s);
     if (status != HS_OK && status != HS_STOPPED_INT && status != HS_STOPPED_TERM)

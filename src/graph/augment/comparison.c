@@ -1,4 +1,4 @@
-/* comparison.c - heads for comparison (paper A, Algorithm 1): every value of an attribute shared by k entities.
+/* comparison.c - heads for comparison (arXiv 2504.20752, Algorithm 1): every value of an attribute shared by k entities.
  */
 #include "graph/augment/invent.h"
 

@@ -1,4 +1,4 @@
-/* cohesion.c - the cosine lens (paper D, arXiv 2505.23653): do different facts that lead to one entity reach one state?
+/* cohesion.c - the cosine lens (arXiv 2505.23653): do different facts that lead to one entity reach one state?
  *
  * For every entity e that is the tail of an ID and of an OOD fact, with the states at r of these facts' questions:
  *     id_cohesion    mean cosine of the ID states and their mean (the centroid)

@@ -1,4 +1,4 @@
-/* cross.c - cross-query semantic patching (paper D, arXiv 2505.23653): is a state the bridge's meaning, or only this
+/* cross.c - cross-query semantic patching (arXiv 2505.23653): is a state the bridge's meaning, or only this
  * question's?
  *
  * The target question (h, r1, r2) is run with the state at (stage, position) of a source question (ea, ra, rx) over another

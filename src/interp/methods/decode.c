@@ -1,4 +1,4 @@
-/* decode.c - immediate and full-run probing of facts (paper D, arXiv 2505.23653): decodable is not yet usable.
+/* decode.c - immediate and full-run probing of facts (arXiv 2505.23653): decodable is not yet usable.
  *
  * The state at r of a fact's question (h, r):
  *     immediate  read through the head without the final norm, its top token is the tail

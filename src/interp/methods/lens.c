@@ -1,14 +1,14 @@
-/* lens.c - the logit lens: every stage, every position, every role (nostalgebraist 2020; paper C, section 3.3; B, App. D).
+/* lens.c - the logit lens: every stage, every position, every role (nostalgebraist 2020; arXiv 2405.15071, section 3.3; 2601.09049, App. D).
  *
  * A state is read through the output head as if it were the last one. Ranks are 0-based and count the tokens with a
  * strictly larger logit, so ties do not depend on token order. Measures of a (stage, position, role):
- *     rank, mrr (mean 1/(rank+1)), top1 (share of rank 0), probability, loss (mean -log probability)   through the final norm, as paper C reads
- *     mrr_raw, top1_raw        without the final norm, as paper D reads; only where the model has one
+ *     rank, mrr (mean 1/(rank+1)), top1 (share of rank 0), probability, loss (mean -log probability)   through the final norm, as arXiv 2405.15071 reads
+ *     mrr_raw, top1_raw        without the final norm, as arXiv 2505.23653 reads; only where the model has one
  *     mrr_entity, top1_entity  among the entities only
  *     cosine                   of the state and the token's embedding
  * Roles are the bridges, what is compared, the target, and of the question's tokens the position's own; with
  * interpret.exhaustive each role at each position. Over all stages and positions, for bridges and the target:
- *     found         the token is on top anywhere: "bridge found", "target found" as paper B publishes them
+ *     found         the token is on top anywhere: "bridge found", "target found" as arXiv 2601.09049 publishes them
  *     found_strict  bridges: on top where its hop ends, before the target is first on top where the answer is read
  *
  * Invariant: cells are laid out by cell_of alone; the table is filled by workers, each its own items. */

@@ -1,4 +1,4 @@
-/* paths.c - path patching between states, and the circuit that is left (paper C, arXiv 2405.15071, appendix D, describes it
+/* paths.c - path patching between states, and the circuit that is left (arXiv 2405.15071, appendix D, describes it
  * between states; Wang et al., arXiv 2211.00593 and Goldowsky-Dill et al., arXiv 2304.05969, the method).
  *
  * A node is all that the model holds at (level, position); levels are stages: of a decoder every one (thinned evenly to 8), of

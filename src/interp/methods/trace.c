@@ -1,4 +1,4 @@
-/* trace.c - causal tracing: does the answer hang on this state? (Paper C, arXiv 2405.15071, section 3.3 and its released
+/* trace.c - causal tracing: does the answer hang on this state? (arXiv 2405.15071, section 3.3 and its released
  * scripts; activation patching in general: Vig et al. 2020, Meng et al. 2022.)
  *
  * An input token is replaced by one of its kind that changes the right answer (the published rule: the head by a head of a

@@ -2,6 +2,7 @@
  * several names. Invariant: config.json is written last, so a folder that has one is whole. */
 #include "model/hf/form.h"
 
+#include <dirent.h>
 #include <string.h>
 
 /* ---------------------------------------------------------------- what can be exported */
@@ -23,6 +24,31 @@ static hs_status check_exportable(const hs_model *model, hs_error *err)
         return hs_error_hint(err, "%s", no_form);
     }
     return form->check ? form->check(&model->config, err) : HS_OK;
+}
+
+/* A folder may hold an earlier export, which is replaced, and nothing else: nobody's files are mixed with ours. */
+static hs_status check_folder(const char *dir, hs_error *err)
+{
+    static const char *const OURS[] = {"config.json",           "generation_config.json", "model.safetensors", "tokenizer.json",
+                                       "tokenizer_config.json", "special_tokens_map.json", "vocab.json",       ".",
+                                       ".."};
+    DIR *d = opendir(dir);
+    if (!d)
+        return HS_OK; /* not there; or making it will say what is wrong */
+    hs_status status = HS_OK;
+    for (struct dirent *e; status == HS_OK && (e = readdir(d));) {
+        bool ours = strstr(e->d_name, ".tmp-") != NULL;
+        for (size_t i = 0; i < sizeof OURS / sizeof *OURS; i++)
+            ours = ours || strcmp(e->d_name, OURS[i]) == 0;
+        if (ours)
+            continue;
+        status = hs_fail(err, HS_ERR_IO, "the folder holds other files than an earlier export");
+        hs_error_where(err, "%s", dir);
+        hs_error_value(err, e->d_name, strlen(e->d_name));
+        hs_error_hint(err, "choose another folder");
+    }
+    closedir(d);
+    return status;
 }
 
 /* ---------------------------------------------------------------- weights */
@@ -273,6 +299,7 @@ static hs_status write_tokenizer(const hs_model *model, const hs_names *vocab, c
 hs_status hs_export_hf(const hs_model *model, const hs_names *vocab, const char *dir, hs_error *err)
 {
     HS_TRY(check_exportable(model, err));
+    HS_TRY(check_folder(dir, err));
     HS_TRY(hs_make_dirs(dir, err));
     if (vocab)
         HS_TRY(write_tokenizer(model, vocab, dir, err));
