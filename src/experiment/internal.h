@@ -19,13 +19,16 @@ hs_status hs_run_estimate(hs_trainer *trainer, const hs_train_config *config, hs
                           hs_run_cost *cost, bool *stepped, hs_error *err);
 /* HS_ERR_IO that lists the kept steps, unless `step` is one. */
 hs_status hs_run_check_step(const char *run_dir, uint64_t step, hs_error *err);
-/* The wanted ("last", "all", a list; NULL = last) of the stored steps, ascending; the caller frees *steps. */
-hs_status hs_run_wanted_steps(const char *wish, const char *run_dir, uint64_t **steps, size_t *n, hs_error *err);
+/* The wanted of the stored steps, ascending: "last" (also NULL: the step that is loaded), "all", a list; the caller frees *steps. */
+hs_status hs_run_wanted_steps(const char *wish, const hs_run *run, uint64_t **steps, size_t *n, hs_error *err);
 /* Accuracy of a split in report.paper_values, or NaN. */
 double hs_paper_value(const hs_config *config, const char *split);
 
 /* A run for reading without its model: configuration and dataset; hs_run_close. */
 hs_status hs_run_open_data(hs_run *out, const char *run_dir, hs_error *err);
+
+/* Checkpoints without a record are a run that lost it: HS_ERR_DATA, as its history would silently begin anew. */
+hs_status hs_run_check_record(const char *db, const char *checkpoints, hs_error *err);
 
 /* Write a run whose folder is gone as a whole run into a new one, beside the old if that can be: `out` names it. */
 hs_status hs_run_rescue(const char *run_dir, const hs_config *config, const hs_dataset *data, hs_record *record,

@@ -149,12 +149,12 @@ static hs_status no_such_step(const char *step, const uint64_t *have, size_t n, 
     return HS_ERR_DATA;
 }
 
-hs_status hs_run_wanted_steps(const char *wish, const char *run_dir, uint64_t **steps, size_t *n, hs_error *err)
+hs_status hs_run_wanted_steps(const char *wish, const hs_run *run, uint64_t **steps, size_t *n, hs_error *err)
 {
     char checkpoints[4096];
     uint64_t *have;
     size_t n_have, kept = 0;
-    HS_TRY(hs_path_join(checkpoints, sizeof checkpoints, run_dir, "checkpoints", err));
+    HS_TRY(hs_path_join(checkpoints, sizeof checkpoints, run->dir, "checkpoints", err));
     HS_TRY(hs_checkpoint_steps(checkpoints, &have, &n_have, err));
     wish = wish && wish[0] ? wish : "last";
     if (n_have == 0) {
@@ -176,7 +176,7 @@ hs_status hs_run_wanted_steps(const char *wish, const char *run_dir, uint64_t **
     }
     for (size_t k = 0; k < n_have; k++) {
         snprintf(one, sizeof one, "%" PRIu64, have[k]);
-        if (all || (last && k + 1 == n_have) || hs_list_has(wish, one))
+        if (all || (last && have[k] == run->step) || hs_list_has(wish, one))
             have[kept++] = have[k];
     }
     *steps = have;
@@ -206,11 +206,17 @@ static hs_status look_at_untrained(session *s, hs_error *err)
 
 static hs_status look_at_all(session *s, hs_error *err)
 {
-    char path[4096];
+    char path[4096], checkpoints[4096];
     uint64_t *steps = NULL;
     size_t n = 0;
-    HS_TRY(hs_run_wanted_steps(s->options->steps, s->run->dir, &steps, &n, err));
+    HS_TRY(hs_run_wanted_steps(s->options->steps, s->run, &steps, &n, err));
     hs_status status = hs_path_join(path, sizeof path, s->run->dir, "run.db", err);
+    if (status == HS_OK)
+        status = hs_path_join(checkpoints, sizeof checkpoints, s->run->dir, "checkpoints", err);
+    if (status == HS_OK)
+        status = hs_interpret_check(&s->run->model, &s->run->data, &s->options->config, err);
+    if (status == HS_OK)
+        status = hs_run_check_record(path, checkpoints, err);
     if (status == HS_OK)
         status = hs_record_open(&s->record, path, err);
     if (status == HS_OK)
@@ -242,6 +248,9 @@ hs_status hs_run_interpret(const char *run_dir, const hs_run_interpret_options *
     hs_status status = hs_run_open(run, run_dir, HS_LATEST, err);
     if (status == HS_OK)
         status = hs_run_lock_take(&lock, run_dir, err);
+    if (status == HS_OK && run->damage.status != HS_OK)
+        hs_event_send(events, HS_EVENT_WARNING, "interpret", "step %" PRIu64 " is used, a newer checkpoint is damaged: %s: %s",
+                      run->step, run->damage.where, run->damage.what);
     if (status == HS_OK && !(s.pool = hs_pool_create(options->threads)))
         status = hs_fail(err, HS_ERR_MEMORY, "worker threads cannot be started");
     if (status == HS_OK)

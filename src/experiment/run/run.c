@@ -192,20 +192,19 @@ static hs_status measure_cost(session *s, hs_run_cost *cost, hs_error *err)
 
 /* ---------------------------------------------------------------- record and resume */
 
-/* Checkpoints without a record are a run that lost it: its history would silently begin at the checkpoint. */
-static hs_status check_record_there(session *s, hs_error *err)
+hs_status hs_run_check_record(const char *db, const char *checkpoints, hs_error *err)
 {
     struct stat st;
-    if (stat(s->db, &st) == 0 ? st.st_size > 0 : errno != ENOENT)
+    if (stat(db, &st) == 0 ? st.st_size > 0 : errno != ENOENT)
         return HS_OK;
     uint64_t *steps;
     size_t n;
-    HS_TRY(hs_checkpoint_steps(s->checkpoints, &steps, &n, err));
+    HS_TRY(hs_checkpoint_steps(checkpoints, &steps, &n, err));
     hs_free(steps);
     if (n == 0)
         return HS_OK;
     hs_fail(err, HS_ERR_DATA, "the record of this run is gone, its checkpoints are there");
-    hs_error_where(err, "%s", s->db);
+    hs_error_where(err, "%s", db);
     return hs_error_hint(err, "bring it back, or remove this folder to train from the beginning");
 }
 
@@ -242,7 +241,7 @@ static hs_status record_config(session *s, hs_error *err)
 
 static hs_status open_record(session *s, hs_error *err)
 {
-    HS_TRY(check_record_there(s, err));
+    HS_TRY(hs_run_check_record(s->db, s->checkpoints, err));
     HS_TRY(hs_record_open(&s->record, s->db, err));
     HS_TRY(check_recorded_config(s, err));
     HS_TRY(record_config(s, err));

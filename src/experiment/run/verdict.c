@@ -259,7 +259,7 @@ static hs_status judge_all(work *w, hs_error *err)
     else
         hs_verdict_splits(&w->run->data, w->splits, sizeof w->splits);
     HS_TRY(check_splits(&w->run->data, w->splits, &w->n_splits, err));
-    HS_TRY(hs_run_wanted_steps(w->options->steps, w->run->dir, &w->steps, &w->n_steps, err));
+    HS_TRY(hs_run_wanted_steps(w->options->steps, w->run, &w->steps, &w->n_steps, err));
     if (!(w->out = hs_calloc(w->n_steps * w->n_splits + 1, sizeof *w->out)))
         return hs_fail_memory(err, w->n_steps * w->n_splits * sizeof *w->out);
     HS_TRY(hs_path_join(path, sizeof path, w->run->dir, "run.db", err));
