@@ -156,6 +156,10 @@ static void add_source(hs_str *out, size_t block, const char *data)
 static void add_heat(hs_str *out, const hs_series *s, size_t block, const char *data)
 {
     const bool change = s->mark == HS_MARK_CHANGE;
+    if (s->n == 0) { /* gnuplot 5.4 crashes on squares that are all undefined */
+        hs_str_addf(out, "NaN notitle");
+        return;
+    }
     add_source(out, block, data);
     hs_str_addf(out, " using 1:2:($1-0.5):($1+0.5):($2-0.5):($2+0.5):3 with boxxyerror fillstyle solid noborder "
                      "linecolor palette notitle, \\\n  ");

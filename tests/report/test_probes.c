@@ -65,6 +65,8 @@ static void add_step(hs_record *record, uint64_t step, double v)
             add(record, step, "lens", "test_oo", s, positions[p], "b", "mrr", 0.0625);
             add(record, step, "trace", "test_ii", s, positions[p], positions[p], "strength", v);
             add(record, step, "cross", "test_ii", s, positions[p], "b", "success", v);
+            if (step == 100)
+                add(record, step, "trace", "test_ii", s, positions[p], positions[p], "changed", 0.5);
         }
     add(record, step, "lens", "test_ii", HS_ALL_STAGES, "", "b", "found", 0.5);
     for (int32_t s = 0; s < 3; s++) {
@@ -79,6 +81,11 @@ static void add_step(hs_record *record, uint64_t step, double v)
         add(record, step, "realign", "test_oo", s, "r1", "b", "accuracy@0.50", v);
         add(record, step, "realign", "test_oo", s, "r1", "w", "follow@0.50", 0.375);
     }
+    for (int32_t s = 1; s < 3; s++) {
+        add(record, step, "ablate", "test_ii", s, "", "head 1", "accuracy", v);
+        add(record, step, "ablate", "test_ii", s, "", "mlp", "accuracy", 0.25);
+    }
+    add(record, step, "ablate", "test_ii", HS_ALL_STAGES, "", "block 1 mlp", "accuracy", 0.5);
     add(record, step, "toy", "test_ii", HS_ALL_STAGES, "", "t", "nats", 2.5);
     add(record, step, "progress", "", HS_ALL_STAGES, "", "", "norm", 8 * (1 + v));
     add(record, step, "progress", "", HS_ALL_STAGES, "", "transformer.wte.weight", "norm", 4 * (1 + v));
@@ -180,6 +187,9 @@ static void test_grids(void **state)
     check("r", "trace", NULL, "\n0 1 0.875\n", "'strength at its own place, test_ii';'strength at r1, test_ii'");
     check("r", "cross", NULL, "\n2 1 0.875\n", "'success of b, test_ii'");
     make_run("two", 2); /* one step that a logarithmic axis has: no curve; and tests before facts */
+    check(
+        "r", "ablate", NULL, "\n0 1 0.875\n1 1 0.25\n0 2 0.875\n",
+        "'accuracy, test_ii';'accuracy without head 1, test_ii';set yrange [0.5:2.5];set xtics ('head 1' 0, 'mlp' 1)");
     check("two", "lens", NULL, "", "multiplot layout 2,2;'mrr of b, test_ii'");
     make_run("single", 1);
     check("single", "lens", NULL, "\n2 1 0.125\n", "multiplot layout 1,2");
@@ -258,8 +268,8 @@ static void test_refused(void **state)
     assert_int_equal(draw("r", "paths", &facts), HS_ERR_DATA);
     assert_non_null(strstr(error.what, "no answer was right"));
     assert_false(hs_file_exists(in_folder("f.svg")));
-    static const char *const methods[] = {"lens",     "trace",   "paths",  "cross",   "decode",
-                                          "cohesion", "realign", "linear", "progress"};
+    static const char *const methods[] = {"lens",     "trace",   "paths",  "cross",  "decode",
+                                          "cohesion", "realign", "linear", "ablate", "progress"};
     for (size_t m = 0; m < sizeof methods / sizeof *methods && has_gnuplot(); m++) {
         assert_ok(hs_figure_probe(in_folder("r"), methods[m], NULL, in_folder("f.svg"), err));
         for (uint64_t k = 1;; k += 7) {

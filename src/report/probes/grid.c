@@ -2,12 +2,14 @@
  * moved most through training with the split's accuracy (arXiv 2405.15071, Fig. 4). A row of panels for each role. */
 #include "report/probes/probes.h"
 
+#include <math.h>
 #include <string.h>
 
 typedef struct grid {
     hs_plot *plot;
     const char *split, *measure;
     const char *role;        /* NULL: the position's own, what stands there was replaced there */
+    bool parts;              /* roles stand left to right in place of positions */
     hs_plot_names positions; /* left to right */
     int32_t stages;
 } grid;
@@ -16,7 +18,7 @@ static hs_plot_where shown(const grid *g, const uint64_t *step, const char *posi
 {
     return (hs_plot_where){.step = step,
                            .split = g->split,
-                           .position = position,
+                           .position = g->parts ? NULL : position,
                            .role = g->role ? g->role : position,
                            .measure = g->measure,
                            .stage = stage};
@@ -27,6 +29,7 @@ static hs_status add_map(const grid *g, hs_mark mark, const char *title, hs_erro
     hs_plot *plot = g->plot;
     hs_panel *panel;
     hs_plot_points cells;
+    double lowest = 0;
     HS_TRY(hs_plot_panel(plot, title, 1, &panel, err));
     HS_TRY(hs_plot_series(plot, panel, (hs_series){.mark = mark}, g->positions.n * (size_t)g->stages, &cells, err));
     for (int32_t s = 0; s < g->stages; s++)
@@ -39,9 +42,12 @@ static hs_status add_map(const grid *g, hs_mark mark, const char *title, hs_erro
             else if (a && b)
                 hs_plot_point(&cells, (double)p, s, 0, 0, a->value - b->value);
         }
-    panel->x_label = "position";
+    for (size_t i = 0; i < cells.series->n; i++)
+        lowest = i == 0 || cells.y[i] < lowest ? cells.y[i] : lowest;
+    panel->x_label = g->parts ? "without" : "position";
     panel->y_label = "stage";
-    panel->x_low = panel->y_low = -0.5;
+    panel->x_low = -0.5;
+    panel->y_low = lowest - 0.5;
     panel->x_high = (double)g->positions.n - 0.5;
     panel->y_high = g->stages - 0.5;
     void *names;
@@ -56,7 +62,7 @@ static hs_status add_map(const grid *g, hs_mark mark, const char *title, hs_erro
 /* The position some stage of which moved most. */
 static const char *moving_position(const grid *g)
 {
-    double most = -1;
+    double most = -INFINITY;
     const char *best = g->positions.name[0];
     for (size_t p = 0; p < g->positions.n; p++)
         for (int32_t s = 0; s < g->stages; s++) {
@@ -75,10 +81,11 @@ static hs_status add_curves(const grid *g, hs_error *err)
     hs_plot *plot = g->plot;
     hs_panel *panel;
     const char *title, *position = moving_position(g);
-    for (size_t p = 0; p < g->positions.n && !g->role; p++)
+    for (size_t p = 0; p < g->positions.n && !g->role && !g->parts; p++)
         if (strcmp(g->positions.name[p], "r1") == 0) /* where the first hop ends */
             position = g->positions.name[p];
-    HS_TRY(hs_plot_text(plot, &title, err, "%s at %s, %s", g->role ? g->role : g->measure, position, g->split));
+    HS_TRY(hs_plot_text(plot, &title, err, "%s %s %s, %s", g->role ? g->role : g->measure, g->parts ? "without" : "at",
+                        position, g->split));
     HS_TRY(hs_plot_panel(plot, title, 2 * (size_t)g->stages + 1, &panel, err));
     for (int32_t s = 0; s < g->stages; s++) {
         const hs_plot_where cell = shown(g, NULL, position, s);
@@ -99,7 +106,7 @@ static hs_status add_role(const grid *g, hs_error *err)
     if (g->role)
         HS_TRY(hs_plot_text(plot, &title, err, "%s of %s, %s", g->measure, g->role, g->split));
     else
-        HS_TRY(hs_plot_text(plot, &title, err, "%s at its own place, %s", g->measure, g->split));
+        HS_TRY(hs_plot_text(plot, &title, err, "%s%s, %s", g->measure, g->parts ? "" : " at its own place", g->split));
     HS_TRY(add_map(g, HS_MARK_HEAT, title, err));
     if (plot->first == plot->step)
         return HS_OK;
@@ -157,13 +164,8 @@ static hs_status add_split(hs_plot *plot, const char *split, uint32_t *rows, hs_
     return HS_OK;
 }
 
-hs_status hs_plot_grid(hs_plot *plot, hs_error *err)
+static void set_size(hs_plot *plot, uint32_t rows)
 {
-    hs_plot_names splits;
-    uint32_t rows = 0;
-    HS_TRY(hs_plot_splits(plot, 1, &splits, err));
-    for (size_t s = 0; s < splits.n; s++)
-        HS_TRY(add_split(plot, splits.name[s], &rows, err));
     if (plot->first < plot->step) {
         plot->columns = plot->curves ? 3 : 2;
         plot->width = plot->curves ? 1300 : 800;
@@ -173,5 +175,34 @@ hs_status hs_plot_grid(hs_plot *plot, hs_error *err)
         plot->width = plot->columns > 1 ? 60 + 340 * plot->columns : 560; /* room for the title */
         plot->height = 40 + 300 * ((rows + 2) / 3);
     }
+}
+
+hs_status hs_plot_grid(hs_plot *plot, hs_error *err)
+{
+    hs_plot_names splits;
+    uint32_t rows = 0;
+    HS_TRY(hs_plot_splits(plot, 1, &splits, err));
+    for (size_t s = 0; s < splits.n; s++)
+        HS_TRY(add_split(plot, splits.name[s], &rows, err));
+    set_size(plot, rows);
+    return HS_OK;
+}
+
+hs_status hs_plot_parts(hs_plot *plot, hs_error *err)
+{
+    hs_plot_names splits, measures;
+    uint32_t rows = 0;
+    HS_TRY(hs_plot_splits(plot, 1, &splits, err));
+    for (size_t s = 0; s < splits.n; s++) {
+        grid g = {.plot = plot, .split = splits.name[s], .parts = true, .stages = hs_plot_stages(plot)};
+        hs_plot_where of = {.step = &plot->step, .split = g.split, .stage = g.stages - 1};
+        HS_TRY(hs_plot_names_of(plot, HS_KEY_MEASURE, &of, plot->measures, &measures, err));
+        HS_TRY(hs_plot_names_of(plot, HS_KEY_ROLE, &of, plot->roles, &g.positions, err));
+        for (size_t m = 0; m < measures.n; m++, rows++) {
+            g.measure = measures.name[m];
+            HS_TRY(add_role(&g, err));
+        }
+    }
+    set_size(plot, rows);
     return HS_OK;
 }

@@ -3,6 +3,7 @@
  * Invariant: the record is only read; every refusal names what there is, or the command that measures it. */
 #include "report/probes/probes.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,6 +16,7 @@ static const hs_plot_kind kinds[] = {
     {"cohesion", hs_plot_by_stage, "", "id_cohesion,ood_alignment,ood_other"},
     {"linear", hs_plot_by_stage, "", "accuracy,control,selectivity"},
     {"realign", hs_plot_realign, "", ""},
+    {"ablate", hs_plot_parts, "", "accuracy,accuracy_mean"},
     {"progress", hs_plot_progress, "", "norm,effective_rank"},
 };
 enum { N_KINDS = sizeof kinds / sizeof *kinds };
@@ -160,13 +162,13 @@ int32_t hs_plot_stages(const hs_plot *plot)
 
 double hs_plot_movement(const hs_plot *plot, const hs_plot_where *where)
 {
-    double low = 1e300, high = -1e300;
+    double low = INFINITY, high = -INFINITY;
     for (size_t i = 0; i < plot->n; i++)
         if (hs_plot_fits(&plot->row[i], where)) {
             low = plot->row[i].value < low ? plot->row[i].value : low;
             high = plot->row[i].value > high ? plot->row[i].value : high;
         }
-    return high < low ? -1 : plot->first < plot->step ? high - low : high;
+    return high < low ? -INFINITY : plot->first < plot->step ? high - low : high;
 }
 
 /* ---------------------------------------------------------------- opening */

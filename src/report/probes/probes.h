@@ -87,10 +87,12 @@ hs_status hs_plot_over_stages(hs_plot *plot, hs_panel *panel, const hs_plot_wher
                               hs_error *err);
 /* Color of line i: all of the palette but black, which is the accuracy's. */
 uint32_t hs_plot_color(size_t i);
-/* How much the rows that fit change through training (highest - lowest); with one step, their highest value. */
+/* How much the rows that fit change through training (highest - lowest); with one step, their highest value. -INFINITY
+ * where nothing fits. */
 double hs_plot_movement(const hs_plot *plot, const hs_plot_where *where);
 
-hs_status hs_plot_grid(hs_plot *plot, hs_error *err); /* heat maps stage by position, their change, through training */
+hs_status hs_plot_grid(hs_plot *plot, hs_error *err);  /* heat maps stage by position, their change, through training */
+hs_status hs_plot_parts(hs_plot *plot, hs_error *err); /* the same stage by role: heads and MLPs */
 hs_status hs_plot_by_stage(hs_plot *plot, hs_error *err); /* measures against the stage, and through training */
 hs_status hs_plot_realign(hs_plot *plot, hs_error *err);  /* accuracy against alpha */
 hs_status hs_plot_progress(hs_plot *plot, hs_error *err); /* weights through training */

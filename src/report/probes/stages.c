@@ -2,17 +2,17 @@
  * most. A row of panels for each split and role. */
 #include "report/probes/probes.h"
 
+#include <math.h>
 #include <string.h>
 
 /* Place of the largest movement (or value, with one step) of a measure. */
 static void choose_cell(const hs_plot *plot, hs_plot_where *where, const hs_plot_names *positions, int32_t *stage)
 {
-    double most = -2;
+    double most = -INFINITY;
     const char *best = positions->name[0];
-    const int32_t stages = hs_plot_stages(plot), first = stages > 0 ? 0 : HS_ALL_STAGES;
-    *stage = first;
+    *stage = HS_ALL_STAGES; /* where no stage has rows */
     for (size_t p = 0; p < positions->n; p++)
-        for (int32_t s = first; s < stages; s++) {
+        for (int32_t s = 0; s < hs_plot_stages(plot); s++) {
             where->position = positions->name[p];
             where->stage = s;
             const double moved = hs_plot_movement(plot, where);
