@@ -80,8 +80,8 @@ static size_t characters(const char *s)
 
 enum { COLUMN = 20 };
 
-/* A field of COLUMN characters, longer text cut. */
-static void add_field(hs_str *out, const char *text)
+/* A field of COLUMN characters, longer text cut; the last of a line is not filled up. */
+static void add_field(hs_str *out, const char *text, bool last)
 {
     const size_t n = characters(text);
     size_t len = 0, kept = 0;
@@ -94,7 +94,8 @@ static void add_field(hs_str *out, const char *text)
     hs_str_add(out, text, len);
     if (n > COLUMN)
         hs_str_addf(out, "..");
-    hs_str_addf(out, "%*s", (int)(n > COLUMN ? 2 : COLUMN - n + 2), "");
+    if (!last)
+        hs_str_addf(out, "%*s", (int)(n > COLUMN ? 2 : COLUMN - n + 2), "");
 }
 
 /* What the lens reads, stage by place; behind each name the bridge's rank, 1 = on top. */
@@ -103,7 +104,7 @@ static void print_grid(const hs_dataset *data, const char *const *words, uint32_
     hs_str_addf(out, "\nlens: the token on top at each stage and place%s\n  stage  ",
                 a->bridge == HS_NO_ID ? "" : ", (the bridge's place in order of probability)");
     for (uint32_t p = 0; p < a->n_places; p++)
-        add_field(out, p < n_words ? words[p] : "(answer)");
+        add_field(out, p < n_words ? words[p] : "(answer)", p + 1 == a->n_places);
     hs_str_addf(out, "\n");
     for (uint32_t s = 1; s <= a->n_stages; s++) {
         hs_str_addf(out, "  %-5u  ", s);
@@ -121,7 +122,7 @@ static void print_grid(const hs_dataset *data, const char *const *words, uint32_
                     n += ((unsigned char)top[keep] & 0xC0) != 0x80;
             }
             snprintf(field, sizeof field, "%.*s%s", (int)(keep < 200 ? keep : 200), top, rank);
-            add_field(out, field);
+            add_field(out, field, p + 1 == a->n_places);
         }
         hs_str_addf(out, "\n");
     }
