@@ -177,11 +177,28 @@ static void set_size(hs_plot *plot, uint32_t rows)
     }
 }
 
+/* Is the measure one of states, not one over all stages (lens: found)? */
+static hs_status has_stages(const hs_plot *plot, const char *split, bool *out, hs_error *err)
+{
+    hs_plot_names measures;
+    const hs_plot_where of = {.step = &plot->step, .split = split, .stage = HS_ANY_STAGE};
+    HS_TRY(hs_plot_names_of(plot, HS_KEY_MEASURE, &of, plot->measures, &measures, err));
+    *out = false;
+    for (size_t i = 0; i < plot->n && !*out; i++)
+        *out = plot->row[i].stage >= 0 && strcmp(plot->row[i].measure, measures.name[0]) == 0;
+    return HS_OK;
+}
+
 hs_status hs_plot_grid(hs_plot *plot, hs_error *err)
 {
     hs_plot_names splits;
     uint32_t rows = 0;
+    bool stages = true;
     HS_TRY(hs_plot_splits(plot, 1, &splits, err));
+    if (splits.n)
+        HS_TRY(has_stages(plot, splits.name[0], &stages, err));
+    if (!stages)
+        return hs_plot_by_stage(plot, err);
     for (size_t s = 0; s < splits.n; s++)
         HS_TRY(add_split(plot, splits.name[s], &rows, err));
     set_size(plot, rows);
