@@ -6,7 +6,7 @@
  * is resumed. A database that is damaged, of another program or of a newer version is not written to; one of an older
  * version is brought to this one when it is opened for writing, and read as it is otherwise. Step and hash are 64-bit; a hash is 16 hexadecimal digits, which every reader of the file can take. A
  * value that is not finite is NULL. */
-#include "hopscope/train.h"
+#include "train/record.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -14,7 +14,6 @@
 #include <string.h>
 #include <time.h>
 
-#include <sqlite3.h>
 #include <unistd.h>
 
 enum { SCHEMA_VERSION = 2, APPLICATION_ID = 0x68736370, BUSY_MS = 5000 };
@@ -36,18 +35,6 @@ static const char schema_2[] =
     " position TEXT NOT NULL, role TEXT NOT NULL, measure TEXT NOT NULL, n INTEGER NOT NULL, value REAL, low REAL,"
     " high REAL, PRIMARY KEY(step, method, split, stage, position, role, measure)) WITHOUT ROWID;";
 
-typedef enum statement {
-    ADD_METRIC,
-    ADD_EVAL,
-    ADD_WEIGHTS,
-    ADD_CHECKPOINT,
-    ADD_EVENT,
-    ADD_PROBE,
-    SET_INFO,
-    GET_INFO,
-    N_STATEMENTS
-} statement;
-
 static const char *const sql[N_STATEMENTS] = {
     [ADD_METRIC] = "INSERT OR REPLACE INTO metric VALUES(?1, ?2, ?3)",
     [ADD_EVAL] = "INSERT OR REPLACE INTO evaluation VALUES(?1, ?2, ?3, ?4, ?5, ?6)",
@@ -65,30 +52,7 @@ static const char *const reasons[] = {[HS_STOP_NOT_YET] = "",
                                       [HS_STOP_SIGNAL] = "signal",
                                       [HS_STOP_NAN] = "not finite"};
 
-/* One row on its way to the database. */
-typedef struct row {
-    statement which;
-    uint64_t step;
-    char name[64]; /* of a metric, split, key, kind */
-    char *text;    /* owned; value of an info, text of an event */
-    char when[32];
-    uint64_t n;
-    uint64_t hash[2];
-    double number[3];
-    hs_probe_row probe;
-} row;
-
-struct hs_record {
-    sqlite3 *db;
-    sqlite3_stmt *stmt[N_STATEMENTS];
-    row *pending; /* (n_pending) since the last commit that succeeded */
-    size_t n_pending, cap_pending;
-    int64_t version; /* of the schema in the file */
-    bool lost; /* `pending` is not in the open transaction: a commit failed */
-    char path[4096];
-};
-
-static hs_status fail_sql(const hs_record *r, int code, const char *doing, hs_error *err)
+hs_status hs_record_fail(const hs_record *r, int code, const char *doing, hs_error *err)
 {
     hs_status status;
     switch (code & 0xff) {
@@ -118,7 +82,7 @@ static hs_status fail_sql(const hs_record *r, int code, const char *doing, hs_er
 static hs_status exec(hs_record *r, const char *text, const char *doing, hs_error *err)
 {
     int code = sqlite3_exec(r->db, text, NULL, NULL, NULL);
-    return code == SQLITE_OK ? HS_OK : fail_sql(r, code, doing, err);
+    return code == SQLITE_OK ? HS_OK : hs_record_fail(r, code, doing, err);
 }
 
 static hs_status pragma_number(hs_record *r, const char *text, int64_t *out, hs_error *err)
@@ -129,7 +93,7 @@ static hs_status pragma_number(hs_record *r, const char *text, int64_t *out, hs_
         *out = sqlite3_column_int64(s, 0);
         code = SQLITE_OK;
     }
-    hs_status status = code == SQLITE_OK ? HS_OK : fail_sql(r, code, "read", err);
+    hs_status status = code == SQLITE_OK ? HS_OK : hs_record_fail(r, code, "read", err);
     sqlite3_finalize(s);
     return status;
 }
@@ -176,7 +140,7 @@ static hs_status check_whole(hs_record *r, hs_error *err)
     if (code == SQLITE_OK)
         return HS_OK;
     if ((code & 0xff) != SQLITE_CORRUPT)
-        return fail_sql(r, code, "read", err);
+        return hs_record_fail(r, code, "read", err);
     fail_foreign(r, "the record is damaged; nothing was written to it", err);
     return hs_error_hint(err, "bring back a copy of it, or move the run away and train it again");
 }
@@ -209,7 +173,7 @@ static hs_status open_schema(hs_record *r, bool writer, hs_error *err)
             continue; /* only read, from a file that has them not */
         int code = sqlite3_prepare_v3(r->db, sql[i], -1, SQLITE_PREPARE_PERSISTENT, &r->stmt[i], NULL);
         if (code != SQLITE_OK)
-            return fail_sql(r, code, "read", err);
+            return hs_record_fail(r, code, "read", err);
     }
     return HS_OK;
 }
@@ -240,7 +204,7 @@ static hs_status open_as(hs_record **out, const char *path, const char *name, in
     int code = sqlite3_open_v2(name, &r->db, flags | SQLITE_OPEN_NOMUTEX, NULL);
     hs_status status = HS_OK;
     if (code != SQLITE_OK)
-        status = fail_sql(r, code, "open", err);
+        status = hs_record_fail(r, code, "open", err);
     else
         sqlite3_busy_timeout(r->db, BUSY_MS);
     if (status == HS_OK)
@@ -308,11 +272,6 @@ void hs_record_close(hs_record *r)
 
 /* ---------------------------------------------------------------- writing */
 
-static void bind_text(sqlite3_stmt *s, int i, const char *text)
-{
-    sqlite3_bind_text(s, i, text, -1, SQLITE_TRANSIENT);
-}
-
 static void bind_number(sqlite3_stmt *s, int i, double value)
 {
     if (isfinite(value))
@@ -325,18 +284,18 @@ static void bind_hash(sqlite3_stmt *s, int i, uint64_t hash)
 {
     char text[32];
     snprintf(text, sizeof text, "%016" PRIx64, hash);
-    bind_text(s, i, text);
+    hs_record_bind_text(s, i, text);
 }
 
 static void bind_probe(sqlite3_stmt *s, const row *w)
 {
     sqlite3_bind_int64(s, 1, (sqlite3_int64)w->step);
-    bind_text(s, 2, w->probe.method);
-    bind_text(s, 3, w->probe.split);
+    hs_record_bind_text(s, 2, w->probe.method);
+    hs_record_bind_text(s, 3, w->probe.split);
     sqlite3_bind_int64(s, 4, w->probe.stage);
-    bind_text(s, 5, w->probe.position);
-    bind_text(s, 6, w->probe.role);
-    bind_text(s, 7, w->probe.measure);
+    hs_record_bind_text(s, 5, w->probe.position);
+    hs_record_bind_text(s, 6, w->probe.role);
+    hs_record_bind_text(s, 7, w->probe.measure);
     sqlite3_bind_int64(s, 8, (sqlite3_int64)w->probe.n);
     bind_number(s, 9, w->probe.value);
     bind_number(s, 10, w->probe.low);
@@ -348,12 +307,12 @@ static void bind_row(sqlite3_stmt *s, const row *w)
     switch (w->which) {
     case ADD_METRIC:
         sqlite3_bind_int64(s, 1, (sqlite3_int64)w->step);
-        bind_text(s, 2, w->name);
+        hs_record_bind_text(s, 2, w->name);
         bind_number(s, 3, w->number[0]);
         break;
     case ADD_EVAL:
         sqlite3_bind_int64(s, 1, (sqlite3_int64)w->step);
-        bind_text(s, 2, w->name);
+        hs_record_bind_text(s, 2, w->name);
         sqlite3_bind_int64(s, 3, (sqlite3_int64)w->n);
         for (int i = 0; i < 3; i++)
             bind_number(s, 4 + i, w->number[i]);
@@ -365,17 +324,17 @@ static void bind_row(sqlite3_stmt *s, const row *w)
         bind_hash(s, 3, w->hash[1]);
         break;
     case ADD_EVENT:
-        bind_text(s, 1, w->when);
+        hs_record_bind_text(s, 1, w->when);
         sqlite3_bind_int64(s, 2, (sqlite3_int64)w->step);
-        bind_text(s, 3, w->name);
-        bind_text(s, 4, w->text);
+        hs_record_bind_text(s, 3, w->name);
+        hs_record_bind_text(s, 4, w->text);
         break;
     case ADD_PROBE:
         bind_probe(s, w);
         break;
     case SET_INFO:
-        bind_text(s, 1, w->name);
-        bind_text(s, 2, w->text);
+        hs_record_bind_text(s, 1, w->name);
+        hs_record_bind_text(s, 2, w->text);
         break;
     case GET_INFO:
     case N_STATEMENTS:
@@ -388,7 +347,7 @@ static hs_status insert(hs_record *r, const row *w, hs_error *err)
     sqlite3_stmt *s = r->stmt[w->which];
     bind_row(s, w);
     const int code = sqlite3_step(s);
-    const hs_status status = code == SQLITE_DONE ? HS_OK : fail_sql(r, code, "write", err);
+    const hs_status status = code == SQLITE_DONE ? HS_OK : hs_record_fail(r, code, "write", err);
     sqlite3_reset(s);
     sqlite3_clear_bindings(s);
     return status;
@@ -544,186 +503,20 @@ hs_status hs_record_rewind(hs_record *r, uint64_t step, hs_error *err)
     return hs_record_commit(r, err);
 }
 
-/* ---------------------------------------------------------------- reading */
-
-static double column_number(sqlite3_stmt *s, int i)
-{
-    return sqlite3_column_type(s, i) == SQLITE_NULL ? (double)NAN : sqlite3_column_double(s, i);
-}
-
-static const char *column_text(sqlite3_stmt *s, int i)
-{
-    const unsigned char *text = sqlite3_column_text(s, i);
-    return text ? (const char *)text : "";
-}
-
-/* Every row of a query into a grown array; `take` fills one element. bind(s, with) gives its parameters; NULL: none. */
-static hs_status read_rows(hs_record *r, const char *query, void (*bind)(sqlite3_stmt *s, const void *with),
-                           const void *with, size_t elem, void (*take)(sqlite3_stmt *s, void *row), void **rows, size_t *n,
-                           hs_error *err)
-{
-    *rows = NULL;
-    *n = 0;
-    size_t cap = 0;
-    sqlite3_stmt *s = NULL;
-    int code = sqlite3_prepare_v2(r->db, query, -1, &s, NULL);
-    hs_status status = code == SQLITE_OK ? HS_OK : fail_sql(r, code, "read", err);
-    if (status == HS_OK && bind)
-        bind(s, with);
-    while (status == HS_OK && (code = sqlite3_step(s)) == SQLITE_ROW) {
-        status = hs_grow(rows, &cap, *n + 1, elem, err);
-        if (status == HS_OK)
-            take(s, (char *)*rows + elem * (*n)++);
-    }
-    if (status == HS_OK && code != SQLITE_DONE)
-        status = fail_sql(r, code, "read", err);
-    sqlite3_finalize(s);
-    if (status != HS_OK) {
-        hs_free(*rows);
-        *rows = NULL;
-        *n = 0;
-    }
-    return status;
-}
-
-static void take_eval(sqlite3_stmt *s, void *out)
-{
-    hs_eval_row *e = out;
-    *e = (hs_eval_row){.step = (uint64_t)sqlite3_column_int64(s, 0), .seconds = column_number(s, 5)};
-    snprintf(e->eval.split, sizeof e->eval.split, "%s", column_text(s, 1));
-    e->eval.n = (uint64_t)sqlite3_column_int64(s, 2);
-    e->eval.accuracy = column_number(s, 3);
-    e->eval.loss = column_number(s, 4);
-}
-
-hs_status hs_record_evals(hs_record *r, hs_eval_row **rows, size_t *n, hs_error *err)
-{
-    void *p;
-    hs_status status =
-        read_rows(r, "SELECT step, split, n, accuracy, loss, seconds FROM evaluation ORDER BY step, split",
-                  NULL, NULL, sizeof **rows, take_eval, &p, n, err);
-    *rows = p;
-    return status;
-}
-
-static uint64_t column_hash(sqlite3_stmt *s, int i)
-{
-    return strtoull(column_text(s, i), NULL, 16);
-}
-
-static void take_weights(sqlite3_stmt *s, void *out)
-{
-    *(hs_weights_row *)out = (hs_weights_row){.step = (uint64_t)sqlite3_column_int64(s, 0),
-                                              .hash = column_hash(s, 1),
-                                              .chain = column_hash(s, 2),
-                                              .linked = sqlite3_column_type(s, 2) != SQLITE_NULL};
-}
-
-hs_status hs_record_weights_rows(hs_record *r, hs_weights_row **rows, size_t *n, hs_error *err)
-{
-    void *p;
-    hs_status status = read_rows(r,
-                                 r->version < 2 ? "SELECT step, hash, NULL FROM weights ORDER BY step"
-                                                : "SELECT step, hash, chain FROM weights ORDER BY step",
-                                 NULL, NULL, sizeof **rows, take_weights, &p, n, err);
-    *rows = p;
-    return status;
-}
-
-static void take_checkpoint(sqlite3_stmt *s, void *out)
-{
-    *(hs_checkpoint_row *)out = (hs_checkpoint_row){
-        .step = (uint64_t)sqlite3_column_int64(s, 0), .weights = column_hash(s, 1), .state = column_hash(s, 2)};
-}
-
-hs_status hs_record_checkpoints(hs_record *r, hs_checkpoint_row **rows, size_t *n, hs_error *err)
-{
-    void *p = NULL;
-    *n = 0;
-    hs_status status = HS_OK;
-    if (r->version >= 2)
-        status = read_rows(r, "SELECT step, weights, state FROM checkpoint ORDER BY step", NULL, NULL, sizeof **rows,
-                           take_checkpoint, &p, n, err);
-    *rows = p;
-    return status;
-}
-
-static void bind_name(sqlite3_stmt *s, const void *name)
-{
-    bind_text(s, 1, name);
-}
-
-static void take_metric(sqlite3_stmt *s, void *out)
-{
-    *(hs_metric_row *)out = (hs_metric_row){.step = (uint64_t)sqlite3_column_int64(s, 0), .value = column_number(s, 1)};
-}
-
-hs_status hs_record_metrics(hs_record *r, const char *name, hs_metric_row **rows, size_t *n, hs_error *err)
-{
-    void *p;
-    hs_status status = read_rows(r, "SELECT step, value FROM metric WHERE name = ?1 ORDER BY step", bind_name, name,
-                                 sizeof **rows, take_metric, &p, n, err);
-    *rows = p;
-    return status;
-}
-
-static void bind_filter(sqlite3_stmt *s, const void *with)
-{
-    const hs_probe_filter *f = with;
-    const char *const text[] = {f->method, f->split, f->role, f->measure};
-    for (int i = 0; i < 4; i++)
-        if (text[i]) /* else NULL: any */
-            bind_text(s, 1 + i, text[i]);
-    sqlite3_bind_int64(s, 5, (sqlite3_int64)f->first);
-    sqlite3_bind_int64(s, 6, f->last ? (sqlite3_int64)f->last : INT64_MAX);
-}
-
-static void take_probe(sqlite3_stmt *s, void *out)
-{
-    hs_probe_row *p = out;
-    *p = (hs_probe_row){.step = (uint64_t)sqlite3_column_int64(s, 0),
-                        .stage = sqlite3_column_int(s, 3),
-                        .n = (uint64_t)sqlite3_column_int64(s, 7),
-                        .value = column_number(s, 8),
-                        .low = column_number(s, 9),
-                        .high = column_number(s, 10)};
-    snprintf(p->method, sizeof p->method, "%s", column_text(s, 1));
-    snprintf(p->split, sizeof p->split, "%s", column_text(s, 2));
-    snprintf(p->position, sizeof p->position, "%s", column_text(s, 4));
-    snprintf(p->role, sizeof p->role, "%s", column_text(s, 5));
-    snprintf(p->measure, sizeof p->measure, "%s", column_text(s, 6));
-}
-
-hs_status hs_record_probes(hs_record *r, const hs_probe_filter *filter, hs_probe_row **rows, size_t *n, hs_error *err)
-{
-    static const hs_probe_filter all = {0};
-    void *p = NULL;
-    *rows = NULL;
-    *n = 0;
-    if (r->version < 2)
-        return HS_OK;
-    hs_status status =
-        read_rows(r,
-                  "SELECT * FROM probe WHERE (?1 IS NULL OR method = ?1) AND (?2 IS NULL OR split = ?2) AND "
-                  "(?3 IS NULL OR role = ?3) AND (?4 IS NULL OR measure = ?4) AND step BETWEEN ?5 AND ?6 "
-                  "ORDER BY step, method, split, stage, position, role, measure",
-                  bind_filter, filter ? filter : &all, sizeof **rows, take_probe, &p, n, err);
-    *rows = p;
-    return status;
-}
+/* ---------------------------------------------------------------- what is noted once */
 
 hs_status hs_record_get_info(hs_record *r, const char *key, char *out, size_t size, hs_error *err)
 {
     sqlite3_stmt *s = r->stmt[GET_INFO];
     if (size)
         out[0] = 0;
-    bind_text(s, 1, key);
+    hs_record_bind_text(s, 1, key);
     int code = sqlite3_step(s);
     hs_status status = HS_OK;
     if (code == SQLITE_ROW)
-        snprintf(out, size, "%s", column_text(s, 0));
+        snprintf(out, size, "%s", hs_record_column_text(s, 0));
     else if (code != SQLITE_DONE)
-        status = fail_sql(r, code, "read", err);
+        status = hs_record_fail(r, code, "read", err);
     sqlite3_reset(s);
     sqlite3_clear_bindings(s);
     return status;

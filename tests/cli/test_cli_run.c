@@ -1,61 +1,7 @@
 /* The program as its users meet it: exit codes, what goes to which stream, signals, bad input. */
-#include "hopscope/core.h"
+#include "cli/cli_test.h"
 
-#include "check.h"
-
-#include <fcntl.h>
 #include <signal.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
-static char folder[256], out[65536], message[65536];
-
-static int set_up(void **state)
-{
-    (void)state;
-    snprintf(folder, sizeof folder, "%s/cli_XXXXXX", TEST_BINARY_DIR);
-    return mkdtemp(folder) && chdir(folder) == 0 ? 0 : -1;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    char command[700];
-    snprintf(command, sizeof command, "chmod -R u+w '%s'; rm -rf '%s'", folder, folder);
-    return chdir("/") == 0 ? system(command) : -1;
-}
-
-static void read_all(const char *path, char *text, size_t size)
-{
-    FILE *f = fopen(path, "r");
-    assert_non_null(f);
-    text[fread(text, 1, size - 1, f)] = 0;
-    fclose(f);
-}
-
-/* Run a shell line in which $H is the program; stdout to `out`, stderr to `message`; returns the exit code. */
-static int sh(const char *line)
-{
-    char command[2000];
-    snprintf(command, sizeof command, "H='%s/hopscope'; { %s ; } > out.txt 2> err.txt", TEST_BINARY_DIR, line);
-    int status = system(command);
-    read_all("out.txt", out, sizeof out);
-    read_all("err.txt", message, sizeof message);
-    return WIFEXITED(status) ? WEXITSTATUS(status) : 1000;
-}
-
-static void assert_sh(int expected, const char *line, const char *in_out, const char *in_message)
-{
-    int code = sh(line);
-    if (code != expected || !strstr(out, in_out) || !strstr(message, in_message))
-        fail_msg("%s\nexit code %d, expected %d\n--- stdout (expected '%s')\n%s\n--- stderr (expected '%s')\n%s", line,
-                 code, expected, in_out, out, in_message, message);
-}
-
-static void write_file(const char *path, const char *text)
-{
-    assert_int_equal(hs_file_write(path, text, strlen(text), NULL), HS_OK);
-}
 
 static const char small[] = "data:\n  entities: 20\n  relations: 5\n  out_degree: 3\n  phi: 0\n"
                             "model:\n  n_embd: 16\n  n_head: 2\n"
