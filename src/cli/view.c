@@ -162,8 +162,8 @@ static void show_cost(hs_view *view, const hs_run_cost *c)
     if (c->seconds_per_1000 > 0) {
         char whole[32];
         format_duration(c->seconds, whole);
-        snprintf(text + used, sizeof text - used, "; about %s for all steps and evaluations, %.3g s per 1,000 steps", whole,
-                 c->seconds_per_1000);
+        snprintf(text + used, sizeof text - used, "; about %s for all steps and evaluations, %.*f s per 1,000 steps", whole,
+                 c->seconds_per_1000 < 100 ? 1 : 0, c->seconds_per_1000);
     }
     line(view, "cost", "", "", text);
 }

@@ -209,7 +209,7 @@ hs_status hs_file_read(const char *path, size_t max, char **data, size_t *size, 
 {
     *data = NULL;
     *size = 0;
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a pipe without a writer must not be waited for */
     if (fd < 0)
         return hs_fail_errno(err, path, "open");
     struct stat st;

@@ -82,6 +82,7 @@ static void test_bad_input(void **state)
     assert_sh(65, "$H run empty.yaml", "", "no settings");
     assert_sh(65, "$H run latin.yaml", "", "UTF-8");
     assert_sh(74, "$H run nograph.yaml", "", "absent.tsv");
+    assert_sh(65, "mkfifo pipe; $H run pipe", "", "pipe: not a regular file"); /* not waited for */
     /* what ends before its first file leaves no folder behind, and takes none away */
     assert_false(hs_file_exists("runs"));
     assert_sh(74, "mkdir there; $H run nograph.yaml -o there/a/b", "", "absent.tsv");
