@@ -10,8 +10,8 @@ curve=runs/demo.svg
 echo
 "$program" ask runs/demo -n 12
 echo
-echo "Sweden, next larger economy, official language?"
-"$program" ask runs/demo Sweden "next larger economy" "official language"
+echo "Germany, next eastward, currency?"
+"$program" ask runs/demo Germany "next eastward" currency
 echo
 if "$program" plot runs/demo -o "$curve"; then
     echo "The curve: $curve (open it in a browser)"
