@@ -21,6 +21,7 @@ typedef struct cross_job {
     const hs_sample *sample;
     hs_table *table;
     uint32_t *cell; /* (stages, places) */
+    uint32_t source[3], expected; /* cells: the question that the state is from, the answer it should give; for --items */
 } cross_job;
 
 /* A source for item: its tokens (3) and the answer that the target question should give; false if none was found. */
@@ -62,6 +63,13 @@ static void patch_items(void *ctx, hs_forward *f, uint32_t first, uint32_t n)
     for (uint32_t b = 0; b < n; b++)
         if (!choose(j, first + b, source + b * 3, &expected[b]))
             expected[b] = HS_NO_ID;
+    for (uint32_t b = 0; b < n; b++) {
+        if (expected[b] == HS_NO_ID)
+            continue;
+        for (uint32_t t = 0; t < 3; t++)
+            hs_table_column(j->table, j->source[t])[first + b] = (float)source[b * 3 + t];
+        hs_table_column(j->table, j->expected)[first + b] = (float)expected[b];
+    }
     hs_forward_run_below(f, 0, target, 3, n, false);
     hs_forward_run_below(f, 1, source, 3, n, false);
     for (uint32_t stage = 0; stage < f->S; stage++)
@@ -77,6 +85,14 @@ static void patch_items(void *ctx, hs_forward *f, uint32_t first, uint32_t n)
         }
 }
 
+static hs_status add_choice(cross_job *j, hs_error *err)
+{
+    static const char *const role[3] = {"h", "r1", "r2"};
+    for (uint32_t t = 0; t < 3; t++)
+        HS_TRY(hs_table_add(j->table, HS_ALL_STAGES, "", role[t], "source", HS_SUM_HIDDEN, &j->source[t], err));
+    return hs_table_add(j->table, HS_ALL_STAGES, "", "t", "expected", HS_SUM_HIDDEN, &j->expected, err);
+}
+
 static hs_status run(const hs_look *look, hs_table *out, hs_error *err)
 {
     const hs_sample *s = look->sample;
@@ -85,7 +101,7 @@ static hs_status run(const hs_look *look, hs_table *out, hs_error *err)
     j.cell = hs_alloc((n + 1) * sizeof *j.cell);
     if (!j.cell)
         return hs_fail_memory(err, n * sizeof *j.cell);
-    hs_status status = HS_OK;
+    hs_status status = add_choice(&j, err);
     for (uint32_t c = 0; c < n && status == HS_OK; c++)
         status = hs_table_add(out, (int32_t)(c / s->n_places), s->place[c % s->n_places].role, "b", "success",
                               HS_SUM_SHARE, &j.cell[c], err);

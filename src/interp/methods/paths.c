@@ -47,6 +47,7 @@ typedef struct paths_job {
     edge edge[MAX_EDGES];
     const circuit *circuit; /* the one being run */
     uint32_t normal;        /* cell: margin of the normal run */
+    uint32_t donor;         /* cell: the corrupted question, as an index in the split; for --items */
 } paths_job;
 
 static void choose_levels(paths_job *j)
@@ -174,6 +175,9 @@ static void edges_of_chunk(void *ctx, hs_forward *f, uint32_t first, uint32_t n)
     paths_chunk c = {.f = f, .first = first, .n = n};
     float *moved = f->extra[0];
     load(j, &c);
+    for (uint32_t b = 0; b < n; b++)
+        if (c.rival[b] != HS_NO_ID)
+            put(j, j->donor, first + b, (double)j->sample->item[donor_of(j, first + b)]);
     for (uint32_t i = 0; i < j->n_edges; i++) {
         const edge *e = &j->edge[i];
         if (i == 0 || e->level != e[-1].level || e->from != e[-1].from) { /* a new sender */
@@ -304,6 +308,7 @@ static hs_status report_size(paths_job *j, const char *role, uint32_t edges, hs_
 static hs_status trace_paths(paths_job *j, circuit *circuits, hs_error *err)
 {
     circuit *empty = &circuits[0], *found = &circuits[1], *random = &circuits[2];
+    HS_TRY(hs_table_add(j->table, HS_ALL_STAGES, "", "", "donor", HS_SUM_HIDDEN, &j->donor, err));
     HS_TRY(add_edges(j, err));
     HS_TRY(hs_look_each(j->look, j->sample->n, j->sample->T, edges_of_chunk, j, err));
     const uint32_t kept = choose_circuit(j, found);

@@ -32,6 +32,7 @@ typedef struct trace_job {
     hs_table *table;
     uint32_t n_groups;                 /* what is replaced */
     hs_replace_group group[HS_MAX_PLACES];
+    uint32_t chosen[HS_MAX_PLACES];    /* (groups) cells: the token that was put in, for --items */
     trace_cells *cells;                /* (stages, groups, places) */
 } trace_job;
 
@@ -52,6 +53,8 @@ static bool looked_at(const trace_job *j, const hs_replace_group *group, uint32_
 static hs_status add_cells(trace_job *j, hs_error *err)
 {
     const hs_sample *s = j->sample;
+    for (uint32_t g = 0; g < j->n_groups; g++)
+        HS_TRY(hs_table_add(j->table, HS_ALL_STAGES, "", j->group[g].role, "replacement", HS_SUM_HIDDEN, &j->chosen[g], err));
     for (uint32_t stage = 0; stage < j->look->model->n_stages; stage++)
         for (uint32_t g = 0; g < j->n_groups; g++)
             for (uint32_t p = 0; p < s->n_places; p++) {
@@ -150,6 +153,8 @@ static void replaced_run(trace_job *j, trace_chunk *c, const hs_replace_group *g
     for (uint32_t b = 0; b < c->n; b++) {
         memcpy(tokens + b * T, j->sample->token + (size_t)(c->first + b) * T, T * sizeof *tokens);
         c->any[b] = hs_replace(j->look, group, c->first + b, tokens + b * T);
+        if (c->any[b])
+            put(j, j->chosen[group - j->group], c->first + b, tokens[b * T + group->first]);
     }
     hs_forward_run_below(c->f, 1, tokens, T, c->n, true);
     for (uint32_t b = 0; b < c->n; b++)
