@@ -34,7 +34,7 @@ CASES = {  # name: settings
     "shared": ["model.n_layer=2", "model.passes=2", "model.inject=true"],
     "llama": ["model.kind=llama", "model.tied=false", "model.qk_norm=true"],
     "trm": ["model.kind=trm", "model.n_layer=2", "model.n_embd=32", "model.prefix=1", "model.l_cycles=2", "model.round_up=16",
-            "train.steps=400", "train.lr=2e-3"],
+            "train.steps=1200", "train.lr=2e-3"],
 }
 COLUMN = {"h": 0, "r1": 1, "r2": 2, "t": 3}
 
