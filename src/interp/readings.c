@@ -156,13 +156,27 @@ static void totals(const hs_readings *all, size_t first, size_t last, hs_str *ou
     }
 }
 
+/* The method with the role its grid has here: the target's where nothing was asked of the method's own (facts have no bridge). */
+static hs_method shown(const hs_readings *all, size_t first, size_t last, const hs_method *method)
+{
+    hs_method m = *method;
+    bool any = false;
+    for (size_t i = first; i < last; i++)
+        any |= in_grid(&all->row[i], method);
+    if (!any && m.role && m.role[0])
+        m.role = "t";
+    return m;
+}
+
 void hs_readings_text(const hs_readings *readings, hs_str *out)
 {
     for (size_t first = 0, last; first < readings->n; first = last) {
         const hs_probe_row *r = &readings->row[first];
-        const hs_method *method = hs_method_find(r->method);
+        const hs_method *found = hs_method_find(r->method);
         for (last = first; last < readings->n && same_look(r, &readings->row[last]);)
             last++;
+        const hs_method as_shown = found ? shown(readings, first, last, found) : (hs_method){0};
+        const hs_method *method = found ? &as_shown : NULL;
         hs_str_addf(out, "%s%s at step %llu%s%s", first ? "\n" : "", r->method, (unsigned long long)r->step,
                     r->split[0] ? " on " : "", r->split);
         if (method && method->measure)
