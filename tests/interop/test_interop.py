@@ -55,6 +55,12 @@ def call(*arguments, fails=False):
     return done.stderr
 
 
+def fresh(file):
+    """The path of a file that is not there: the program refuses to write over one."""
+    file.unlink(missing_ok=True)
+    return file
+
+
 def train(name, settings):
     run = WORK / "runs" / name
     call("run", WORK / "experiment.yaml", "-q", "-o", run, *[x for s in settings for x in ("--set", s)])
@@ -67,7 +73,7 @@ def newest(run):
 
 def our_logits(model, ids):
     (WORK / "ids.txt").write_text("".join(" ".join(map(str, row)) + "\n" for row in ids.tolist()))
-    call("logits", model, "--ids", WORK / "ids.txt", "-o", WORK / "logits.safetensors")
+    call("logits", model, "--ids", WORK / "ids.txt", "-o", fresh(WORK / "logits.safetensors"))
     logits = load_file(WORK / "logits.safetensors")["logits"]
     return logits.view(ids.shape[0], ids.shape[1], -1)
 
@@ -197,7 +203,7 @@ def import_case(name, model, options, dtype):
     if "shards" in name:
         assert (folder / "model.safetensors.index.json").exists()
     file = WORK / "imported.safetensors"
-    call("import", folder, "-o", file)
+    call("import", folder, "-o", fresh(file))
     ids = queries(model.config.vocab_size, 4)
     with torch.no_grad():
         theirs = model(input_ids=ids).logits
