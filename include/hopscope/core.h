@@ -24,15 +24,15 @@ extern "C" {
 /* ---------------------------------------------------------------- status and error detail */
 
 /* One line per status: enumerator, exit code of the program, sentence. */
-#define HS_STATUS_MAP(X)                                                        \
-    X(HS_OK, 0, "done")                                                         \
-    X(HS_ERR_FAILED, 1, "failed")                                               \
-    X(HS_ERR_DIVERGED, 1, "training diverged")                                  \
-    X(HS_ERR_USAGE, 2, "wrong usage")                                           \
-    X(HS_ERR_MEMORY, 1, "out of memory")                                        \
-    X(HS_ERR_DATA, 65, "bad data")                                              \
-    X(HS_ERR_IO, 74, "input/output error")                                      \
-    X(HS_STOPPED_INT, 130, "stopped by SIGINT")                                 \
+#define HS_STATUS_MAP(X)                                                                                               \
+    X(HS_OK, 0, "done")                                                                                                \
+    X(HS_ERR_FAILED, 1, "failed")                                                                                      \
+    X(HS_ERR_DIVERGED, 1, "training diverged")                                                                         \
+    X(HS_ERR_USAGE, 2, "wrong usage")                                                                                  \
+    X(HS_ERR_MEMORY, 1, "out of memory")                                                                               \
+    X(HS_ERR_DATA, 65, "bad data")                                                                                     \
+    X(HS_ERR_IO, 74, "input/output error")                                                                             \
+    X(HS_STOPPED_INT, 130, "stopped by SIGINT")                                                                        \
     X(HS_STOPPED_TERM, 143, "stopped by SIGTERM")
 
 typedef enum hs_status {

@@ -87,11 +87,11 @@ typedef struct hs_baselines {
     double majority_hr2;  /* ... of the head and the last relation; comparison: of the first entity and attribute */
     double nearest;
     double majority_class; /* the commonest answer of all training queries (comparison: the commonest label) */
-    double own_tails;      /* the answer is among the tails of the head's own facts: the most that choosing one can reach */
-    double own_relation;   /* the head's tail under the relation that fits training queries of the same relation path best
+    double own_tails; /* the answer is among the tails of the head's own facts: the most that choosing one can reach */
+    double own_relation; /* the head's tail under the relation that fits training queries of the same relation path best
                               (of the same last relation, where the head lacks it) */
-    double fact_r2;        /* the commonest tail of the last relation among the facts */
-    double random_tail;    /* a random one of the tails that the last relation has, on average */
+    double fact_r2;      /* the commonest tail of the last relation among the facts */
+    double random_tail;  /* a random one of the tails that the last relation has, on average */
 } hs_baselines;
 typedef struct hs_baseline {
     const char *name, *help;
@@ -148,8 +148,8 @@ typedef enum hs_injection {
     HS_INJECTION_SECOND_FULL
 } hs_injection;
 /* Their names by number, NULL after the last. */
-extern const char *const hs_ood_pick_names[], *const hs_tails_names[], *const hs_balance_names[],
-    *const hs_variant_names[], *const hs_injection_names[];
+extern const char *const hs_ood_pick_names[],
+    *const hs_tails_names[], *const hs_balance_names[], *const hs_variant_names[], *const hs_injection_names[];
 
 /* Flat, one key `data.NAME` a field; ranges and meanings are in the table of settings, hs_data_settings. */
 typedef struct hs_data_config {

@@ -25,7 +25,7 @@ extern "C" {
 /* ---------------------------------------------------------------- verdict of a run (interp.h, docs/interpret.md) */
 
 typedef struct hs_run_verdict {
-    uint64_t step; /* of the weights; 0 where the caller's model has none */
+    uint64_t step;          /* of the weights; 0 where the caller's model has none */
     hs_verdict_input input; /* split "": there is nothing to judge (no test split, or too large a model to be cheap) */
     hs_verdict verdict;
 } hs_run_verdict;
@@ -38,10 +38,10 @@ hs_status hs_model_verdict(const hs_model *model, const hs_dataset *data, hs_poo
 void hs_verdict_splits(const hs_dataset *data, char *out, size_t size);
 
 typedef struct hs_run_verdict_options {
-    const char *steps;  /* "last", "all", or a list of stored steps; NULL = last */
-    const char *splits; /* list; NULL or "" = hs_verdict_splits */
-    uint32_t max;       /* items measured on the spot; 0 = all */
-    uint32_t threads;   /* 0 = one a core */
+    const char *steps;                       /* "last", "all", or a list of stored steps; NULL = last */
+    const char *splits;                      /* list; NULL or "" = hs_verdict_splits */
+    uint32_t max;                            /* items measured on the spot; 0 = all */
+    uint32_t threads;                        /* 0 = one a core */
     const hs_verdict_thresholds *thresholds; /* NULL = the default */
 } hs_run_verdict_options;
 /* Of stored checkpoints, from the rows of run.db; what is missing there is measured, and not written. In order of step, then
@@ -60,7 +60,7 @@ typedef struct hs_event_time {
     uint64_t step; /* the first where it holds; not reached: the last that was looked at */
 } hs_event_time;
 typedef struct hs_run_events {
-    char run[256]; /* end of the path */
+    char run[256];        /* end of the path */
     hs_event_time *event; /* (n) */
     size_t n;
 } hs_run_events;
@@ -121,7 +121,7 @@ typedef struct hs_config {
  * settings of all layers, one after another. */
 typedef struct hs_config_key {
     const char *key; /* "data.out_degree": section, then name */
-    hs_setting setting;  /* its offset is in hs_config */
+    hs_setting setting; /* its offset is in hs_config */
 } hs_config_key;
 const hs_config_key *hs_config_keys(size_t *n);           /* grouped by section */
 const hs_config_key *hs_config_key_find(const char *key); /* NULL if there is none */
@@ -204,15 +204,16 @@ hs_status hs_run_checkpoints(const char *run_dir, uint64_t **steps, size_t *n, h
  * HS_ERR_DATA if nothing was recorded in that stretch. Writes nothing. */
 typedef struct hs_verify_result {
     bool same;
-    uint64_t difference_step;   /* of the first difference found, in the order above ... */
-    char difference[512];       /* ... and what it is; "" */
-    uint64_t from, to;          /* steps replayed; `to` is the first whose weights differ, when some do */
-    uint32_t compared;          /* recorded hashes of weights met on the way, */
+    uint64_t difference_step;      /* of the first difference found, in the order above ... */
+    char difference[512];          /* ... and what it is; "" */
+    uint64_t from, to;             /* steps replayed; `to` is the first whose weights differ, when some do */
+    uint32_t compared;             /* recorded hashes of weights met on the way, */
     uint32_t evaluations, metrics; /* evaluations of splits and metrics computed again */
-    uint64_t recorded, replayed; /* hashes at `to` */
-    uint64_t last;              /* last recorded evaluation: steps after `to` were not replayed */
-    uint32_t links, unlinked;   /* evaluations in the chain; those of before records had one */
-    uint32_t checkpoints, unrecorded; /* compared; those saved before records knew checkpoints: whole, no more is known */
+    uint64_t recorded, replayed;   /* hashes at `to` */
+    uint64_t last;                 /* last recorded evaluation: steps after `to` were not replayed */
+    uint32_t links, unlinked;      /* evaluations in the chain; those of before records had one */
+    uint32_t checkpoints,
+        unrecorded; /* compared; those saved before records knew checkpoints: whole, no more is known */
 } hs_verify_result;
 hs_status hs_run_verify(const char *run_dir, uint64_t from, uint64_t steps, uint32_t threads, hs_verify_result *out,
                         hs_error *err);
@@ -248,9 +249,10 @@ hs_status hs_experiment_initial_model(const hs_config *config, const hs_dataset 
 typedef struct hs_run_cost {
     uint64_t weights, training_items, vocab;
     double step_flop;
-    double seconds_per_1000; /* of training steps, from FLOP and the measured roof or from real steps; 0 if not estimated */
-    double eval_seconds;     /* of all evaluations */
-    double seconds;          /* of the whole budget; a stop rule may end it earlier */
+    double
+        seconds_per_1000; /* of training steps, from FLOP and the measured roof or from real steps; 0 if not estimated */
+    double eval_seconds;  /* of all evaluations */
+    double seconds;       /* of the whole budget; a stop rule may end it earlier */
     uint64_t memory;         /* bytes of weights, optimizer and work space */
     uint64_t blas_memory;    /* bytes of address space that the BLAS keeps for its threads (hs_tensor_memory) */
 } hs_run_cost;
@@ -276,7 +278,8 @@ typedef struct hs_diagnosis {
     hs_why *split; /* (n_splits) two-hop test splits of one-token entities */
 } hs_diagnosis;
 /* `out` freed with hs_diagnosis_free; nothing in it after a failure. */
-hs_status hs_run_diagnose(const hs_model *model, const hs_dataset *data, hs_pool *pool, hs_diagnosis *out, hs_error *err);
+hs_status hs_run_diagnose(const hs_model *model, const hs_dataset *data, hs_pool *pool, hs_diagnosis *out,
+                          hs_error *err);
 void hs_diagnosis_free(hs_diagnosis *diagnosis);
 void hs_diagnosis_text(const hs_diagnosis *diagnosis, uint32_t worst, hs_str *out); /* with the `worst` lowest pairs */
 void hs_diagnosis_json(const hs_diagnosis *diagnosis, hs_str *out);

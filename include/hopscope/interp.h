@@ -28,7 +28,7 @@ typedef struct hs_reading {
     const char *position; /* "" = over all */
     const char *role;     /* what was looked for, or changed; "" = nothing of the kind */
     const char *measure;
-    uint64_t n;           /* items it rests on */
+    uint64_t n;              /* items it rests on */
     double value, low, high; /* 95% interval (Wilson for shares, bootstrap else); NaN where there is none */
 } hs_reading;
 
@@ -47,13 +47,13 @@ void hs_wilson(double successes, double n, double *low, double *high);
 
 /* Settings; section `interpret` of an experiment file. Lists are text (core.h, hs_list_*). */
 typedef struct hs_interpret_config {
-    char methods[512];   /* list of methods; "" = none, "all" = every one that fits */
-    char splits[512];    /* list of splits; "" = every test split, the facts and train_inferred */
-    uint32_t max;        /* items of a split, the same ones each time; 0 = all */
-    bool exhaustive;     /* tracing: every position behind the change too, and the restoring direction */
-    double edge;         /* path patching: an edge belongs to the circuit from this share of changed answers on */
+    char methods[512];        /* list of methods; "" = none, "all" = every one that fits */
+    char splits[512];         /* list of splits; "" = every test split, the facts and train_inferred */
+    uint32_t max;             /* items of a split, the same ones each time; 0 = all */
+    bool exhaustive;          /* tracing: every position behind the change too, and the restoring direction */
+    double edge;              /* path patching: an edge belongs to the circuit from this share of changed answers on */
     uint32_t random_circuits; /* path patching: random circuits of the same size, as control */
-    uint64_t seed;       /* choice of perturbations, donors and random circuits */
+    uint64_t seed;            /* choice of perturbations, donors and random circuits */
 } hs_interpret_config;
 /* Sized for every evaluation of a run: 128 items a split, published cells only. */
 void hs_interpret_config_default(hs_interpret_config *config);
@@ -65,17 +65,17 @@ typedef struct hs_table hs_table; /* src/interp/table.h */
 typedef struct hs_look hs_look;   /* src/interp/look.h: model, sample, settings */
 typedef struct hs_method {
     const char *name;
-    const char *help;  /* the question it answers, one line */
-    const char *paper; /* where it is from */
+    const char *help;           /* the question it answers, one line */
+    const char *paper;          /* where it is from */
     const char *role, *measure; /* of the numbers shown first, stage by position; role "" = any, NULL = the
                                  * columns are roles; measure NULL = no such grid */
-    bool cheap;        /* fit for every evaluation of a run: at most a few forward passes an item */
+    bool cheap;                 /* fit for every evaluation of a run: at most a few forward passes an item */
     /* NULL if the method can look at this split of this model (split NULL: at the model as a whole), else what it would
      * need, as the end of the sentence "it needs ...". */
     const char *(*unfit)(const hs_model *model, const hs_dataset *data, const hs_split *split);
     hs_status (*run)(const hs_look *look, hs_table *out, hs_error *err);
 } hs_method;
-const hs_method *const *hs_methods(size_t *n); /* in the order they are run */
+const hs_method *const *hs_methods(size_t *n);     /* in the order they are run */
 const hs_method *hs_method_find(const char *name); /* NULL if there is none */
 
 /* What is known of a dataset for all looks at it: facts that are hops of training queries, and the like. Borrows `data`. */
@@ -85,7 +85,8 @@ void hs_scope_free(hs_scope *scope);
 
 /* Are the settings good for this model and dataset: do the splits exist, does every named method fit something? HS_ERR_DATA says
  * what a method would need. */
-hs_status hs_interpret_check(const hs_model *model, const hs_dataset *data, const hs_interpret_config *config, hs_error *err);
+hs_status hs_interpret_check(const hs_model *model, const hs_dataset *data, const hs_interpret_config *config,
+                             hs_error *err);
 /* Every configured method on every configured split. `param` replaces the model's weights (EMA) or is NULL. A method that
  * was named and fits nothing is HS_ERR_DATA and says what it would need. Changes nothing but what `sink` changes. Same
  * readings for any number of threads. HS_STOPPED_* within a fraction of a second of a stop. `signals`, `pool` may be NULL. */
@@ -104,7 +105,8 @@ void hs_readings_text(const hs_readings *readings, hs_str *out);
 void hs_readings_json(const hs_readings *readings, hs_str *out);
 
 /* Does the method fit the model, or a split that would be looked at? */
-bool hs_method_fits(const hs_method *method, const hs_model *model, const hs_dataset *data, const hs_interpret_config *config);
+bool hs_method_fits(const hs_method *method, const hs_model *model, const hs_dataset *data,
+                    const hs_interpret_config *config);
 
 /* A reading as a row of `step` in the record (not committed). */
 hs_status hs_interpret_row(hs_record *record, uint64_t step, const hs_reading *reading, hs_error *err);
@@ -131,9 +133,10 @@ typedef enum hs_verdict_kind {
     HS_VERDICT_NONE,      /* does not even fit its training data */
     HS_VERDICT_MEMORIZED, /* right on training data, wrong on held-out queries */
     HS_VERDICT_GROKKED,   /* right on held-out queries, through the bridge */
-    HS_VERDICT_FAKE       /* right on held-out queries without the bridge (arXiv 2601.09049, section 4: fake grokking) */
+    HS_VERDICT_FAKE /* right on held-out queries without the bridge (arXiv 2601.09049, section 4: fake grokking) */
 } hs_verdict_kind;
-const char *hs_verdict_name(hs_verdict_kind kind); /* "none", "memorized", "grokked with the bridge", "fake grokking" ... */
+const char *
+hs_verdict_name(hs_verdict_kind kind); /* "none", "memorized", "grokked with the bridge", "fake grokking" ... */
 
 /* From which share on a statement holds. The same for every model. */
 typedef struct hs_verdict_thresholds {
@@ -150,7 +153,8 @@ typedef struct hs_verdict_input {
     hs_share train;    /* accuracy of the training split that does worst */
     hs_share accuracy; /* of the test split */
     hs_share lens;     /* method lens, measure found_strict, of the bridge found least */
-    hs_share strength; /* method trace, measure changed: h replaced, its state where the hop ends put into the normal run; the
+    hs_share
+        strength; /* method trace, measure changed: h replaced, its state where the hop ends put into the normal run; the
                         * middle stage where it is highest */
 } hs_verdict_input;
 typedef struct hs_verdict {
@@ -166,8 +170,8 @@ void hs_verdict_decide(const hs_verdict_input *input, const hs_verdict_threshold
 
 /* Is the asked token on top of the lens at a middle stage (1 .. n_stages-1) of `column`? tokens (n,T), asked (n), found (n) out.
  * Any model; same for any number of threads; `pool` may be NULL. */
-hs_status hs_lens_found(const hs_model *model, hs_pool *pool, uint32_t n, uint32_t T, const uint32_t *tokens, uint32_t column,
-                        const uint32_t *asked, bool *found, hs_error *err);
+hs_status hs_lens_found(const hs_model *model, hs_pool *pool, uint32_t n, uint32_t T, const uint32_t *tokens,
+                        uint32_t column, const uint32_t *asked, bool *found, hs_error *err);
 
 enum { HS_ASK_BEST = 5 };
 
@@ -180,15 +184,16 @@ typedef struct hs_lens_reading {
 
 typedef struct hs_answer {
     uint32_t n_best;
-    uint32_t best[HS_ASK_BEST];       /* tokens, most probable first; of a two-token answer the first token */
+    uint32_t best[HS_ASK_BEST]; /* tokens, most probable first; of a two-token answer the first token */
     double probability[HS_ASK_BEST];
-    uint32_t known, known_second;     /* answer by the dataset's facts, HS_NO_ID if they do not say (second: one token) */
-    uint32_t bridge, bridge_second;   /* the entity after the first hop by the facts, HS_NO_ID if none or a one-hop query */
-    uint32_t n_stages, n_places;      /* of the grid */
-    char (*place)[16];                /* (n_places) h, r1, r2 ...; "t" the answer's own place (TRM) */
-    hs_lens_reading *lens;            /* (n_stages + 1, n_places) */
-    uint32_t hop_end;                 /* the place where the first hop ends */
-    bool bridge_found;                /* top of the lens there at some middle stage */
+    uint32_t known, known_second; /* answer by the dataset's facts, HS_NO_ID if they do not say (second: one token) */
+    uint32_t bridge,
+        bridge_second;           /* the entity after the first hop by the facts, HS_NO_ID if none or a one-hop query */
+    uint32_t n_stages, n_places; /* of the grid */
+    char (*place)[16];           /* (n_places) h, r1, r2 ...; "t" the answer's own place (TRM) */
+    hs_lens_reading *lens;       /* (n_stages + 1, n_places) */
+    uint32_t hop_end;            /* the place where the first hop ends */
+    bool bridge_found;           /* top of the lens there at some middle stage */
     uint32_t bridge_stage;            /* the first such stage */
 } hs_answer;
 /* Ask in words, each a name of the dataset's vocabulary: head, relation, relation ... HS_ERR_DATA names an unknown word and

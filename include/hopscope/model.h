@@ -162,7 +162,7 @@ typedef struct hs_batch {
     const uint64_t *also_start; /* (P+1) or NULL: further right answers of row p, also[also_start[p]..] */
     const uint32_t *also;
     /* A model that answers in place predicts every position: the whole item without shift */
-    const uint32_t *full;       /* (B, n_positions) target tokens or HS_NO_TARGET; NULL otherwise */
+    const uint32_t *full; /* (B, n_positions) target tokens or HS_NO_TARGET; NULL otherwise */
     /* dropout: masks are named by (seed, step, sequence); off when dropout is 0 or `seed` is 0 */
     uint64_t dropout_seed, step;
     uint32_t first_sequence;
@@ -185,13 +185,13 @@ void hs_model_logits(const hs_model *model, const hs_batch *batch, float *work, 
 
 /* The most probable token after each of n prompts of T tokens, tokens (n,T); out (n). Parallel; the same bits for any
  * number of threads. `pool` may be NULL. */
-hs_status hs_model_predict(const hs_model *model, hs_pool *pool, uint32_t n, uint32_t T, const uint32_t *tokens, uint32_t *out,
-                           hs_error *err);
+hs_status hs_model_predict(const hs_model *model, hs_pool *pool, uint32_t n, uint32_t T, const uint32_t *tokens,
+                           uint32_t *out, hs_error *err);
 
 /* Logits of n sequences, tokens token[start[i] .. start[i + 1]): a row of `logits` (rows, V) for each token, or, for a model that
  * answers in place, one a sequence, of the position after its last token. Serial. */
-hs_status hs_model_logits_all(const hs_model *model, size_t n, const uint32_t *token, const uint32_t *start, float *logits,
-                              hs_error *err);
+hs_status hs_model_logits_all(const hs_model *model, size_t n, const uint32_t *token, const uint32_t *start,
+                              float *logits, hs_error *err);
 
 /* ---------------------------------------------------------------- stages, patches
  *
@@ -233,7 +233,8 @@ enum { HS_KNOCK_MLP = -1 };
 typedef struct hs_knockout {
     uint32_t stage; /* the block application that ends there, from 1 */
     int32_t part;   /* a head (from 0): its mixed values, before the projection; or HS_KNOCK_MLP: what the MLP adds */
-    const float *x; /* (n_positions) rows of a head's width (n_embd / n_head), of n_embd for an MLP, one a position; NULL = zeros */
+    const float *
+        x; /* (n_positions) rows of a head's width (n_embd / n_head), of n_embd for an MLP, one a position; NULL = zeros */
 } hs_knockout;
 
 /* One pass with dropout off, from anywhere to the logits, reading and writing on the way. All zero but `logits`: plain
@@ -244,15 +245,16 @@ typedef struct hs_pass {
     const float *states;
     uint32_t from;
     uint32_t n_patches;
-    const hs_patch *patch;  /* (n_patches) by ascending stage, none before `from`; of two on one place the later holds */
+    const hs_patch *patch; /* (n_patches) by ascending stage, none before `from`; of two on one place the later holds */
     uint32_t n_rows;
-    const uint32_t *row;    /* (n_rows) state rows whose logits are wanted, ascending; NULL = the scored rows' answers */
-    float *logits;          /* (n_rows or P, V) out, or NULL */
-    float *states_out;      /* (n_stages+1, M, D) out, or NULL: stages `from` and up, as patched */
-    bool below_top;         /* states_out of the last stage is not wanted (what is there then is undefined): less is computed */
+    const uint32_t *row; /* (n_rows) state rows whose logits are wanted, ascending; NULL = the scored rows' answers */
+    float *logits;       /* (n_rows or P, V) out, or NULL */
+    float *states_out;   /* (n_stages+1, M, D) out, or NULL: stages `from` and up, as patched */
+    bool below_top; /* states_out of the last stage is not wanted (what is there then is undefined): less is computed */
     uint32_t n_knockouts;
     const hs_knockout *knockout; /* (n_knockouts), in any order, of stages above `from` */
-    float *heads_out, *mlps_out; /* (n_stages+1, M, D) out or NULL, decoders only, with states_out: what the heads of each stage have mixed, side by
+    float *heads_out,
+        *mlps_out; /* (n_stages+1, M, D) out or NULL, decoders only, with states_out: what the heads of each stage have mixed, side by
                                   * side, and what its MLP adds; before knockouts. Stage 0 and stages up to `from` are not written */
 } hs_pass;
 /* work: hs_model_work_size(model, B, N, the greater of P and n_rows, false). */
@@ -263,8 +265,8 @@ void hs_model_states(const hs_model *model, const hs_batch *batch, float *work, 
 /* streams (hs_model_streams, M, D) out: what the model holds after stage s, from such states. */
 void hs_model_streams_at(const hs_model *model, const hs_batch *batch, const float *states, uint32_t s, float *streams);
 /* Run on after stage `from` with whatever streams (hs_model_streams, M, D) it is given; logits (P,V) of the scored rows. */
-void hs_model_logits_from(const hs_model *model, const hs_batch *batch, uint32_t from, const float *streams, float *work,
-                          float *logits);
+void hs_model_logits_from(const hs_model *model, const hs_batch *batch, uint32_t from, const float *streams,
+                          float *work, float *logits);
 /* The head on any states: x (n,D) in, logits (n,V) out; final norm included. The logit lens. work: n*(D+2)+16
  * floats. */
 void hs_model_lens(const hs_model *model, uint32_t n, const float *x, float *work, float *logits);

@@ -26,7 +26,8 @@ typedef struct hs_run_reader {
 hs_status hs_run_reader_open(hs_run_reader *out, const char *run_dir, hs_error *err);
 /* Every value of a metric (loss, batch_accuracy, grad_norm, lr, cpu_seconds), or of the probes that fit (NULL: all); the
  * caller frees *rows with hs_free. */
-hs_status hs_run_reader_metric(const hs_run_reader *run, const char *name, hs_metric_row **rows, size_t *n, hs_error *err);
+hs_status hs_run_reader_metric(const hs_run_reader *run, const char *name, hs_metric_row **rows, size_t *n,
+                               hs_error *err);
 hs_status hs_run_reader_probes(const hs_run_reader *run, const hs_probe_filter *filter, hs_probe_row **rows, size_t *n,
                                hs_error *err);
 /* The strongest shortcut of every test split, from the dataset's audit; the caller frees *splits with hs_free. */
@@ -110,19 +111,19 @@ hs_status hs_figure_run(const char *const *run_dirs, size_t n, const hs_figure_r
  * figure shows. HS_ERR_DATA if the run has no such rows; the hint is the command that measures them. HS_ERR_USAGE for a method,
  * split, step, role or measure that there is none of. */
 typedef struct hs_figure_probe_options {
-    const char *title;   /* NULL = report.title, or the folder's name */
-    const char *split;   /* list; NULL or "" = the method's own choice */
+    const char *title;          /* NULL = report.title, or the folder's name */
+    const char *split;          /* list; NULL or "" = the method's own choice */
     const char *role, *measure; /* lists; NULL or "" = the method's main ones */
-    const char *step;    /* decimal: whose readings are shown; NULL = the last */
-    const char *from;    /* decimal: the step that is compared with; NULL = the first */
+    const char *step;           /* decimal: whose readings are shown; NULL = the last */
+    const char *from;           /* decimal: the step that is compared with; NULL = the first */
     bool keep_script;
 } hs_figure_probe_options;
-hs_status hs_figure_probe(const char *run_dir, const char *method, const hs_figure_probe_options *options, const char *path,
-                          hs_error *err);
+hs_status hs_figure_probe(const char *run_dir, const char *method, const hs_figure_probe_options *options,
+                          const char *path, hs_error *err);
 
 /* Accuracy against steps and against CPU seconds, and the times to grok; as hs_figure_draw. */
-hs_status hs_bakeoff_figure(const hs_bakeoff *bakeoff, const hs_bakeoff_result *result, const char *dir, const char *path,
-                            bool keep_script, hs_error *err);
+hs_status hs_bakeoff_figure(const hs_bakeoff *bakeoff, const hs_bakeoff_result *result, const char *dir,
+                            const char *path, bool keep_script, hs_error *err);
 
 #ifdef __cplusplus
 }

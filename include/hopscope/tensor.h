@@ -34,8 +34,8 @@ const char *hs_tensor_description(void);
 void hs_gemm(bool transpose_a, bool transpose_b, size_t M, size_t N, size_t K, float alpha, const float *A, size_t lda,
              const float *B, size_t ldb, float beta, float *C, size_t ldc);
 /* The same by the BLAS everywhere: what the micro-kernels are measured against. */
-void hs_gemm_blas(bool transpose_a, bool transpose_b, size_t M, size_t N, size_t K, float alpha, const float *A, size_t lda,
-                  const float *B, size_t ldb, float beta, float *C, size_t ldc);
+void hs_gemm_blas(bool transpose_a, bool transpose_b, size_t M, size_t N, size_t K, float alpha, const float *A,
+                  size_t lda, const float *B, size_t ldb, float beta, float *C, size_t ldc);
 
 /* ---------------------------------------------------------------- small linear algebra, in double (LAPACK) */
 

@@ -17,11 +17,11 @@ extern "C" {
 
 /* The update rules, one line each: constant, then the name that is the value of train.optimizer and of the rule's file in
  * src/train/optimizer/. The enum, the names and the configuration's choices come from here. */
-#define HS_OPTIMIZER_MAP(X)     \
-    X(ADAMW, adamw)             \
-    X(MUON, muon)               \
-    X(ADAM_ATAN2, adam_atan2)   \
-    X(SIGNSGD, signsgd)         \
+#define HS_OPTIMIZER_MAP(X)                                                                                            \
+    X(ADAMW, adamw)                                                                                                    \
+    X(MUON, muon)                                                                                                      \
+    X(ADAM_ATAN2, adam_atan2)                                                                                          \
+    X(SIGNSGD, signsgd)                                                                                                \
     X(LION, lion)
 
 typedef enum hs_optimizer_kind {
@@ -52,7 +52,7 @@ typedef struct hs_train_config {
     uint32_t micro;         /* sequences of a micro-batch; 0 = chosen from the width */
     uint32_t threads;       /* 0 = one per core; never changes a bit */
     hs_loss_kind loss;
-    double fact_exit;       /* weight of a fact's loss after each pass but the last; 0 = off (docs/models.md) */
+    double fact_exit; /* weight of a fact's loss after each pass but the last; 0 = off (docs/models.md) */
     /* optimizer */
     hs_optimizer_kind optimizer;
     double lr, beta1, beta2, eps, weight_decay;
@@ -188,13 +188,13 @@ hs_status hs_record_event(hs_record *record, uint64_t step, const char *kind, co
 enum { HS_ALL_STAGES = -1 };
 typedef struct hs_probe_row {
     uint64_t step;
-    char method[32];  /* who measured: "lens", "trace", ... */
-    char split[48];   /* of the dataset */
-    int32_t stage;    /* of the residual stream (hs_model_states), 0 .. n_stages */
-    char position[16]; /* column of the question by its role: "h", "r1", "r2" ... */
-    char role[96];    /* what is looked for or changed there: "b", "t", "r1" ..., or a tensor */
-    char measure[32]; /* "found", "mrr", ... */
-    uint64_t n;       /* items measured */
+    char method[32];         /* who measured: "lens", "trace", ... */
+    char split[48];          /* of the dataset */
+    int32_t stage;           /* of the residual stream (hs_model_states), 0 .. n_stages */
+    char position[16];       /* column of the question by its role: "h", "r1", "r2" ... */
+    char role[96];           /* what is looked for or changed there: "b", "t", "r1" ..., or a tensor */
+    char measure[32];        /* "found", "mrr", ... */
+    uint64_t n;              /* items measured */
     double value, low, high; /* low, high: an interval, NaN without one */
 } hs_probe_row;
 hs_status hs_record_probe(hs_record *record, const hs_probe_row *row, hs_error *err);
@@ -204,9 +204,14 @@ hs_status hs_record_commit(hs_record *record, hs_error *err); /* everything sinc
 typedef struct hs_eval_row { uint64_t step; double seconds; hs_eval eval; } hs_eval_row;
 hs_status hs_record_evals(hs_record *record, hs_eval_row **rows, size_t *n, hs_error *err);
 /* A row of a record of before version 2 has no link. */
-typedef struct hs_weights_row { uint64_t step, hash, chain; bool linked; } hs_weights_row;
+typedef struct hs_weights_row {
+    uint64_t step, hash, chain;
+    bool linked;
+} hs_weights_row;
 hs_status hs_record_weights_rows(hs_record *record, hs_weights_row **rows, size_t *n, hs_error *err);
-typedef struct hs_checkpoint_row { uint64_t step, weights, state; } hs_checkpoint_row;
+typedef struct hs_checkpoint_row {
+    uint64_t step, weights, state;
+} hs_checkpoint_row;
 hs_status hs_record_checkpoints(hs_record *record, hs_checkpoint_row **rows, size_t *n, hs_error *err);
 /* Every value of one metric in order of step; the caller frees *rows with hs_free. */
 typedef struct hs_metric_row { uint64_t step; double value; } hs_metric_row;
@@ -240,7 +245,8 @@ typedef enum hs_checkpoint_file { HS_CHECKPOINT_WEIGHTS, HS_CHECKPOINT_STATE } h
 /* "step-00012000", which also sorts by step up to 10^8: the one place that knows it. out holds at least 32 bytes. */
 void hs_checkpoint_name(char out[32], uint64_t step);
 /* DIR/step-00012000.safetensors or DIR/step-00012000.state.safetensors into out (size). */
-hs_status hs_checkpoint_path(char *out, size_t size, const char *dir, uint64_t step, hs_checkpoint_file file, hs_error *err);
+hs_status hs_checkpoint_path(char *out, size_t size, const char *dir, uint64_t step, hs_checkpoint_file file,
+                             hs_error *err);
 /* DIR/step-00012000.safetensors (weights) and DIR/step-00012000.state.safetensors (optimizer, EMA, step, weights hash);
  * DIR/latest (a text file with "step-00012000") is replaced only after both are durable. */
 hs_status hs_checkpoint_save(const char *dir, const hs_model *model, hs_trainer *trainer, double seconds, hs_error *err);
@@ -303,7 +309,13 @@ typedef struct hs_train_progress {
     const hs_eval *last; /* (n) last evaluation */
 } hs_train_progress;
 
-typedef enum hs_stop_reason { HS_STOP_NOT_YET, HS_STOP_BUDGET, HS_STOP_RULE, HS_STOP_SIGNAL, HS_STOP_NAN } hs_stop_reason;
+typedef enum hs_stop_reason {
+    HS_STOP_NOT_YET,
+    HS_STOP_BUDGET,
+    HS_STOP_RULE,
+    HS_STOP_SIGNAL,
+    HS_STOP_NAN
+} hs_stop_reason;
 /* As the record has it: "", "budget", "stop rule", "signal", "not finite". */
 const char *hs_stop_reason_text(hs_stop_reason reason);
 /* Info key ended_by of a record; HS_STOP_NOT_YET also where the key is absent or unknown. */
@@ -313,7 +325,8 @@ typedef struct hs_train_result {
     uint64_t steps;
     double seconds;   /* of training and evaluation, over all sessions of this run */
     uint32_t probes_failed; /* calls, in this session */
-    bool folder_lost; /* HS_ERR_IO because checkpoint_dir or the record's file was deleted or moved; the trainer is whole */
+    bool
+        folder_lost; /* HS_ERR_IO because checkpoint_dir or the record's file was deleted or moved; the trainer is whole */
 } hs_train_result;
 
 /* Train from the trainer's step to the end of the budget, the stop rule or a signal; evaluate every split on the grid, record
@@ -324,7 +337,8 @@ typedef struct hs_train_result {
  * lr; there and at every checkpoint cpu_seconds: CPU seconds of the process divided by its threads, over all sessions, which
  * is what the wall clock would show on an idle machine. Its info key ended_by is that of hs_stop_reason_text. */
 hs_status hs_train(hs_trainer *trainer, hs_record *record, const char *checkpoint_dir, double seconds_before,
-                   const hs_probe *probes, uint32_t n_probes, hs_signals *signals, const hs_events *events, hs_train_result *result, hs_error *err);
+                   const hs_probe *probes, uint32_t n_probes, hs_signals *signals, const hs_events *events,
+                   hs_train_result *result, hs_error *err);
 
 #ifdef __cplusplus
 }

@@ -19,10 +19,10 @@
     X(run, "run an experiment: graph, dataset, training, evaluation")                                                  \
     X(ask, "ask a trained model; shows the bridge it went through")                                                    \
     X(eval, "evaluate a run's model on its splits")                                                                    \
-    X(show, "what a run directory holds: evaluations, shortcuts, checkpoints, probes")                                  \
-    X(interpret, "look inside a run's model: lens, causal tracing, circuits")                                            \
-    X(plot, "draw the grokking curve of runs")                              \
-    X(bakeoff, "compare optimizers and other settings by their time to grok") \
+    X(show, "what a run directory holds: evaluations, shortcuts, checkpoints, probes")                                 \
+    X(interpret, "look inside a run's model: lens, causal tracing, circuits")                                          \
+    X(plot, "draw the grokking curve of runs")                                                                         \
+    X(bakeoff, "compare optimizers and other settings by their time to grok")                                          \
     X(verify, "replay a stretch of a run and compare the weights")                                                     \
     X(graph, "statistics, augmentation and conversion of a knowledge graph")                                           \
     X(sources, "where to get the knowledge graphs that are not embedded; downloads nothing")                           \
@@ -67,7 +67,8 @@ typedef struct hs_subcommand {
     const char *name, *summary;
     int (*run)(int argc, const char **argv);
 } hs_subcommand;
-int hs_cli_subcommand(const char *name, const char *after, const hs_subcommand *list, size_t n, int argc, const char **argv);
+int hs_cli_subcommand(const char *name, const char *after, const hs_subcommand *list, size_t n, int argc,
+                      const char **argv);
 
 /* ---------------------------------------------------------------- output */
 

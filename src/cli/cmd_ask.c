@@ -8,8 +8,10 @@
 static const hs_usage usage = {
     "ask", "RUN [HEAD RELATION [RELATION]]",
     "Asks the model of a run directory. Prints the five most probable answers, what the facts say, what the\n"
-    "logit lens reads at each stage and place of the question, and the verdict on the model. A two-token entity is two words. Without a question: some queries that were\n"
-    "held out of training, with the model's answers. Averaged weights answer where the run keeps an average (train.ema).",
+    "logit lens reads at each stage and place of the question, and the verdict on the model. A two-token entity is two "
+    "words. Without a question: some queries that were\n"
+    "held out of training, with the model's answers. Averaged weights answer where the run keeps an average "
+    "(train.ema).",
     "  hopscope ask runs/demo\n"
     "  hopscope ask runs/demo Japan nearest currency\n"
     "  hopscope ask runs/demo Japan nearest\n"
@@ -99,7 +101,8 @@ static void add_field(hs_str *out, const char *text, bool last)
 }
 
 /* What the lens reads, stage by place; behind each name the bridge's rank, 1 = on top. */
-static void print_grid(const hs_dataset *data, const char *const *words, uint32_t n_words, const hs_answer *a, hs_str *out)
+static void print_grid(const hs_dataset *data, const char *const *words, uint32_t n_words, const hs_answer *a,
+                       hs_str *out)
 {
     hs_str_addf(out, "\nlens: the token on top at each stage and place%s\n  stage  ",
                 a->bridge == HS_NO_ID ? "" : ", (the bridge's place in order of probability)");
@@ -149,7 +152,8 @@ static void print_text(const hs_run *run, const char *const *words, uint32_t n_w
         hs_str_addf(out, "%6.1f%%  %s%s\n", 100 * a->probability[i], hs_answer_name(data, a->best[i], name),
                     a->known != HS_NO_ID && a->best[i] == a->known ? "   <- as the facts say" : "");
     if (a->known != HS_NO_ID && (a->best[0] != a->known || a->known_second != HS_NO_ID))
-        hs_str_addf(out, "The facts say: %s%s%s\n", hs_names_get(&data->vocab, a->known), a->known_second != HS_NO_ID ? " " : "",
+        hs_str_addf(out, "The facts say: %s%s%s\n", hs_names_get(&data->vocab, a->known),
+                    a->known_second != HS_NO_ID ? " " : "",
                     a->known_second != HS_NO_ID ? hs_names_get(&data->vocab, a->known_second) : "");
     if (a->known == HS_NO_ID)
         hs_str_addf(out, "The facts of this dataset do not answer this; the model guesses.\n");
@@ -171,11 +175,12 @@ static const hs_split *held_out(const hs_dataset *data, hs_error *err)
     return NULL;
 }
 
-static void add_example_text(const hs_dataset *data, const char *const words[3], const hs_answer *a, uint32_t expected, hs_str *out)
+static void add_example_text(const hs_dataset *data, const char *const words[3], const hs_answer *a, uint32_t expected,
+                             hs_str *out)
 {
     char name[32];
-    hs_str_addf(out, "  %s · %s · %s?\n      %s (%.0f%%)", words[0], words[1], words[2], hs_answer_name(data, a->best[0], name),
-                100 * a->probability[0]);
+    hs_str_addf(out, "  %s · %s · %s?\n      %s (%.0f%%)", words[0], words[1], words[2],
+                hs_answer_name(data, a->best[0], name), 100 * a->probability[0]);
     if (a->best[0] != expected)
         hs_str_addf(out, ", wrong: %s", hs_names_get(&data->vocab, expected));
     if (a->bridge_found)
@@ -183,7 +188,8 @@ static void add_example_text(const hs_dataset *data, const char *const words[3],
     hs_str_addf(out, "\n");
 }
 
-static void add_example_json(const hs_dataset *data, const uint32_t *item, const hs_answer *a, uint32_t expected, hs_str *out)
+static void add_example_json(const hs_dataset *data, const uint32_t *item, const hs_answer *a, uint32_t expected,
+                             hs_str *out)
 {
     static const char *const KEYS[] = {"head", "r1", "r2"};
     for (int w = 0; w < 3; w++) {
@@ -207,9 +213,11 @@ static hs_status print_examples(const hs_run *run, uint32_t count, bool json, hs
     uint32_t right = 0, through = 0;
     const uint32_t n = split->n < count ? (uint32_t)split->n : count;
     if (json)
-        hs_str_addf(out, "{\"step\": %llu, \"split\": \"%s\", \"queries\": [", (unsigned long long)run->step, split->name);
+        hs_str_addf(out, "{\"step\": %llu, \"split\": \"%s\", \"queries\": [", (unsigned long long)run->step,
+                    split->name);
     else
-        hs_str_addf(out, "%u of the %llu queries of %s, which training never saw:\n\n", n, (unsigned long long)split->n, split->name);
+        hs_str_addf(out, "%u of the %llu queries of %s, which training never saw:\n\n", n, (unsigned long long)split->n,
+                    split->name);
     for (uint32_t i = 0; i < n; i++) {
         const uint32_t *item = split->tokens + (split->n * i / n) * split->width, expected = item[split->answer];
         const char *words[3];
@@ -255,7 +263,8 @@ int hs_cmd_ask(int argc, const char **argv)
     if (!hs_args_parse(&args, &usage, argc, argv, options, 1, 16, &code))
         return code;
     if (args.n == 2 || count < 1) {
-        code = hs_cli_usage_error("ask", count < 1 ? "--count is at least 1" : "a question is a head and one or more relations");
+        code = hs_cli_usage_error("ask", count < 1 ? "--count is at least 1"
+                                                   : "a question is a head and one or more relations");
         hs_args_free(&args);
         return code;
     }

@@ -6,14 +6,15 @@
 #include <string.h>
 #include <sys/resource.h>
 
-static const hs_usage usage = {
-    "bench", "[CASE ...]",
-    "Measures this machine: its GEMM roof, and for each case training steps a second, GFLOP/s, the share of the roof, and the\n"
-    "memory held. The FLOP of a step are the least it can take (the floor), so the share of the roof is honest. Roof and steps\n"
-    "are measured in turn and the best of each counts.",
-    "  hopscope bench\n"
-    "  hopscope bench d128 d256 --threads 1 --seconds 5\n"
-    "  hopscope bench --json > bench.json"};
+static const hs_usage usage = {"bench", "[CASE ...]",
+                               "Measures this machine: its GEMM roof, and for each case training steps a second, "
+                               "GFLOP/s, the share of the roof, and the\n"
+                               "memory held. The FLOP of a step are the least it can take (the floor), so the share of "
+                               "the roof is honest. Roof and steps\n"
+                               "are measured in turn and the best of each counts.",
+                               "  hopscope bench\n"
+                               "  hopscope bench d128 d256 --threads 1 --seconds 5\n"
+                               "  hopscope bench --json > bench.json"};
 
 enum { MOST_CASES = 16 };
 
@@ -65,12 +66,13 @@ static hs_status measure(bench *b, const char *const *names, size_t n_names, hs_
 
 static void write_json(bench *b, long long peak)
 {
-    hs_str_addf(&b->out, "{\"version\": \"%s\", \"blas\": \"%s\", \"threads\": %u, \"roof_gflops\": %.5g, \"cases\": [", HS_VERSION,
-                hs_tensor_description(), hs_pool_threads(b->pool), 1e-9 * b->roof);
+    hs_str_addf(&b->out, "{\"version\": \"%s\", \"blas\": \"%s\", \"threads\": %u, \"roof_gflops\": %.5g, \"cases\": [",
+                HS_VERSION, hs_tensor_description(), hs_pool_threads(b->pool), 1e-9 * b->roof);
     for (size_t i = 0; i < b->n; i++) {
         const hs_bench_result *r = &b->result[i];
         const double rate = r->flop / r->seconds;
-        hs_str_addf(&b->out, "%s{\"case\": \"%s\", \"steps_per_second\": %.4g, \"ms_per_step\": %.5g, \"gflop_per_step\": %.5g, "
+        hs_str_addf(&b->out,
+                    "%s{\"case\": \"%s\", \"steps_per_second\": %.4g, \"ms_per_step\": %.5g, \"gflop_per_step\": %.5g, "
                     "\"gflops\": %.5g, \"roof_share\": %.4f, \"memory_bytes\": %zu, \"weights\": %zu}",
                     i ? ", " : "", b->measured[i]->name, 1 / r->seconds, 1e3 * r->seconds, 1e-9 * r->flop, 1e-9 * rate,
                     rate / b->roof, r->memory, r->weights);
@@ -81,14 +83,16 @@ static void write_json(bench *b, long long peak)
 static void write_table(bench *b, long long peak)
 {
     const uint32_t threads = hs_pool_threads(b->pool);
-    hs_str_addf(&b->out, "%s, %u threads\nGEMM roof %.0f GFLOP/s (%.0f a thread)\n\n%-8s %-48s %8s %9s %8s %8s %7s %11s\n",
-                hs_tensor_description(), threads, 1e-9 * b->roof, 1e-9 * b->roof / threads, "case", "batch 512", "ms/step",
-                "steps/s", "GFLOP", "GFLOP/s", "roof", "memory");
+    hs_str_addf(&b->out,
+                "%s, %u threads\nGEMM roof %.0f GFLOP/s (%.0f a thread)\n\n%-8s %-48s %8s %9s %8s %8s %7s %11s\n",
+                hs_tensor_description(), threads, 1e-9 * b->roof, 1e-9 * b->roof / threads, "case", "batch 512",
+                "ms/step", "steps/s", "GFLOP", "GFLOP/s", "roof", "memory");
     for (size_t i = 0; i < b->n; i++) {
         const hs_bench_result *r = &b->result[i];
         const double rate = r->flop / r->seconds;
-        hs_str_addf(&b->out, "%-8s %-48s %8.2f %9.1f %8.2f %8.0f %6.0f%% %8.0f MB\n", b->measured[i]->name, b->measured[i]->help,
-                    1e3 * r->seconds, 1 / r->seconds, 1e-9 * r->flop, 1e-9 * rate, 100 * rate / b->roof, 1e-6 * (double)r->memory);
+        hs_str_addf(&b->out, "%-8s %-48s %8.2f %9.1f %8.2f %8.0f %6.0f%% %8.0f MB\n", b->measured[i]->name,
+                    b->measured[i]->help, 1e3 * r->seconds, 1 / r->seconds, 1e-9 * r->flop, 1e-9 * rate,
+                    100 * rate / b->roof, 1e-6 * (double)r->memory);
     }
     hs_str_addf(&b->out, "peak memory of this process %.0f MB\n", 1e-6 * (double)peak);
 }

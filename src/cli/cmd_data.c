@@ -17,12 +17,15 @@ static int print_written(const hs_dataset *d, const char *format, const char *ou
         json_array_append_new(splits, json_pack("{s:s, s:s, s:I}", "split", d->splits[i].name, "role",
                                                 d->splits[i].role == HS_SPLIT_TRAIN ? "train" : "test", "n",
                                                 (json_int_t)d->splits[i].n));
-    return hs_cli_print_json(json_pack("{s:s, s:s, s:s, s:I, s:I, s:I, s:o}", "out", out, "format", format, "task", d->task,
-                                       "seed", (json_int_t)d->seed, "facts", (json_int_t)d->n_facts, "vocab",
+    return hs_cli_print_json(json_pack("{s:s, s:s, s:s, s:I, s:I, s:I, s:o}", "out", out, "format", format, "task",
+                                       d->task, "seed", (json_int_t)d->seed, "facts", (json_int_t)d->n_facts, "vocab",
                                        (json_int_t)d->vocab.n, "splits", splits));
 }
 
-#define JSON_OPTION {"json", 0, POPT_ARG_NONE, &json, 0, "what was written, as one JSON object", NULL}
+#define JSON_OPTION                                                                                                    \
+    {                                                                                                                  \
+        "json", 0, POPT_ARG_NONE, &json, 0, "what was written, as one JSON object", NULL                               \
+    }
 
 /* ---------------------------------------------------------------- audit */
 
@@ -47,9 +50,11 @@ static void add_table(const hs_dataset *d, hs_str *out)
                     hs_format_count(d->facts_dropped, text));
     hs_str_addf(out, "OOD facts as hops of training queries: %llu (%llu on purpose)\n\n",
                 (unsigned long long)a->ood_hops_in_training, (unsigned long long)a->ood_hops_on_purpose);
-    hs_str_addf(out, "%-20s %5s %10s %-16s %8s %8s   majority by r1r2 / last r / h / h,last r / nearest / class; facts: own tails / "
-                     "own relation / last r / random tail\n",
-                "split", "role", "items", "hash", "leaked", "uncover.");
+    hs_str_addf(
+        out,
+        "%-20s %5s %10s %-16s %8s %8s   majority by r1r2 / last r / h / h,last r / nearest / class; facts: own tails / "
+        "own relation / last r / random tail\n",
+        "split", "role", "items", "hash", "leaked", "uncover.");
     for (uint32_t i = 0; i < d->n_splits; i++) {
         const hs_split *s = &d->splits[i];
         const hs_audit_split *as = &a->split[i];
@@ -178,7 +183,9 @@ static int import_command(int argc, const char **argv)
     char *out = NULL;
     int code, json = 0;
     const struct poptOption options[] = {
-        {"out", 'o', POPT_ARG_STRING, &out, 0, "dataset folder to write; must not exist", "DIR"}, JSON_OPTION, POPT_TABLEEND};
+        {"out", 'o', POPT_ARG_STRING, &out, 0, "dataset folder to write; must not exist", "DIR"},
+        JSON_OPTION,
+        POPT_TABLEEND};
     hs_args args;
     if (!hs_args_parse(&args, &usage, argc, argv, options, 1, 1, &code)) {
         free(out);

@@ -2,7 +2,8 @@
 #include "cli/cli.h"
 #include "hopscope/experiment.h"
 
-static const hs_usage usage = {"eval", "RUN", "Evaluates the model of a run directory on all items of all its splits.\n"
+static const hs_usage usage = {"eval", "RUN",
+                               "Evaluates the model of a run directory on all items of all its splits.\n"
                                "Averaged weights, where the run keeps an average (train.ema), as while it trained.",
                                "  hopscope eval runs/demo\n"
                                "  hopscope eval runs/demo --step 100 --json"};

@@ -12,15 +12,18 @@ static const hs_usage usage = {
     "Writes the model of a run directory as a Hugging Face folder that transformers loads without custom code. A "
     "model\n"
     "whose blocks are shared becomes an ordinary one with the blocks repeated: the same function. The tokenizer takes\n"
-    "whole names: side by side where all look like <this>, else separated by tabs or newlines. Of a run with train.ema\n"
-    "the averaged weights are written, those that were evaluated. An earlier export in DIR is replaced; a folder with any\n"
+    "whole names: side by side where all look like <this>, else separated by tabs or newlines. Of a run with "
+    "train.ema\n"
+    "the averaged weights are written, those that were evaluated. An earlier export in DIR is replaced; a folder with "
+    "any\n"
     "other file is refused.",
     "  hopscope export runs/demo --hf demo-hf\n"
     "  hopscope export runs/demo --hf early --step 100"};
 
 /* The weights that were evaluated: the averaged ones, of the state file, where the run keeps an average. `path` becomes
  * the file that they come from. */
-static hs_status export_run(const char *dir, long long *step, const char *hf, char path[4096], bool *averaged, hs_error *err)
+static hs_status export_run(const char *dir, long long *step, const char *hf, char path[4096], bool *averaged,
+                            hs_error *err)
 {
     char checkpoints[4096];
     HS_TRY(hs_path_join(checkpoints, sizeof checkpoints, dir, "checkpoints", err));
@@ -62,8 +65,8 @@ int hs_cmd_export(int argc, const char **argv)
         else if (export_run(args.arg[0], &step, hf, path, &averaged, &err) != HS_OK)
             code = hs_cli_fail(&err);
         else if (json)
-            code = hs_cli_print_json(json_pack("{s:s, s:I, s:s, s:b, s:s}", "run", args.arg[0], "step", (json_int_t)step, "in",
-                                               path, "averaged", (int)averaged, "out", hf));
+            code = hs_cli_print_json(json_pack("{s:s, s:I, s:s, s:b, s:s}", "run", args.arg[0], "step",
+                                               (json_int_t)step, "in", path, "averaged", (int)averaged, "out", hf));
         else
             fprintf(stderr, "%s%s -> %s\n", averaged ? "averaged weights of " : "", path, hf);
         hs_args_free(&args);

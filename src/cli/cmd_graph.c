@@ -104,7 +104,7 @@ static const char *complaint(const hs_graph_arguments *a, bool writes)
 }
 
 int hs_graph_command(int argc, const char **argv, const hs_usage *usage, const struct poptOption *options,
-                        hs_graph_arguments *a, bool writes, int (*run)(const hs_graph_arguments *a))
+                     hs_graph_arguments *a, bool writes, int (*run)(const hs_graph_arguments *a))
 {
     hs_args args;
     hs_error err = {0};
@@ -135,7 +135,8 @@ int hs_cmd_graph(int argc, const char **argv)
         {"stats", "count facts, two-hop facts and phi of each relation", hs_graph_stats_command},
         {"augment", "add synthetic facts until phi reaches a target", hs_graph_augment_command},
         {"convert", "write the graph, or a part of it, as TSV", hs_graph_convert_command}};
-    static const char after[] = "FILE is 2WikiMultiHopQA (.json, .jsonl), TSV, CSV, N-Triples or Turtle; .zst may follow; - is standard\n"
-                                "input (TSV); world is the graph inside the program.\n\nExample: hopscope graph stats world\n\n";
+    static const char after[] =
+        "FILE is 2WikiMultiHopQA (.json, .jsonl), TSV, CSV, N-Triples or Turtle; .zst may follow; - is standard\n"
+        "input (TSV); world is the graph inside the program.\n\nExample: hopscope graph stats world\n\n";
     return hs_cli_subcommand("graph", after, commands, sizeof commands / sizeof *commands, argc, argv);
 }

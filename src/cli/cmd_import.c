@@ -8,7 +8,8 @@
 static const hs_usage usage = {
     "import", "DIR -o FILE",
     "Reads a Hugging Face folder (GPT-2, Llama or Qwen3; safetensors, whole or in shards; F32, F16, BF16 or F64) and\n"
-    "writes it as one model file of ours, where there is none yet. Its tokenizer stays outside: prompts and data are token\n"
+    "writes it as one model file of ours, where there is none yet. Its tokenizer stays outside: prompts and data are "
+    "token\n"
     "ids.",
     "  hopscope import gpt2 -o gpt2.safetensors"};
 
@@ -17,12 +18,12 @@ static int say(const char *from, const hs_model *model, const char *output, bool
     const char *title = hs_model_traits_of(model)->title;
     char count[32];
     if (json)
-        return hs_cli_print_json(json_pack("{s:s, s:s, s:s, s:I, s:I, s:I, s:I}", "in", from, "out", output, "model", title,
-                                           "blocks", (json_int_t)model->config.n_layer, "width",
+        return hs_cli_print_json(json_pack("{s:s, s:s, s:s, s:I, s:I, s:I, s:I}", "in", from, "out", output, "model",
+                                           title, "blocks", (json_int_t)model->config.n_layer, "width",
                                            (json_int_t)model->config.n_embd, "vocab", (json_int_t)model->config.vocab,
                                            "weights", (json_int_t)model->n_weights));
-    fprintf(stderr, "%s: %s, %u blocks, width %u, %s weights -> %s\n", from, title, model->config.n_layer, model->config.n_embd,
-            hs_format_count(model->n_weights, count), output);
+    fprintf(stderr, "%s: %s, %u blocks, width %u, %s weights -> %s\n", from, title, model->config.n_layer,
+            model->config.n_embd, hs_format_count(model->n_weights, count), output);
     return 0;
 }
 
@@ -30,9 +31,10 @@ int hs_cmd_import(int argc, const char **argv)
 {
     char *output = NULL;
     int code = 0, json = 0;
-    const struct poptOption options[] = {{"output", 'o', POPT_ARG_STRING, &output, 0, "the file to write; must not exist", "FILE"},
-                                         {"json", 0, POPT_ARG_NONE, &json, 0, "what was read, as one JSON object", NULL},
-                                         POPT_TABLEEND};
+    const struct poptOption options[] = {
+        {"output", 'o', POPT_ARG_STRING, &output, 0, "the file to write; must not exist", "FILE"},
+        {"json", 0, POPT_ARG_NONE, &json, 0, "what was read, as one JSON object", NULL},
+        POPT_TABLEEND};
     hs_args args;
     if (hs_args_parse(&args, &usage, argc, argv, options, 1, 1, &code)) {
         hs_error err = {0};

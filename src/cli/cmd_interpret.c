@@ -5,19 +5,22 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const hs_usage usage = {
-    "interpret", "RUN [RUN ...]",
-    "Looks inside a run's model: what its states hold, what the answer hangs on, which state feeds which. Every number, with\n"
-    "its interval, goes into the table `probe` of RUN/run.db; a grid of each method is printed. docs/interpret.md explains the\n"
-    "methods. While a run trains, the setting interpret.methods does the same at every evaluation. At the end, and for each\n"
-    "checkpoint with --timeline: the verdict, none, memorized, grokked with the bridge, or fake grokking. --events takes several\n"
-    "runs (seeds) and says when each event happened.",
-    "  hopscope interpret runs/demo\n"
-    "  hopscope interpret runs/demo --method lens,trace --split test_ii --steps all\n"
-    "  hopscope interpret runs/demo --method lens --items lens.csv\n"
-    "  hopscope interpret runs/demo --timeline\n"
-    "  hopscope interpret runs/demo/seed-* --events\n"
-    "  hopscope interpret --list"};
+static const hs_usage usage = {"interpret", "RUN [RUN ...]",
+                               "Looks inside a run's model: what its states hold, what the answer hangs on, which "
+                               "state feeds which. Every number, with\n"
+                               "its interval, goes into the table `probe` of RUN/run.db; a grid of each method is "
+                               "printed. docs/interpret.md explains the\n"
+                               "methods. While a run trains, the setting interpret.methods does the same at every "
+                               "evaluation. At the end, and for each\n"
+                               "checkpoint with --timeline: the verdict, none, memorized, grokked with the bridge, or "
+                               "fake grokking. --events takes several\n"
+                               "runs (seeds) and says when each event happened.",
+                               "  hopscope interpret runs/demo\n"
+                               "  hopscope interpret runs/demo --method lens,trace --split test_ii --steps all\n"
+                               "  hopscope interpret runs/demo --method lens --items lens.csv\n"
+                               "  hopscope interpret runs/demo --timeline\n"
+                               "  hopscope interpret runs/demo/seed-* --events\n"
+                               "  hopscope interpret --list"};
 
 static int print_list(int json)
 {
@@ -41,8 +44,8 @@ static int print_list(int json)
 }
 
 /* The verdict on every wanted step: a table, JSON, or after the methods the last one in a line. */
-static hs_status verdicts(const char *dir, const hs_run_verdict_options *options, bool line, int json, const hs_events *events,
-                          hs_str *out, hs_error *err)
+static hs_status verdicts(const char *dir, const hs_run_verdict_options *options, bool line, int json,
+                          const hs_events *events, hs_str *out, hs_error *err)
 {
     hs_run_verdict *all;
     size_t n;
@@ -99,7 +102,8 @@ static int print_events(const hs_args *args, double threshold, int json)
     return hs_cli_fail(&err);
 }
 
-static int interpret(const char *dir, hs_run_interpret_options *options, const hs_run_verdict_options *verdict, int json)
+static int interpret(const char *dir, hs_run_interpret_options *options, const hs_run_verdict_options *verdict,
+                     int json)
 {
     hs_error err = {0};
     hs_str out = {0};
@@ -135,17 +139,22 @@ int hs_cmd_interpret(int argc, const char **argv)
     int max = 300, threads = 0, quick = 0, untrained = 0, list = 0, json = 0, line = 0, events = 0, code;
     double edge = -1, threshold = 0.9;
     const struct poptOption options[] = {
-        {"method", 'm', POPT_ARG_STRING, &methods, 0, "these methods, separated by commas; default all that fit", "LIST"},
-        {"split", 0, POPT_ARG_STRING, &splits, 0, "these splits; default facts, training queries and every test split", "LIST"},
+        {"method", 'm', POPT_ARG_STRING, &methods, 0, "these methods, separated by commas; default all that fit",
+         "LIST"},
+        {"split", 0, POPT_ARG_STRING, &splits, 0, "these splits; default facts, training queries and every test split",
+         "LIST"},
         {"steps", 0, POPT_ARG_STRING, &steps, 0, "last (the default), all, or a list of stored steps", "STEPS"},
         {"max", 'n', POPT_ARG_INT, &max, 0, "items of a split; default 300, 0 all", "N"},
         {"quick", 0, POPT_ARG_NONE, &quick, 0, "tracing at the published places only", NULL},
         {"edge", 0, POPT_ARG_DOUBLE, &edge, 0, "path patching: the circuit's threshold; default 0.1", "SHARE"},
         {"untrained", 0, POPT_ARG_NONE, &untrained, 0, "also the model as it was drawn, as step 0: the control", NULL},
         {"items", 0, POPT_ARG_STRING, &items, 0, "write every single item: .csv or .jsonl", "FILE"},
-        {"timeline", 0, POPT_ARG_NONE, &line, 0, "the verdict on every stored step (or --steps), no other method", NULL},
-        {"verdict-split", 0, POPT_ARG_STRING, &judged, 0, "test splits the verdict is about; default test_ii or like it", "LIST"},
-        {"events", 0, POPT_ARG_NONE, &events, 0, "when each run memorized, recovered the bridge, answered each test split", NULL},
+        {"timeline", 0, POPT_ARG_NONE, &line, 0, "the verdict on every stored step (or --steps), no other method",
+         NULL},
+        {"verdict-split", 0, POPT_ARG_STRING, &judged, 0,
+         "test splits the verdict is about; default test_ii or like it", "LIST"},
+        {"events", 0, POPT_ARG_NONE, &events, 0,
+         "when each run memorized, recovered the bridge, answered each test split", NULL},
         {"threshold", 0, POPT_ARG_DOUBLE, &threshold, 0, "--events: from this share on; default 0.9", "SHARE"},
         {"threads", 0, POPT_ARG_INT, &threads, 0, "default one a core", "N"},
         {"list", 0, POPT_ARG_NONE, &list, 0, "the methods, each with its question and source", NULL},

@@ -109,8 +109,8 @@ static hs_status run(const char *path, const char *ids_path, const char *output,
     if (status == HS_OK)
         status = write_logits(&model, &in, output, err);
     if (status == HS_OK)
-        *result = json_pack("{s:s, s:s, s:I, s:I, s:I}", "in", path, "out", output, "sequences", (json_int_t)in.B, "rows",
-                            (json_int_t)(hs_model_traits_of(&model)->in_place ? in.B : in.N), "vocab",
+        *result = json_pack("{s:s, s:s, s:I, s:I, s:I}", "in", path, "out", output, "sequences", (json_int_t)in.B,
+                            "rows", (json_int_t)(hs_model_traits_of(&model)->in_place ? in.B : in.N), "vocab",
                             (json_int_t)model.config.vocab);
     hs_free(in.token);
     hs_free(in.start);

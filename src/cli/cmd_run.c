@@ -8,9 +8,12 @@
 
 static const hs_usage usage = {
     "run", "FILE",
-    "Runs an experiment: graph, augmentation, dataset, training, evaluation. FILE is an experiment file, a run directory to\n"
-    "go on with, or a graph of your own (.tsv, .csv, .nt, .ttl, 2Wiki .json or .jsonl): two-hop queries over its facts, 30%\n"
-    "of them held out, with settings that suit a few thousand facts. Stopped at any moment, the same command goes on where\n"
+    "Runs an experiment: graph, augmentation, dataset, training, evaluation. FILE is an experiment file, a run "
+    "directory to\n"
+    "go on with, or a graph of your own (.tsv, .csv, .nt, .ttl, 2Wiki .json or .jsonl): two-hop queries over its "
+    "facts, 30%\n"
+    "of them held out, with settings that suit a few thousand facts. Stopped at any moment, the same command goes on "
+    "where\n"
     "it was. At the end: accuracy of every split, the relation pairs that do worst, and why their answers are wrong.",
     "  hopscope run experiments/demo.yaml\n"
     "  hopscope run my.tsv --set train.steps=3000\n"
@@ -93,7 +96,8 @@ static int run_one(const hs_config *config, const hs_experiment_options *options
     hs_experiment_result_free(&result);
     int code = finish(status, &err, options->run_dir);
     if (code == 0 && !options->dry_run && !a->quiet && !a->json)
-        fprintf(stderr, "\nnext: hopscope ask %s\n      hopscope plot %s -o curve.svg\n", options->run_dir, options->run_dir);
+        fprintf(stderr, "\nnext: hopscope ask %s\n      hopscope plot %s -o curve.svg\n", options->run_dir,
+                options->run_dir);
     return code ? code : printed;
 }
 

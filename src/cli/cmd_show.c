@@ -8,7 +8,8 @@
 
 static const hs_usage usage = {
     "show", "RUN",
-    "Shows what a run directory holds: how far it is, the last evaluation of every split beside the best shortcut, the kept\n"
+    "Shows what a run directory holds: how far it is, the last evaluation of every split beside the best shortcut, the "
+    "kept\n"
     "checkpoints. With --json: every evaluation and every row that a probe wrote. Works while the run is going on.",
     "  hopscope show runs/demo\n"
     "  hopscope show runs/demo --json | python3 -c 'import json, sys; print(json.load(sys.stdin)[\"checkpoints\"])'"};
@@ -27,8 +28,8 @@ static void add_number(hs_str *out, const char *name, double value)
         hs_str_addf(out, ", \"%s\": null", name);
 }
 
-static void print_json(const hs_run_reader *run, const hs_split_baselines *splits, size_t n_splits, const hs_probe_row *probes,
-                       size_t n_probes, hs_str *out)
+static void print_json(const hs_run_reader *run, const hs_split_baselines *splits, size_t n_splits,
+                       const hs_probe_row *probes, size_t n_probes, hs_str *out)
 {
     hs_str_addf(out, "{");
     add_text(out, "run", run->dir);
@@ -36,7 +37,8 @@ static void print_json(const hs_run_reader *run, const hs_split_baselines *split
     add_text(out, "title", run->title);
     hs_str_addf(out, ", ");
     add_text(out, "ended_by", run->ended_by);
-    hs_str_addf(out, ", \"steps\": %" PRIu64 ", \"checkpoints\": [", run->n_evals ? run->eval[run->n_evals - 1].step : 0);
+    hs_str_addf(out, ", \"steps\": %" PRIu64 ", \"checkpoints\": [",
+                run->n_evals ? run->eval[run->n_evals - 1].step : 0);
     for (size_t i = 0; i < run->n_checkpoints; i++)
         hs_str_addf(out, "%s%" PRIu64, i ? ", " : "", run->checkpoint[i]);
     hs_str_addf(out, "], \"baselines\": [");
@@ -64,7 +66,11 @@ static void print_json(const hs_run_reader *run, const hs_split_baselines *split
         const hs_probe_row *p = &probes[i];
         const struct {
             const char *name, *text;
-        } texts[] = {{"method", p->method}, {"split", p->split}, {"position", p->position}, {"role", p->role}, {"measure", p->measure}};
+        } texts[] = {{"method", p->method},
+                     {"split", p->split},
+                     {"position", p->position},
+                     {"role", p->role},
+                     {"measure", p->measure}};
         hs_str_addf(out, "%s\n  {\"step\": %" PRIu64 ", \"stage\": %d, \"n\": %" PRIu64, i ? "," : "", p->step,
                     p->stage, p->n);
         for (size_t k = 0; k < sizeof texts / sizeof *texts; k++) {
@@ -84,8 +90,8 @@ static void print_text(const hs_run_reader *run, const hs_split_baselines *split
     const uint64_t last = run->n_evals ? run->eval[run->n_evals - 1].step : 0;
     char count[32];
     hs_str_addf(out, "%s%s%s\n%s steps, %s%s\n\n%-24s %9s %9s  %s\n", run->title, *run->title ? ", " : "", run->dir,
-                hs_format_count(last, count), *run->ended_by ? "ended by " : "not ended", run->ended_by, "split", "accuracy",
-                "loss", "best shortcut");
+                hs_format_count(last, count), *run->ended_by ? "ended by " : "not ended", run->ended_by, "split",
+                "accuracy", "loss", "best shortcut");
     for (size_t i = 0; i < run->n_evals; i++) {
         const hs_eval_row *row = &run->eval[i];
         if (row->step != last)

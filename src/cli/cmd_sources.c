@@ -4,11 +4,11 @@
 
 #include <string.h>
 
-static const hs_usage usage = {
-    "sources", "[NAME]",
-    "Tells where to get a knowledge graph that hopscope reads, under which licence, and how to use it. Downloads nothing.",
-    "  hopscope sources\n"
-    "  hopscope sources 2wiki"};
+static const hs_usage usage = {"sources", "[NAME]",
+                               "Tells where to get a knowledge graph that hopscope reads, under which licence, and how "
+                               "to use it. Downloads nothing.",
+                               "  hopscope sources\n"
+                               "  hopscope sources 2wiki"};
 
 typedef struct source {
     const char *name, *what, *where, *licence, *use;
@@ -19,7 +19,8 @@ static const source SOURCES[] = {
      "LGPL-2.1+ and Unicode (data/world/LICENSE.md)", "graph: {path: world}"},
     {"2wiki", "2WikiMultiHopQA, 192,606 questions with their evidence facts (Ho et al. 2020)",
      "data_ids_april7.zip, linked from github.com/Alab-NII/2wikimultihop; or xanhho/2WikiMultihopQA on Hugging Face",
-     "Apache-2.0; the contexts are Wikipedia text, CC BY-SA", "graph: {path: dev.json, format: 2wiki, functional: true}"},
+     "Apache-2.0; the contexts are Wikipedia text, CC BY-SA",
+     "graph: {path: dev.json, format: 2wiki, functional: true}"},
     {"codex", "CoDEx, Wikidata facts in three sizes (Safavi and Koutra 2020)", "github.com/tsafavi/codex, data/triples",
      "MIT; the facts CC0", "graph: {path: codex-s.tsv, functional: true}"},
     {"fb13", "FB13, people: parents, spouse, place of birth ... (Socher et al. 2013)",
@@ -31,14 +32,14 @@ static const source SOURCES[] = {
 
 static void add(hs_str *out, const source *s)
 {
-    hs_str_addf(out, "%s\n  what     %s\n  where    %s\n  licence  %s\n  use      %s\n", s->name, s->what, s->where, s->licence,
-                s->use);
+    hs_str_addf(out, "%s\n  what     %s\n  where    %s\n  licence  %s\n  use      %s\n", s->name, s->what, s->where,
+                s->licence, s->use);
 }
 
 static json_t *source_json(const source *s)
 {
-    return json_pack("{s:s, s:s, s:s, s:s, s:s}", "name", s->name, "what", s->what, "where", s->where, "licence", s->licence,
-                     "use", s->use);
+    return json_pack("{s:s, s:s, s:s, s:s, s:s}", "name", s->name, "what", s->what, "where", s->where, "licence",
+                     s->licence, "use", s->use);
 }
 
 int hs_cmd_sources(int argc, const char **argv)
@@ -61,14 +62,15 @@ int hs_cmd_sources(int argc, const char **argv)
     }
     if (out.len == 0 && wanted) {
         const char *near = hs_nearest(wanted, names, N);
-        code = hs_cli_usage_error("sources", near ? "no such graph: %s; did you mean %s?" : "no such graph: %s%s", wanted,
-                                  near ? near : "");
+        code = hs_cli_usage_error("sources", near ? "no such graph: %s; did you mean %s?" : "no such graph: %s%s",
+                                  wanted, near ? near : "");
     } else if (json) {
         hs_str_free(&out);
         code = hs_cli_print_json(json_pack("{s:O}", "sources", all));
     } else {
         if (!wanted)
-            hs_str_addf(&out, "\nAny file of head<TAB>relation<TAB>tail lines, CSV, N-Triples or Turtle will do as well.\n");
+            hs_str_addf(&out,
+                        "\nAny file of head<TAB>relation<TAB>tail lines, CSV, N-Triples or Turtle will do as well.\n");
         code = hs_cli_print(&out);
     }
     json_decref(all);

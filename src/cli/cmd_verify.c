@@ -6,13 +6,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const hs_usage usage = {
-    "verify", "RUN",
-    "Checks that a run is what its record says: the chain of its evaluations, every stored checkpoint, and a stretch that is\n"
-    "trained again, from the first step or from a checkpoint: weights, evaluations and metrics must be the recorded ones. The\n"
-    "same program on the same type of processor gives the same bits for any number of threads. Exit code 1: a difference.",
-    "  hopscope verify runs/demo\n"
-    "  hopscope verify runs/demo --from 316 --steps 500 --threads 1"};
+static const hs_usage usage = {"verify", "RUN",
+                               "Checks that a run is what its record says: the chain of its evaluations, every stored "
+                               "checkpoint, and a stretch that is\n"
+                               "trained again, from the first step or from a checkpoint: weights, evaluations and "
+                               "metrics must be the recorded ones. The\n"
+                               "same program on the same type of processor gives the same bits for any number of "
+                               "threads. Exit code 1: a difference.",
+                               "  hopscope verify runs/demo\n"
+                               "  hopscope verify runs/demo --from 316 --steps 500 --threads 1"};
 
 static void print_json(const hs_verify_result *r, hs_str *out)
 {

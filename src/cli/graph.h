@@ -18,7 +18,7 @@ typedef struct hs_graph_arguments {
 } hs_graph_arguments;
 
 /* Rows of an option table over a variable `a` of type hs_graph_arguments. */
-#define HS_GRAPH_READING_OPTIONS                                                                                                \
+#define HS_GRAPH_READING_OPTIONS                                                                                       \
     {"format", 0, POPT_ARG_STRING, &a.format, 0, "tsv, csv, 2wiki, ntriples, turtle or world (by name or content)",    \
      "NAME"},                                                                                                          \
         {"columns", 0, POPT_ARG_STRING, &a.columns, 0, "TSV, CSV: order of the columns: hrt, htr, rht ...", "ORDER"},  \
@@ -29,7 +29,7 @@ typedef struct hs_graph_arguments {
     {                                                                                                                  \
         "json", 0, POPT_ARG_NONE, &a.json, 0, "the result as JSON", NULL                                               \
     }
-#define HS_GRAPH_WRITING_OPTIONS                                                                                                \
+#define HS_GRAPH_WRITING_OPTIONS                                                                                       \
     {"out", 'o', POPT_ARG_STRING, &a.out, 0, "file to write (TSV)", "FILE"},                                           \
         {"force", 0, POPT_ARG_NONE, &a.force, 0, "replace the file if it is there; never the input", NULL},            \
         {"relations", 0, POPT_ARG_STRING, &a.relations, 0, "only these relations, comma-separated", "LIST"},           \
@@ -42,8 +42,8 @@ int hs_graph_augment_command(int argc, const char **argv);
 int hs_graph_convert_command(int argc, const char **argv);
 
 /* Parse into *a (released before it returns), check what was given, run; returns the exit code. `writes`: needs -o. */
-int hs_graph_command(int argc, const char **argv, const hs_usage *usage, const struct poptOption *options, hs_graph_arguments *a,
-                     bool writes, int (*run)(const hs_graph_arguments *a));
+int hs_graph_command(int argc, const char **argv, const hs_usage *usage, const struct poptOption *options,
+                     hs_graph_arguments *a, bool writes, int (*run)(const hs_graph_arguments *a));
 hs_status hs_graph_command_read(const hs_graph_arguments *a, hs_graph *g, hs_read_report *report, hs_error *err);
 /* Before any work: the output must not be the input under another name, and replaces a file only with --force. */
 hs_status hs_graph_command_check_output(const hs_graph_arguments *a, hs_error *err);

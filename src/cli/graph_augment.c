@@ -10,7 +10,8 @@ static void print_event(void *user, const hs_event *event)
         fprintf(stderr, "hopscope graph: warning: %s\n", event->text);
 }
 
-static hs_status augment(const hs_graph_arguments *a, const hs_graph *g, hs_graph *out, hs_augment_report *report, hs_error *err)
+static hs_status augment(const hs_graph_arguments *a, const hs_graph *g, hs_graph *out, hs_augment_report *report,
+                         hs_error *err)
 {
     uint64_t max_facts = a->max_facts > 0 ? (uint64_t)a->max_facts : 0;
     if (a->comparison > 0) {

@@ -21,10 +21,10 @@ static int run_convert(const hs_graph_arguments *a)
     if (hs_graph_select(&g, &filter, &out, &err) != HS_OK || hs_graph_write_tsv(&out, a->out, &err) != HS_OK) {
         code = hs_cli_fail(&err);
     } else if (a->json) {
-        code =
-            hs_cli_print_json(json_pack("{s:s, s:I, s:I, s:I, s:I, s:o}", "out", a->out, "facts_read", (json_int_t)g.n_facts,
-                                 "facts", (json_int_t)out.n_facts, "entities", (json_int_t)out.entities.n, "relations",
-                                 (json_int_t)out.relations.n, "read", hs_graph_command_report_json(&report)));
+        code = hs_cli_print_json(json_pack("{s:s, s:I, s:I, s:I, s:I, s:o}", "out", a->out, "facts_read",
+                                           (json_int_t)g.n_facts, "facts", (json_int_t)out.n_facts, "entities",
+                                           (json_int_t)out.entities.n, "relations", (json_int_t)out.relations.n, "read",
+                                           hs_graph_command_report_json(&report)));
     } else {
         hs_graph_command_report(&report);
         hs_graph_command_line("facts read", g.n_facts);

@@ -114,16 +114,17 @@ static int man_page(void)
     hs_str_addf(&out,
                 ".SH SETTINGS\nKeys of an experiment file, and of \\fB\\-\\-set\\fR \\fIKEY\\fR=\\fIVALUE\\fR.\n");
     hs_config_describe(HS_DESCRIBE_MAN, &out);
-    hs_str_addf(&out,
-                ".SH SIGNALS\nSIGINT, SIGTERM and SIGHUP finish the step, save and leave; a second SIGINT or SIGTERM leaves at "
-                "once. SIGUSR1 saves and goes on.\n"
-                ".SH ENVIRONMENT\n.TP\n.B NO_COLOR\nNo colors when set.\n"
-                ".TP\n.B HOPSCOPE_ISA\nThe kernels to use: baseline, avx2 or avx512; default the best this processor has.\n"
-                ".TP\n.B HOPSCOPE_BLAS\nThe OpenBLAS library to load, a threaded build; default the one of Debian's package "
-                "libopenblas0-pthread.\n"
-                ".TP\n.B HOPSCOPE_BLAS_CORE\nThe processor type OpenBLAS is to assume (Haswell, SkylakeX ...), or auto.\n"
-                ".SH EXIT STATUS\n0 done, 1 failed, 2 wrong usage, 65 bad data, 74 input or output error, 130 and 143 "
-                "stopped by a signal after saving.\n");
+    hs_str_addf(
+        &out,
+        ".SH SIGNALS\nSIGINT, SIGTERM and SIGHUP finish the step, save and leave; a second SIGINT or SIGTERM leaves at "
+        "once. SIGUSR1 saves and goes on.\n"
+        ".SH ENVIRONMENT\n.TP\n.B NO_COLOR\nNo colors when set.\n"
+        ".TP\n.B HOPSCOPE_ISA\nThe kernels to use: baseline, avx2 or avx512; default the best this processor has.\n"
+        ".TP\n.B HOPSCOPE_BLAS\nThe OpenBLAS library to load, a threaded build; default the one of Debian's package "
+        "libopenblas0-pthread.\n"
+        ".TP\n.B HOPSCOPE_BLAS_CORE\nThe processor type OpenBLAS is to assume (Haswell, SkylakeX ...), or auto.\n"
+        ".SH EXIT STATUS\n0 done, 1 failed, 2 wrong usage, 65 bad data, 74 input or output error, 130 and 143 "
+        "stopped by a signal after saving.\n");
     return hs_cli_print(&out);
 }
 
@@ -154,10 +155,12 @@ static int completion(void)
     hs_str out = {0};
     size_t n;
     const hs_config_key *keys = hs_config_keys(&n);
-    hs_str_addf(&out, "# bash completion of hopscope: source <(hopscope --completion)\n"
-                      "_hopscope() {\n"
-                      "  local cur=\"${COMP_WORDS[COMP_CWORD]}\" prev=\"${COMP_WORDS[COMP_CWORD-1]}\" options=\"\" commands=\"\"\n"
-                      "  if [ \"$COMP_CWORD\" = 1 ]; then COMPREPLY=($(compgen -W \"");
+    hs_str_addf(
+        &out,
+        "# bash completion of hopscope: source <(hopscope --completion)\n"
+        "_hopscope() {\n"
+        "  local cur=\"${COMP_WORDS[COMP_CWORD]}\" prev=\"${COMP_WORDS[COMP_CWORD-1]}\" options=\"\" commands=\"\"\n"
+        "  if [ \"$COMP_CWORD\" = 1 ]; then COMPREPLY=($(compgen -W \"");
     for (size_t i = 0; i < N_COMMANDS; i++)
         hs_str_addf(&out, "%s ", commands[i].name);
     hs_str_addf(&out, "--help --version --man --completion\" -- \"$cur\")); return; fi\n"
@@ -176,7 +179,8 @@ static int completion(void)
         hs_str_free(&w.subcommands);
     }
     hs_str_addf(&out, "  esac\n"
-                      "  if [ \"$COMP_CWORD\" = 2 ] && [ -n \"$commands\" ]; then COMPREPLY=($(compgen -W \"$commands --help\" -- \"$cur\"))\n"
+                      "  if [ \"$COMP_CWORD\" = 2 ] && [ -n \"$commands\" ]; then COMPREPLY=($(compgen -W \"$commands "
+                      "--help\" -- \"$cur\"))\n"
                       "  elif [[ \"$cur\" = -* ]]; then COMPREPLY=($(compgen -W \"$options\" -- \"$cur\"))\n"
                       "  else COMPREPLY=($(compgen -f -- \"$cur\")); fi\n"
                       "}\ncomplete -F _hopscope hopscope\n");

@@ -25,8 +25,9 @@ void hs_cli_warn_damage(const hs_run *run)
     if (run->damage.status == HS_OK)
         return;
     const bool color = hs_cli_color(stderr);
-    fprintf(stderr, "%swarning:%s step %llu is used, a newer checkpoint is damaged: %s: %s\n", color ? "\033[1;33m" : "",
-            color ? "\033[0m" : "", (unsigned long long)run->step, run->damage.where, run->damage.what);
+    fprintf(stderr, "%swarning:%s step %llu is used, a newer checkpoint is damaged: %s: %s\n",
+            color ? "\033[1;33m" : "", color ? "\033[0m" : "", (unsigned long long)run->step, run->damage.where,
+            run->damage.what);
 }
 
 int hs_cli_usage_error(const char *name, const char *fmt, ...)
@@ -166,7 +167,8 @@ void hs_args_free(hs_args *args)
     args->context = NULL;
 }
 
-int hs_cli_subcommand(const char *name, const char *after, const hs_subcommand *list, size_t n, int argc, const char **argv)
+int hs_cli_subcommand(const char *name, const char *after, const hs_subcommand *list, size_t n, int argc,
+                      const char **argv)
 {
     if (describing.fn) {
         for (size_t i = 0; i < n; i++)

@@ -156,14 +156,15 @@ static void show_stage(hs_view *view, const hs_event *event)
 static void show_cost(hs_view *view, const hs_run_cost *c)
 {
     char text[LINE_MAX_BYTES], weights[32], items[32];
-    size_t used = (size_t)snprintf(text, sizeof text, "%s weights, %s training items, %.3g GFLOP a step, %.0f MB + %.0f MB set aside by the BLAS",
-                                   hs_format_count(c->weights, weights), hs_format_count(c->training_items, items),
-                                   c->step_flop * 1e-9, (double)c->memory * 1e-6, (double)c->blas_memory * 1e-6);
+    size_t used = (size_t)snprintf(
+        text, sizeof text, "%s weights, %s training items, %.3g GFLOP a step, %.0f MB + %.0f MB set aside by the BLAS",
+        hs_format_count(c->weights, weights), hs_format_count(c->training_items, items), c->step_flop * 1e-9,
+        (double)c->memory * 1e-6, (double)c->blas_memory * 1e-6);
     if (c->seconds_per_1000 > 0) {
         char whole[32];
         format_duration(c->seconds, whole);
-        snprintf(text + used, sizeof text - used, "; about %s for all steps and evaluations, %.*f s per 1,000 steps", whole,
-                 c->seconds_per_1000 < 100 ? 1 : 0, c->seconds_per_1000);
+        snprintf(text + used, sizeof text - used, "; about %s for all steps and evaluations, %.*f s per 1,000 steps",
+                 whole, c->seconds_per_1000 < 100 ? 1 : 0, c->seconds_per_1000);
     }
     line(view, "cost", "", "", text);
 }

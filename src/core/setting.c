@@ -5,7 +5,8 @@
 #include <math.h>
 #include <string.h>
 
-static hs_status fail_field(const hs_setting *f, const char *section, const char *value, const char *what, hs_error *err)
+static hs_status fail_field(const hs_setting *f, const char *section, const char *value, const char *what,
+                            hs_error *err)
 {
     hs_fail(err, HS_ERR_DATA, "%s", what);
     hs_error_where(err, "%s.%s", section, f->name);
@@ -68,8 +69,8 @@ static hs_status check_choice(const hs_setting *f, const char *section, const vo
         return HS_OK;
     char text[32];
     snprintf(text, sizeof text, "%g", number_of(f, at));
-    return fail_field(f, section, f->type == HS_SETTING_STRING ? (const char *)at : text, "not one of the possible values",
-                      err);
+    return fail_field(f, section, f->type == HS_SETTING_STRING ? (const char *)at : text,
+                      "not one of the possible values", err);
 }
 
 hs_status hs_settings_check(const hs_setting *fields, size_t n, const void *config, const char *section, hs_error *err)
@@ -81,7 +82,8 @@ hs_status hs_settings_check(const hs_setting *fields, size_t n, const void *conf
             return fail_field(f, section, "", "the text is too long", err);
         if (f->names) {
             HS_TRY(check_choice(f, section, at, err));
-        } else if (f->type != HS_SETTING_BOOL && f->type != HS_SETTING_STRING && !hs_setting_fits(f, number_of(f, at))) {
+        } else if (f->type != HS_SETTING_BOOL && f->type != HS_SETTING_STRING &&
+                   !hs_setting_fits(f, number_of(f, at))) {
             char text[32];
             snprintf(text, sizeof text, "%.9g", number_of(f, at));
             return fail_field(f, section, text, "out of range", err);

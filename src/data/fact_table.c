@@ -104,7 +104,8 @@ static uint32_t group_end(const hs_fact_table *table, uint32_t i)
     return j;
 }
 
-hs_status hs_fact_table_from_graph(hs_fact_table *table, const hs_data_config *config, const hs_graph *graph, hs_error *err)
+hs_status hs_fact_table_from_graph(hs_fact_table *table, const hs_data_config *config, const hs_graph *graph,
+                                   hs_error *err)
 {
     *table = (hs_fact_table){.n_entities = graph->entities.n, .n_relations = graph->relations.n};
     hs_status status = allocate(table, graph->n_facts, err);
@@ -163,8 +164,8 @@ static bool eligible(const hs_fact_table *table, uint32_t i, uint32_t end, bool 
 }
 
 /* Mark exactly round(fraction * N) of the N eligible groups, uniformly. Returns the number of marked ones. */
-static uint64_t mark_share(hs_fact_table *table, double fraction, uint8_t flag, uint8_t not_flag, bool real_only, uint64_t seed,
-                           uint32_t purpose)
+static uint64_t mark_share(hs_fact_table *table, double fraction, uint8_t flag, uint8_t not_flag, bool real_only,
+                           uint64_t seed, uint32_t purpose)
 {
     uint64_t n = 0, ordinal = 0;
     for (uint32_t i = 0, end; i < table->n_facts; i = end) {
@@ -237,8 +238,8 @@ void hs_fact_table_mark(hs_fact_table *table, const hs_data_config *config)
     else
         mark_share(table, config->ood_fraction, HS_FACT_OOD, 0, config->test_real_only, config->seed, PURPOSE_OOD);
     if (config->variant == HS_VARIANT_SECOND_HOP_RESTRICTED)
-        mark_share(table, config->variant_fraction, HS_FACT_RESTRICTED, HS_FACT_OOD, config->test_real_only, config->seed,
-                   PURPOSE_VARIANT);
+        mark_share(table, config->variant_fraction, HS_FACT_RESTRICTED, HS_FACT_OOD, config->test_real_only,
+                   config->seed, PURPOSE_VARIANT);
     if (config->variant == HS_VARIANT_HELD_OUT_ID)
         mark_share(table, config->variant_fraction, HS_FACT_HELD_OUT, HS_FACT_OOD, config->test_real_only, config->seed,
                    PURPOSE_VARIANT);

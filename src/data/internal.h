@@ -33,7 +33,8 @@ typedef struct hs_fact_table {
 } hs_fact_table;
 
 hs_status hs_fact_table_generate(hs_fact_table *table, const hs_data_config *config, hs_pool *pool, hs_error *err);
-hs_status hs_fact_table_from_graph(hs_fact_table *table, const hs_data_config *config, const hs_graph *graph, hs_error *err);
+hs_status hs_fact_table_from_graph(hs_fact_table *table, const hs_data_config *config, const hs_graph *graph,
+                                   hs_error *err);
 /* Marks OOD, restricted and held-out facts as the configuration says and counts n_id. */
 void hs_fact_table_mark(hs_fact_table *table, const hs_data_config *config);
 void hs_fact_table_free(hs_fact_table *table);

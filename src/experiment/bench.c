@@ -32,8 +32,8 @@ const hs_bench_case *hs_bench_cases(size_t *n)
 
 /* ---------------------------------------------------------------- the roof */
 
-typedef void (*gemm_function)(bool transpose_a, bool transpose_b, size_t M, size_t N, size_t K, float alpha, const float *A,
-                              size_t lda, const float *B, size_t ldb, float beta, float *C, size_t ldc);
+typedef void (*gemm_function)(bool transpose_a, bool transpose_b, size_t M, size_t N, size_t K, float alpha,
+                              const float *A, size_t lda, const float *B, size_t ldb, float beta, float *C, size_t ldc);
 typedef struct roof {
     gemm_function gemm;
     float *a, *b, *c; /* c (workers, SIDE * SIDE) */

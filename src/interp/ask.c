@@ -168,8 +168,8 @@ static void read_bridges(void *ctx, hs_forward *f, uint32_t first, uint32_t n)
     }
 }
 
-hs_status hs_lens_found(const hs_model *model, hs_pool *pool, uint32_t n, uint32_t T, const uint32_t *tokens, uint32_t column,
-                        const uint32_t *asked, bool *found, hs_error *err)
+hs_status hs_lens_found(const hs_model *model, hs_pool *pool, uint32_t n, uint32_t T, const uint32_t *tokens,
+                        uint32_t column, const uint32_t *asked, bool *found, hs_error *err)
 {
     bridge_job j = {.tokens = tokens, .asked = asked, .T = T, .column = column, .found = found};
     const hs_look look = {.model = model, .pool = pool};

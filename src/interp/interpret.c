@@ -170,7 +170,8 @@ static hs_status apply(const hs_method *method, const hs_look *look, const hs_si
     if (status == HS_OK && sink->reading)
         status = hs_table_report(&measured, base, sink, err);
     if (status == HS_OK && sink->item)
-        status = hs_table_items(&measured, base, measured.item || !look->sample ? measured.item : look->sample->item, sink, err);
+        status = hs_table_items(&measured, base, measured.item || !look->sample ? measured.item : look->sample->item,
+                                sink, err);
     hs_table_free(&measured);
     return status;
 }
@@ -181,7 +182,8 @@ static bool is_looked_at(const hs_interpret_config *config, const hs_split *spli
     return config->splits[0] ? hs_list_has(config->splits, split->name) : by_default(split);
 }
 
-bool hs_method_fits(const hs_method *method, const hs_model *model, const hs_dataset *data, const hs_interpret_config *config)
+bool hs_method_fits(const hs_method *method, const hs_model *model, const hs_dataset *data,
+                    const hs_interpret_config *config)
 {
     if (!method->unfit(model, data, NULL))
         return true;
@@ -191,7 +193,8 @@ bool hs_method_fits(const hs_method *method, const hs_model *model, const hs_dat
     return false;
 }
 
-hs_status hs_interpret_check(const hs_model *model, const hs_dataset *data, const hs_interpret_config *config, hs_error *err)
+hs_status hs_interpret_check(const hs_model *model, const hs_dataset *data, const hs_interpret_config *config,
+                             hs_error *err)
 {
     HS_TRY(hs_interpret_config_check(config, err));
     HS_TRY(check_splits(config, data, err));

@@ -20,7 +20,8 @@ hs_status hs_forward_create(hs_forward *f, const hs_model *model, uint32_t colum
     }
     ok &= (f->start = hs_alloc((HS_CHUNK + 1) * sizeof *f->start)) != NULL;
     ok &= (f->score_row = hs_alloc(HS_CHUNK * sizeof *f->score_row)) != NULL;
-    ok &= (f->work = hs_alloc(hs_model_work_size(model, HS_CHUNK, (uint32_t)N, HS_CHUNK, false) * sizeof *f->work)) != NULL;
+    ok &= (f->work = hs_alloc(hs_model_work_size(model, HS_CHUNK, (uint32_t)N, HS_CHUNK, false) * sizeof *f->work)) !=
+          NULL;
     ok &= (f->logits = hs_alloc(HS_CHUNK * V * sizeof *f->logits)) != NULL;
     ok &= (f->x = hs_alloc(HS_CHUNK * D * sizeof *f->x)) != NULL;
     ok &= (f->patch = hs_alloc(HS_MAX_STREAMS * M * sizeof *f->patch)) != NULL;
@@ -58,12 +59,8 @@ void hs_forward_load(hs_forward *f, uint32_t run, const uint32_t *tokens, uint32
         f->score_row[b] = b * columns + columns - 1;
     }
     f->start[n] = n * columns;
-    f->batch[run] = (hs_batch){.B = n,
-                               .N = n * columns,
-                               .P = n,
-                               .token = f->token[run],
-                               .start = f->start,
-                               .score_row = f->score_row};
+    f->batch[run] = (hs_batch){
+        .B = n, .N = n * columns, .P = n, .token = f->token[run], .start = f->start, .score_row = f->score_row};
 }
 
 void hs_forward_run(hs_forward *f, uint32_t run, const uint32_t *tokens, uint32_t columns, uint32_t n)
@@ -73,7 +70,8 @@ void hs_forward_run(hs_forward *f, uint32_t run, const uint32_t *tokens, uint32_
     hs_model_run(f->model, &f->batch[run], &pass, f->work);
 }
 
-void hs_forward_run_below(hs_forward *f, uint32_t run, const uint32_t *tokens, uint32_t columns, uint32_t n, bool answer)
+void hs_forward_run_below(hs_forward *f, uint32_t run, const uint32_t *tokens, uint32_t columns, uint32_t n,
+                          bool answer)
 {
     hs_forward_load(f, run, tokens, columns, n);
     const hs_pass pass = {.logits = answer ? f->answer[run] : NULL, .states_out = f->states[run], .below_top = true};
@@ -189,7 +187,8 @@ static void each_chunk(void *ctx, uint32_t task, uint32_t worker)
     e->fn(e->ctx, &e->forward[worker], first, e->n - first < HS_CHUNK ? e->n - first : HS_CHUNK);
 }
 
-hs_status hs_look_each(const hs_look *look, uint32_t n_items, uint32_t columns, hs_chunk_fn fn, void *ctx, hs_error *err)
+hs_status hs_look_each(const hs_look *look, uint32_t n_items, uint32_t columns, hs_chunk_fn fn, void *ctx,
+                       hs_error *err)
 {
     const uint32_t workers = hs_pool_threads(look->pool), chunks = (n_items + HS_CHUNK - 1) / HS_CHUNK;
     each e = {.fn = fn, .ctx = ctx, .n = n_items};

@@ -8,7 +8,8 @@
 
 struct hs_scope {
     const hs_dataset *data;
-    uint8_t *used; /* (n_facts) 1: this fact is a hop of a training query ("training ID" in arXiv 2405.15071's scripts) */
+    uint8_t
+        *used; /* (n_facts) 1: this fact is a hop of a training query ("training ID" in arXiv 2405.15071's scripts) */
     uint64_t *facts, n_facts; /* indices of the used facts, ascending */
     uint32_t *heads, n_heads; /* entities with a used fact, ascending */
 };
@@ -53,7 +54,8 @@ void hs_forward_load(hs_forward *f, uint32_t run, const uint32_t *tokens, uint32
 void hs_forward_run(hs_forward *f, uint32_t run, const uint32_t *tokens, uint32_t columns, uint32_t n);
 /* The same without the states of the last stage (what is there then is undefined), and if `answer` is false without the
  * answer: for patching, which writes below it. */
-void hs_forward_run_below(hs_forward *f, uint32_t run, const uint32_t *tokens, uint32_t columns, uint32_t n, bool answer);
+void hs_forward_run_below(hs_forward *f, uint32_t run, const uint32_t *tokens, uint32_t columns, uint32_t n,
+                          bool answer);
 /* The state (D) at a stage and a column of an item. */
 const float *hs_forward_state(const hs_forward *f, uint32_t run, size_t stage, size_t item, size_t column);
 /* All that a model holds at a column after `stage`: the last stage up to it that wrote each stream (HS_NO_ID: none yet), a
@@ -91,6 +93,7 @@ uint64_t hs_draw_fact(const hs_scope *scope, hs_rng *rng);
 /* fn(ctx, forward, first, n) for every chunk of [0, n_items), spread over the pool's workers; stops asked for are obeyed
  * between groups of chunks. What fn writes must depend on the chunk alone. */
 typedef void (*hs_chunk_fn)(void *ctx, hs_forward *forward, uint32_t first, uint32_t n);
-hs_status hs_look_each(const hs_look *look, uint32_t n_items, uint32_t columns, hs_chunk_fn fn, void *ctx, hs_error *err);
+hs_status hs_look_each(const hs_look *look, uint32_t n_items, uint32_t columns, hs_chunk_fn fn, void *ctx,
+                       hs_error *err);
 
 #endif

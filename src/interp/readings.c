@@ -48,8 +48,10 @@ void hs_readings_json(const hs_readings *readings, hs_str *out)
     hs_str_addf(out, "[");
     for (size_t i = 0; i < readings->n; i++) {
         const hs_probe_row *r = &readings->row[i];
-        hs_str_addf(out, "%s{\"step\": %llu, \"method\": \"%s\", \"split\": \"%s\", \"stage\": %d, \"position\": \"%s\", \"role\": ",
-                    i ? ",\n " : "", (unsigned long long)r->step, r->method, r->split, r->stage, r->position);
+        hs_str_addf(
+            out,
+            "%s{\"step\": %llu, \"method\": \"%s\", \"split\": \"%s\", \"stage\": %d, \"position\": \"%s\", \"role\": ",
+            i ? ",\n " : "", (unsigned long long)r->step, r->method, r->split, r->stage, r->position);
         hs_str_add_json(out, r->role, strlen(r->role));
         hs_str_addf(out, ", \"measure\": \"%s\", \"n\": %llu, \"value\": ", r->measure, (unsigned long long)r->n);
         number(out, r->value);
@@ -138,7 +140,8 @@ static void edges(const hs_readings *all, size_t first, size_t last, hs_str *out
     for (size_t i = first; i < last; i++) {
         const hs_probe_row *r = &all->row[i];
         if (strcmp(r->measure, "edge") == 0 && r->value >= 0.05)
-            hs_str_addf(out, "  %s -> %s@%d: %.3f (%.3f to %.3f)\n", r->role, r->position, r->stage, r->value, r->low, r->high);
+            hs_str_addf(out, "  %s -> %s@%d: %.3f (%.3f to %.3f)\n", r->role, r->position, r->stage, r->value, r->low,
+                        r->high);
     }
 }
 

@@ -8,8 +8,7 @@ typedef struct target {
 
 hs_status hs_interpret_row(hs_record *record, uint64_t step, const hs_reading *f, hs_error *err)
 {
-    hs_probe_row row = {
-        .step = step, .stage = f->stage, .n = f->n, .value = f->value, .low = f->low, .high = f->high};
+    hs_probe_row row = {.step = step, .stage = f->stage, .n = f->n, .value = f->value, .low = f->low, .high = f->high};
     snprintf(row.method, sizeof row.method, "%s", f->method);
     snprintf(row.split, sizeof row.split, "%s", f->split);
     snprintf(row.position, sizeof row.position, "%s", f->position);

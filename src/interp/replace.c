@@ -148,7 +148,8 @@ static bool replace_entity(const hs_look *look, uint32_t column, hs_rng *rng, ui
                    fixed = value_of(data, tokens[column == 2 ? 4 : 2], attribute), E = data->n_entities;
     if (own == HS_NO_ID || fixed == HS_NO_ID || E == 0)
         return false;
-    const bool ordered = fixed >= data->n_entities + data->n_relations; /* values of a generated table are tokens of their own */
+    const bool ordered =
+        fixed >= data->n_entities + data->n_relations; /* values of a generated table are tokens of their own */
     const uint64_t start = hs_rng_below(rng, E);
     for (uint64_t i = 0; i < E; i++) {
         const uint32_t e = (uint32_t)((start + i) % E);

@@ -137,7 +137,8 @@ hs_status hs_sample_create(const hs_dataset *data, const hs_split *split, const 
     if (!all)
         qsort(out->item, out->n, sizeof *out->item, by_number);
     for (uint32_t i = 0; i < out->n; i++)
-        memcpy(out->token + (size_t)i * out->T, split->tokens + out->item[i] * split->width, out->T * sizeof *out->token);
+        memcpy(out->token + (size_t)i * out->T, split->tokens + out->item[i] * split->width,
+               out->T * sizeof *out->token);
     const hs_status status = find_roles(out, model, err);
     if (status != HS_OK)
         hs_sample_free(out);

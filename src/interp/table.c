@@ -49,7 +49,8 @@ void hs_table_free(hs_table *table)
 void hs_wilson(double successes, double n, double *low, double *high)
 {
     const double z = 1.959963984540054, p = n > 0 ? successes / n : 0, z2 = z * z / (n > 0 ? n : 1);
-    const double middle = (p + z2 / 2) / (1 + z2), half = z * sqrt(p * (1 - p) / (n > 0 ? n : 1) + z2 / (4 * n)) / (1 + z2);
+    const double middle = (p + z2 / 2) / (1 + z2),
+                 half = z * sqrt(p * (1 - p) / (n > 0 ? n : 1) + z2 / (4 * n)) / (1 + z2);
     *low = n > 0 ? fmax(0, middle - half) : NAN;
     *high = n > 0 ? fmin(1, middle + half) : NAN;
 }
@@ -123,7 +124,8 @@ static double kth(const double *x, uint32_t n, uint32_t k, double sign)
 }
 
 /* `n_values`: values in the column. */
-static void bootstrap(const hs_table *t, const hs_cell *c, const float *x, double n_values, const double *count, hs_reading *f)
+static void bootstrap(const hs_table *t, const hs_cell *c, const float *x, double n_values, const double *count,
+                      hs_reading *f)
 {
     double sum[DRAWS], over[DRAWS];
     uint32_t n = 0;

@@ -17,9 +17,9 @@ typedef enum hs_summary {
 } hs_summary;
 
 typedef struct hs_cell {
-    int32_t stage;                  /* HS_ALL_STAGES = over all */
-    char position[HS_ROLE_SIZE];    /* "" = over all */
-    char role[96];                  /* "" = none; or the name of a tensor */
+    int32_t stage;               /* HS_ALL_STAGES = over all */
+    char position[HS_ROLE_SIZE]; /* "" = over all */
+    char role[96];               /* "" = none; or the name of a tensor */
     char measure[2 * HS_ROLE_SIZE];
     hs_summary summary;
     uint32_t base; /* of a ratio */

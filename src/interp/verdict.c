@@ -70,7 +70,9 @@ void hs_verdict_decide(const hs_verdict_input *input, const hs_verdict_threshold
     out->kind = decide(input, thresholds ? thresholds : &standard, &out->clear);
     hs_str text = {0};
     hs_str_addf(&text, "verdict on %s: %s%s; ", input->split, hs_verdict_name(out->kind),
-                out->kind == HS_VERDICT_UNKNOWN ? "" : out->clear ? ", clear" : ", borderline");
+                out->kind == HS_VERDICT_UNKNOWN ? ""
+                : out->clear                    ? ", clear"
+                                                : ", borderline");
     add(&text, "training", &input->train);
     add(&text, ", held-out", &input->accuracy);
     add(&text, ", bridge in the lens", &input->lens);

@@ -149,8 +149,8 @@ static void read_out(const hs_decoder *d, const hs_taps *taps, uint32_t s, const
 }
 
 /* Replaces columns first..first+width of x (R,D), every row by that of its position. `base` (R,D) is added, or NULL. */
-static void knock(const hs_decoder *d, const hs_knockout *k, uint32_t R, const uint32_t *row, size_t first, size_t width,
-                  const float *base, float *x)
+static void knock(const hs_decoder *d, const hs_knockout *k, uint32_t R, const uint32_t *row, size_t first,
+                  size_t width, const float *base, float *x)
 {
     const size_t D = d->model->config.n_embd;
     uint32_t b = 0;

@@ -51,9 +51,9 @@ bool hs_dropout_on(const hs_model *model, const hs_batch *batch);
 
 /* A family's parts of a pass; `pass` is its own structure. */
 typedef struct hs_decoder_parts {
-    void (*embed)(void *pass);                 /* x0 */
-    void (*block)(void *pass, uint32_t s);     /* out[s] from in[s], and what stands between two passes */
-    void (*head)(void *pass, float *logits);   /* logits (P,V) of xs */
+    void (*embed)(void *pass);               /* x0 */
+    void (*block)(void *pass, uint32_t s);   /* out[s] from in[s], and what stands between two passes */
+    void (*head)(void *pass, float *logits); /* logits (P,V) of xs */
     /* grad += . In d: gradient of out[s], (P,D) when pruned, else (N,D); d_in (N,D) becomes that of in[s]. */
     void (*block_backward)(void *pass, uint32_t s, float *d, float *d_in, float *grad);
     /* In: d_logits (P,V). d_rows (P,D), zeroed, becomes the gradient of xs. */

@@ -167,7 +167,8 @@ uint32_t hs_model_answer_row(const hs_model *model, const hs_batch *batch, uint3
 }
 
 /* Stream by stream, the last stage up to `s` that wrote it, or NULL. */
-static void streams_at(const hs_model *model, const hs_batch *batch, const float *states, uint32_t s, const float **stream)
+static void streams_at(const hs_model *model, const hs_batch *batch, const float *states, uint32_t s,
+                       const float **stream)
 {
     const size_t size = (size_t)hs_model_state_rows(model, batch->B, batch->N) * model->config.n_embd;
     for (uint32_t j = 0; j < model->ops->n_streams; j++)
@@ -231,8 +232,8 @@ void hs_model_states(const hs_model *model, const hs_batch *batch, float *work, 
     hs_model_run(model, batch, &run, work);
 }
 
-void hs_model_logits_from(const hs_model *model, const hs_batch *batch, uint32_t from, const float *streams, float *work,
-                          float *logits)
+void hs_model_logits_from(const hs_model *model, const hs_batch *batch, uint32_t from, const float *streams,
+                          float *work, float *logits)
 {
     const size_t size = (size_t)hs_model_state_rows(model, batch->B, batch->N) * model->config.n_embd;
     hs_taps taps = {.from = from, .given = true, .logits = logits};

@@ -100,8 +100,8 @@ typedef struct hs_tensor_spec {
     hs_tensor_init init;
     double std;
     hs_tensor_group group;
-    bool decay;         /* weight decay on a vector too; matrices have it, buffers never */
-    uint32_t splits;    /* 0 stands for 1 */
+    bool decay;      /* weight decay on a vector too; matrices have it, buffers never */
+    uint32_t splits; /* 0 stands for 1 */
     bool split_columns;
 } hs_tensor_spec;
 

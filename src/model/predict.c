@@ -34,8 +34,8 @@ static void predict_chunk(void *ctx, uint32_t chunk, uint32_t worker)
         t->out[first + i] = (uint32_t)hs_kernels_get()->argmax(V, logits + i * V);
 }
 
-hs_status hs_model_predict(const hs_model *model, hs_pool *pool, uint32_t n, uint32_t T, const uint32_t *tokens, uint32_t *out,
-                           hs_error *err)
+hs_status hs_model_predict(const hs_model *model, hs_pool *pool, uint32_t n, uint32_t T, const uint32_t *tokens,
+                           uint32_t *out, hs_error *err)
 {
     if (n == 0)
         return HS_OK;
@@ -72,10 +72,8 @@ hs_status hs_model_logits_all(const hs_model *m, size_t n, const uint32_t *token
         return hs_fail_memory(err, most * sizeof *work);
     }
     for (size_t b = 0; b < n; b += STEP) {
-        hs_batch batch = {.B = n - b < STEP ? (uint32_t)(n - b) : STEP,
-                          .token = token + first[b],
-                          .start = start,
-                          .score_row = row};
+        hs_batch batch = {
+            .B = n - b < STEP ? (uint32_t)(n - b) : STEP, .token = token + first[b], .start = start, .score_row = row};
         for (uint32_t i = 0; i <= batch.B; i++)
             start[i] = first[b + i] - first[b];
         batch.N = start[batch.B];

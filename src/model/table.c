@@ -11,8 +11,7 @@ HS_MODELS(DECLARE)
 
 static const hs_model_ops *const families[] = {
 #define ENTER(constant, name) [HS_MODEL_##constant] = &hs_##name##_ops,
-    HS_MODELS(ENTER)
-};
+    HS_MODELS(ENTER)};
 
 const hs_model_ops *hs_model_ops_of(hs_model_kind kind)
 {

@@ -16,7 +16,7 @@ typedef struct curve_run {
 } curve_run;
 
 typedef struct group {
-    char name[64];  /* of the folder */
+    char name[64];   /* of the folder */
     size_t first, n; /* its runs */
 } group;
 
@@ -233,15 +233,27 @@ static hs_status add_split(curves *c, const group *g, const char *split, uint32_
     }
     if (any && seeds) {
         const points p = group_points(c, g, of);
-        c->series[c->n_series++] = (hs_series){.mark = HS_MARK_BAND, .color = color, .n = p.n, .x = p.x, .low = p.low, .high = p.high};
-        c->series[c->n_series++] = (hs_series){.name = series_name(c, g, split, ", mean"), .color = color, .dashed = dashed,
-                                               .width = 2.4, .n = p.n, .x = p.x, .y = p.y};
+        c->series[c->n_series++] =
+            (hs_series){.mark = HS_MARK_BAND, .color = color, .n = p.n, .x = p.x, .low = p.low, .high = p.high};
+        c->series[c->n_series++] = (hs_series){.name = series_name(c, g, split, ", mean"),
+                                               .color = color,
+                                               .dashed = dashed,
+                                               .width = 2.4,
+                                               .n = p.n,
+                                               .x = p.x,
+                                               .y = p.y};
     }
     for (size_t r = 0; any && r < g->n; r++)
         if (of[r].n)
-            c->series[c->n_series++] = (hs_series){.name = seeds ? NULL : series_name(c, g, split, ""), .color = color,
-                                                   .dashed = dashed, .width = seeds ? 0.6 : dashed ? 1.5 : 2.2, .n = of[r].n,
-                                                   .x = of[r].x, .y = of[r].y};
+            c->series[c->n_series++] = (hs_series){.name = seeds ? NULL : series_name(c, g, split, ""),
+                                                   .color = color,
+                                                   .dashed = dashed,
+                                                   .width = seeds    ? 0.6
+                                                            : dashed ? 1.5
+                                                                     : 2.2,
+                                                   .n = of[r].n,
+                                                   .x = of[r].x,
+                                                   .y = of[r].y};
     hs_free(of);
     return HS_OK;
 }
@@ -297,7 +309,8 @@ static hs_status draw(curves *c, const char *path, hs_error *err)
     HS_TRY(make_series(c, err));
     char title[400];
     const char *given = c->options->title ? c->options->title : c->title;
-    int used = snprintf(title, sizeof title, "%s", *given && (c->n_groups == 1 || c->options->title) ? given : c->group[0].name);
+    int used = snprintf(title, sizeof title, "%s",
+                        *given && (c->n_groups == 1 || c->options->title) ? given : c->group[0].name);
     for (size_t g = 1; g < c->n_groups && !c->options->title && used > 0 && (size_t)used < sizeof title; g++)
         used += snprintf(title + used, sizeof title - (size_t)used, ", %s", c->group[g].name);
     if (c->n > c->n_groups && !c->options->title && used > 0 && (size_t)used < sizeof title)

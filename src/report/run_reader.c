@@ -38,7 +38,8 @@ hs_status hs_run_reader_open(hs_run_reader *out, const char *run_dir, hs_error *
     return status;
 }
 
-hs_status hs_run_reader_metric(const hs_run_reader *run, const char *name, hs_metric_row **rows, size_t *n, hs_error *err)
+hs_status hs_run_reader_metric(const hs_run_reader *run, const char *name, hs_metric_row **rows, size_t *n,
+                               hs_error *err)
 {
     return hs_record_metrics(run->record, name, rows, n, err);
 }

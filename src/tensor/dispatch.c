@@ -6,7 +6,7 @@
 #include <string.h>
 
 /* The builds, filled once by the families. */
-#define DECLARE(family) void HS_FILL(family, ISA)(hs_kernels *k);
+#define DECLARE(family) void HS_FILL(family, ISA)(hs_kernels * k);
 #define ISA baseline
 HS_FAMILIES(DECLARE)
 #undef ISA

@@ -13,8 +13,8 @@
  *
  * The same binary, BLAS and core type give the same bits for the same call. */
 #include "hopscope/tensor.h"
-#include "tensor/product.h"
 #include "tensor/blas.h"
+#include "tensor/product.h"
 
 #include <assert.h>
 #include <dlfcn.h>
@@ -177,7 +177,8 @@ hs_status hs_tensor_open(hs_error *err)
     pthread_once(&blas.once, load_blas);
     if (!blas.sgemm) {
         hs_fail(err, HS_ERR_FAILED, "%s", blas.failure);
-        return hs_error_hint(err, "install the Debian package libopenblas0-pthread, or name the library in HOPSCOPE_BLAS");
+        return hs_error_hint(err,
+                             "install the Debian package libopenblas0-pthread, or name the library in HOPSCOPE_BLAS");
     }
     return hs_tensor_reserve(1, err);
 }
@@ -215,8 +216,9 @@ static hs_status take_buffers(uint32_t threads, hs_error *err)
     if (probe == MAP_FAILED) {
         hs_fail_memory(err, size);
         hs_error_where(err, "OpenBLAS");
-        return hs_error_hint(err, "it needs %zu MiB of address space for each thread: raise ulimit -v, or lower train.threads",
-                             buffer_size >> 20);
+        return hs_error_hint(
+            err, "it needs %zu MiB of address space for each thread: raise ulimit -v, or lower train.threads",
+            buffer_size >> 20);
     }
     munmap(probe, size);
     if (blas.buffer_alloc && blas.buffer_free) {
@@ -244,8 +246,8 @@ hs_status hs_tensor_reserve(uint32_t threads, hs_error *err)
 
 /* ---------------------------------------------------------------- products */
 
-void hs_gemm_blas(bool transpose_a, bool transpose_b, size_t M, size_t N, size_t K, float alpha, const float *A, size_t lda,
-                  const float *B, size_t ldb, float beta, float *C, size_t ldc)
+void hs_gemm_blas(bool transpose_a, bool transpose_b, size_t M, size_t N, size_t K, float alpha, const float *A,
+                  size_t lda, const float *B, size_t ldb, float beta, float *C, size_t ldc)
 {
     assert(blas.sgemm);
     if (M == 0 || N == 0)

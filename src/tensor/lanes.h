@@ -116,7 +116,7 @@ static inline float fold_sum(const sum_lanes *s)
             step;                                                                                                      \
         }                                                                                                              \
         if (i < (D)) {                                                                                                 \
-            const size_t n = (D) - i;                                                                                  \
+            const size_t n = (D)-i;                                                                                    \
             step;                                                                                                      \
         }                                                                                                              \
     } while (0)

@@ -42,5 +42,6 @@ hs_status hs_solve_positive(size_t n, double *A, size_t n_rhs, double *B, hs_err
     int info = 0;
     if (n > 0 && n_rhs > 0)
         dposv("U", &size, &columns, A, &size, B, &size, &info);
-    return info == 0 ? HS_OK : hs_fail(err, HS_ERR_FAILED, "the matrix is not positive definite (LAPACK dposv, info %d)", info);
+    return info == 0 ? HS_OK
+                     : hs_fail(err, HS_ERR_FAILED, "the matrix is not positive definite (LAPACK dposv, info %d)", info);
 }

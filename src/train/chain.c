@@ -31,7 +31,8 @@ uint64_t hs_chain_link(uint64_t previous, uint64_t step, uint64_t weights, uint3
         sum += hash_of_eval(&eval[i]);
     uint64_t metrics = 0;
     if (stats) {
-        const double number[] = {stored(stats->loss), stored(stats->accuracy), stored(stats->grad_norm), stored(stats->lr)};
+        const double number[] = {stored(stats->loss), stored(stats->accuracy), stored(stats->grad_norm),
+                                 stored(stats->lr)};
         metrics = hs_hash(number, sizeof number, 1);
     }
     const uint64_t all[] = {previous, step, weights, sum, metrics};

@@ -16,14 +16,16 @@
 
 enum { PATH_SIZE = 4096, LATEST_MAX = 256 };
 
-static const char *const endings[] = {[HS_CHECKPOINT_WEIGHTS] = ".safetensors", [HS_CHECKPOINT_STATE] = ".state.safetensors"};
+static const char *const endings[] = {
+    [HS_CHECKPOINT_WEIGHTS] = ".safetensors", [HS_CHECKPOINT_STATE] = ".state.safetensors"};
 
 void hs_checkpoint_name(char out[32], uint64_t step)
 {
     snprintf(out, 32, "step-%08" PRIu64, step);
 }
 
-hs_status hs_checkpoint_path(char *out, size_t size, const char *dir, uint64_t step, hs_checkpoint_file file, hs_error *err)
+hs_status hs_checkpoint_path(char *out, size_t size, const char *dir, uint64_t step, hs_checkpoint_file file,
+                             hs_error *err)
 {
     char name[32 + 32];
     hs_checkpoint_name(name, step);

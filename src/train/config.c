@@ -15,13 +15,15 @@ const char *const hs_on_save_error_names[] = {"stop", "continue", NULL};
 static const hs_setting SETTINGS[] = {
     NUMBER(seed, 0, HS_SETTING_MAX64, 0, "seed of the initial weights, the batch order and dropout"),
     NUMBER(steps, 1, HS_SETTING_MAX64, HS_SETTING_RESUME, "budget in steps"),
-    NUMBER(max_seconds, 0, 1e9, HS_SETTING_RESUME, "budget in seconds of training; 0: none; where it ends depends on the machine"),
+    NUMBER(max_seconds, 0, 1e9, HS_SETTING_RESUME,
+           "budget in seconds of training; 0: none; where it ends depends on the machine"),
     NUMBER(batch, 0, HS_SETTING_MAX32, 0, "sequences a step; 0: the whole training set"),
     NUMBER(shards, 1, 4096, 0, "parts of a batch; unlike threads, part of the result"),
     NUMBER(micro, 0, HS_SETTING_MAX32, 0, "sequences of a micro-batch; 0: chosen from the width"),
     NUMBER(threads, 0, 1024, HS_SETTING_RESUME, "0: one per core; changes no bit of the result"),
     CHOICE(loss, hs_loss_names, 0, "loss"),
-    NUMBER(fact_exit, 0, 1000, 0, "models of several passes: facts must be answered after each earlier pass too, with this weight; 0: off"),
+    NUMBER(fact_exit, 0, 1000, 0,
+           "models of several passes: facts must be answered after each earlier pass too, with this weight; 0: off"),
     CHOICE(optimizer, hs_optimizer_names, 0, "muon: matrices by Muon, the rest by AdamW"),
     NUMBER(lr, 0, HS_SETTING_MAX_REAL, 0, "learning rate"),
     NUMBER(beta1, 0, 1, HS_SETTING_BELOW, "decay of the first moment"),
@@ -41,17 +43,23 @@ static const hs_setting SETTINGS[] = {
     NUMBER(lr_min, 0, 1, 0, "last rate as a share of lr"),
     NUMBER(evals_per_decade, 0, 1000, HS_SETTING_RESUME, "evaluations evenly spaced in log steps"),
     NUMBER(eval_every, 0, HS_SETTING_MAX64, HS_SETTING_RESUME, "and every so many steps; 0: off"),
-    NUMBER(eval_max, 0, HS_SETTING_MAX32, HS_SETTING_RESUME, "items of a split that are evaluated while training; 0: all"),
+    NUMBER(eval_max, 0, HS_SETTING_MAX32, HS_SETTING_RESUME,
+           "items of a split that are evaluated while training; 0: all"),
     TEXT(stop_split, HS_SETTING_RESUME, "stop when this split ...; empty: never early"),
     NUMBER(stop_accuracy, 0, 1, HS_SETTING_RESUME, "... has at least this accuracy"),
     NUMBER(stop_patience, 1, HS_SETTING_MAX32, HS_SETTING_RESUME, "... for so many evaluations in a row"),
-    CHOICE(on_nan, hs_on_nan_names, HS_SETTING_RESUME, "loss or gradient not finite: stop, or roll back to the last checkpoint"),
+    CHOICE(on_nan, hs_on_nan_names, HS_SETTING_RESUME,
+           "loss or gradient not finite: stop, or roll back to the last checkpoint"),
     NUMBER(checkpoint_every, 0, HS_SETTING_MAX64, HS_SETTING_RESUME, "steps between checkpoints; 0: off"),
-    NUMBER(checkpoint_seconds, 0, 1e9, HS_SETTING_RESUME, "seconds between checkpoints; 0: off; changes no bit of the run"),
+    NUMBER(checkpoint_seconds, 0, 1e9, HS_SETTING_RESUME,
+           "seconds between checkpoints; 0: off; changes no bit of the run"),
     NUMBER(checkpoint_keep, 1, HS_SETTING_MAX32, HS_SETTING_RESUME, "checkpoints kept, besides the log-spaced ones"),
-    NUMBER(checkpoints_per_decade, 0, 1000, HS_SETTING_RESUME, "checkpoints evenly spaced in log steps, kept for good; 0: none"),
-    NUMBER(checkpoint_budget, 0, HS_SETTING_MAX64, HS_SETTING_RESUME, "bytes; the oldest log-spaced ones go first; 0: no limit"),
-    CHOICE(on_save_error, hs_on_save_error_names, HS_SETTING_RESUME, "a checkpoint cannot be saved: stop, or go on without"),
+    NUMBER(checkpoints_per_decade, 0, 1000, HS_SETTING_RESUME,
+           "checkpoints evenly spaced in log steps, kept for good; 0: none"),
+    NUMBER(checkpoint_budget, 0, HS_SETTING_MAX64, HS_SETTING_RESUME,
+           "bytes; the oldest log-spaced ones go first; 0: no limit"),
+    CHOICE(on_save_error, hs_on_save_error_names, HS_SETTING_RESUME,
+           "a checkpoint cannot be saved: stop, or go on without"),
 };
 enum { N_SETTINGS = sizeof SETTINGS / sizeof *SETTINGS };
 
@@ -91,7 +99,6 @@ void hs_train_config_default(hs_train_config *c)
                            .checkpoints_per_decade = 2,
                            .on_save_error = HS_ON_SAVE_ERROR_STOP};
 }
-
 
 /* What a row of the table cannot say: `what` the key must be. */
 static hs_status require(bool holds, const char *key, const char *what, hs_error *err)

@@ -76,7 +76,8 @@ static hs_status check_folder(loop *l, hs_error *err)
     l->last_look = hs_now();
     if (l->dir) {
         const bool there = stat(l->dir, &st) == 0;
-        if (l->folder.known && (there ? st.st_dev != l->folder.device || st.st_ino != l->folder.inode : errno == ENOENT || errno == ENOTDIR))
+        if (l->folder.known && (there ? st.st_dev != l->folder.device || st.st_ino != l->folder.inode
+                                      : errno == ENOENT || errno == ENOTDIR))
             return fail_lost(l, "the run's folder", err);
         if (there)
             l->folder = (folder_id){true, st.st_dev, st.st_ino};
@@ -323,7 +324,8 @@ static hs_status rollback(loop *l, const hs_error *cause, bool *done, hs_error *
     if (!*done)
         return HS_OK;
     if (damage.status != HS_OK)
-        hs_event_send(l->events, HS_EVENT_WARNING, "train", "a newer checkpoint is damaged: %s: %s", damage.where, damage.what);
+        hs_event_send(l->events, HS_EVENT_WARNING, "train", "a newer checkpoint is damaged: %s: %s", damage.where,
+                      damage.what);
     double seconds;
     bool evaluated;
     const double cpu = cpu_now(l);

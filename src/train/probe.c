@@ -3,7 +3,8 @@
  * Invariant: a probe cannot end a run. Its failure is said and the run goes on; only a signal that it noticed is passed on. */
 #include "hopscope/train.h"
 
-static void report_failure(const hs_probe *probe, const hs_probe_context *at, const hs_error *cause, const hs_events *events)
+static void report_failure(const hs_probe *probe, const hs_probe_context *at, const hs_error *cause,
+                           const hs_events *events)
 {
     char text[1200], line[1300];
     hs_error_format(cause, text, sizeof text);
@@ -11,7 +12,8 @@ static void report_failure(const hs_probe *probe, const hs_probe_context *at, co
     hs_event_send(events, HS_EVENT_WARNING, "probe", "probe %s at step %llu, going on without: %s", probe->name,
                   (unsigned long long)at->step, text);
     if (at->record)
-        (void)hs_record_event(at->record, at->step, "probe", line, NULL); /* kept for the next commit if it cannot be written */
+        (void)hs_record_event(at->record, at->step, "probe", line,
+                              NULL); /* kept for the next commit if it cannot be written */
 }
 
 hs_status hs_probes_run(const hs_probe *probes, uint32_t n, const hs_probe_context *at, const hs_events *events,

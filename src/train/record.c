@@ -188,7 +188,8 @@ hs_status hs_record_check_path(const char *path, hs_error *err)
     const size_t len = strlen(path) + (folder[0] ? strlen(folder) + 1 : 0), suffix = strlen("-journal");
     if (!vfs || len + suffix <= (size_t)vfs->mxPathname)
         return HS_OK;
-    hs_fail(err, HS_ERR_USAGE, "the record's path has %zu bytes; SQLite takes up to %zu", len, (size_t)vfs->mxPathname - suffix);
+    hs_fail(err, HS_ERR_USAGE, "the record's path has %zu bytes; SQLite takes up to %zu", len,
+            (size_t)vfs->mxPathname - suffix);
     hs_error_where(err, "%s", path);
     return hs_error_hint(err, "choose a run directory with a shorter path");
 }
@@ -433,7 +434,8 @@ hs_status hs_record_eval(hs_record *r, uint64_t step, double seconds, const hs_e
     return add(r, w, err);
 }
 
-static hs_status add_hashes(hs_record *r, statement which, uint64_t step, uint64_t first, uint64_t second, hs_error *err)
+static hs_status add_hashes(hs_record *r, statement which, uint64_t step, uint64_t first, uint64_t second,
+                            hs_error *err)
 {
     row w = row_of(which, step, "");
     w.hash[0] = first;

@@ -37,7 +37,7 @@ struct hs_record {
     row *pending; /* (n_pending) since the last commit that succeeded */
     size_t n_pending, cap_pending;
     int64_t version; /* of the schema in the file */
-    bool lost; /* `pending` is not in the open transaction: a commit failed */
+    bool lost;       /* `pending` is not in the open transaction: a commit failed */
     char path[4096];
 };
 

@@ -13,8 +13,8 @@ static double column_number(sqlite3_stmt *s, int i)
 
 /* Every row of a query into a grown array; `take` fills one element. bind(s, with) gives its parameters; NULL: none. */
 static hs_status read_rows(hs_record *r, const char *query, void (*bind)(sqlite3_stmt *s, const void *with),
-                           const void *with, size_t elem, void (*take)(sqlite3_stmt *s, void *row), void **rows, size_t *n,
-                           hs_error *err)
+                           const void *with, size_t elem, void (*take)(sqlite3_stmt *s, void *row), void **rows,
+                           size_t *n, hs_error *err)
 {
     *rows = NULL;
     *n = 0;
@@ -54,8 +54,8 @@ hs_status hs_record_evals(hs_record *r, hs_eval_row **rows, size_t *n, hs_error 
 {
     void *p;
     hs_status status =
-        read_rows(r, "SELECT step, split, n, accuracy, loss, seconds FROM evaluation ORDER BY step, split",
-                  NULL, NULL, sizeof **rows, take_eval, &p, n, err);
+        read_rows(r, "SELECT step, split, n, accuracy, loss, seconds FROM evaluation ORDER BY step, split", NULL, NULL,
+                  sizeof **rows, take_eval, &p, n, err);
     *rows = p;
     return status;
 }

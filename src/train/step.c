@@ -25,19 +25,19 @@ struct hs_trainer {
     /* training set: items of the train splits, numbered through */
     uint64_t n_items;
     uint32_t n_train;
-    uint32_t *train_split;  /* (n_train) */
-    uint64_t *train_first;  /* (n_train + 1) */
-    hs_item *items;         /* (batch) of the current step */
+    uint32_t *train_split;   /* (n_train) */
+    uint64_t *train_first;   /* (n_train + 1) */
+    hs_item *items;          /* (batch) of the current step */
     hs_batch_memory *memory; /* (workers) */
     size_t work_size;
-    float *work;            /* (workers, work_size) */
-    float **grad;           /* (shards) of (n_params) */
-    shard_result *result;   /* (shards) */
+    float *work;          /* (workers, work_size) */
+    float **grad;         /* (shards) of (n_params) */
+    shard_result *result; /* (shards) */
     size_t n_chunks;
-    double *chunk_squares;  /* (n_chunks) */
+    double *chunk_squares;                                  /* (n_chunks) */
     float *optimizer_state[HS_STATE_ARRAYS], *filter, *ema; /* (n_params) */
-    float weight;           /* of each scored row in this step */
-    bool dirty;             /* grad[0] holds the gradient of a step that was refused */
+    float weight;                                           /* of each scored row in this step */
+    bool dirty;                                             /* grad[0] holds the gradient of a step that was refused */
     hs_optimizer *opt;
     hs_state_array state[HS_STATE_ARRAYS + 2];
     size_t n_state;
@@ -80,7 +80,8 @@ static hs_status check_fit(const hs_model *model, const hs_dataset *data, hs_err
 {
     const uint32_t rows = hs_model_positions_for(model->config.kind, hs_dataset_rows(data) + 1);
     if (rows > model->config.n_positions) {
-        hs_fail(err, HS_ERR_DATA, "items of %u tokens do not fit a model of %u positions", rows, model->config.n_positions);
+        hs_fail(err, HS_ERR_DATA, "items of %u tokens do not fit a model of %u positions", rows,
+                model->config.n_positions);
         return hs_error_hint(err, "set model.n_positions to at least %u", rows);
     }
     if (data->vocab.n > model->config.vocab) {
@@ -120,7 +121,8 @@ static hs_status allocate(hs_trainer *t, hs_error *err)
     if (!t->items || !t->memory || !t->work || !t->grad || !t->result || !t->chunk_squares)
         return hs_fail_memory(err, t->work_size * t->workers * sizeof *t->work);
     for (uint32_t w = 0; w < t->workers; w++)
-        HS_TRY(hs_batch_memory_create(&t->memory[w], t->data, t->micro, in_place ? t->model->config.n_positions : 0, err));
+        HS_TRY(
+            hs_batch_memory_create(&t->memory[w], t->data, t->micro, in_place ? t->model->config.n_positions : 0, err));
     for (uint32_t s = 0; s < c->shards; s++)
         if (!(t->grad[s] = hs_calloc(n, sizeof **t->grad)))
             return hs_fail_memory(err, n * sizeof **t->grad);
@@ -209,7 +211,8 @@ static hs_item item_of(const hs_trainer *t, uint64_t i)
     const uint64_t number = t->step * t->batch + i;
     uint64_t at = number % t->n_items;
     if (t->batch < t->n_items)
-        at = hs_permute(t->config.seed, HS_PURPOSE('o', 'r', 'd', 'r') + t->attempt, number / t->n_items, t->n_items, at);
+        at = hs_permute(t->config.seed, HS_PURPOSE('o', 'r', 'd', 'r') + t->attempt, number / t->n_items, t->n_items,
+                        at);
     uint32_t s = 0;
     while (at >= t->train_first[s + 1])
         s++;
@@ -250,8 +253,8 @@ static void run_shard(void *ctx, uint32_t shard, uint32_t worker)
         batch.dropout_seed = t->model->config.dropout > 0 ? t->config.seed + 1 : 0;
         batch.step = t->step;
         batch.first_sequence = i;
-        const hs_loss_result r = hs_model_backward(t->model, &batch, t->config.loss,
-                                                   t->work + worker * t->work_size, t->grad[shard]);
+        const hs_loss_result r =
+            hs_model_backward(t->model, &batch, t->config.loss, t->work + worker * t->work_size, t->grad[shard]);
         t->result[shard].loss += r.loss;
         t->result[shard].exit_loss += r.exit_loss;
         t->result[shard].correct += r.correct;
@@ -311,7 +314,8 @@ static void compute_gradient(hs_trainer *t, hs_step_stats *stats)
     }
     for (size_t i = 0; i < t->n_chunks; i++)
         squares += t->chunk_squares[i];
-    *stats = (hs_step_stats){.loss = loss, .exit_loss = exit_loss, .accuracy = (double)correct / (double)scored, .grad_norm = sqrt(squares)};
+    *stats = (hs_step_stats){
+        .loss = loss, .exit_loss = exit_loss, .accuracy = (double)correct / (double)scored, .grad_norm = sqrt(squares)};
 }
 
 static hs_status fail_not_finite(const hs_trainer *t, const hs_step_stats *stats, hs_error *err)
@@ -335,8 +339,8 @@ hs_status hs_trainer_check_weights(const hs_trainer *t, hs_error *err)
         const hs_tensor *tensor = &t->model->tensor[i];
         if (isfinite(hs_kernels_get()->sum_squares(tensor->size, t->model->param + tensor->offset)))
             continue;
-        hs_fail(err, HS_ERR_DIVERGED, "training diverged at step %llu: weights not finite in %s", (unsigned long long)t->step,
-                tensor->name);
+        hs_fail(err, HS_ERR_DIVERGED, "training diverged at step %llu: weights not finite in %s",
+                (unsigned long long)t->step, tensor->name);
         return hs_error_hint(err, "lower train.lr, or set train.clip to 1, or train.on_nan to rollback");
     }
     return HS_OK;

@@ -6,7 +6,9 @@ static void test_sources(void **state)
     (void)state;
     assert_sh(0, "$H sources", "wikimultihop", "");
     assert_sh(0, "$H sources 2wiki", "Apache-2.0", "");
-    assert_sh(0, "$H sources codex --json | python3 -c 'import json,sys; print([s[\"licence\"] for s in json.load(sys.stdin)[\"sources\"]])'",
+    assert_sh(0,
+              "$H sources codex --json | python3 -c 'import json,sys; print([s[\"licence\"] for s in "
+              "json.load(sys.stdin)[\"sources\"]])'",
               "['MIT; the facts CC0']", "");
     assert_sh(2, "$H sources 2wki", "", "did you mean 2wiki?");
 }
@@ -21,20 +23,22 @@ static void test_ask(void **state)
               "test_ii", "");
     assert_sh(0, "$H ask run", "of the", "");
     assert_sh(0, "$H ask run -n 3", "3 right", "");
-    assert_sh(0, "$H ask run -n 3 --json | python3 -c 'import json,sys; d = json.load(sys.stdin); q = d[\"queries\"]; "
-                 "print(d[\"n\"], d[\"split\"], d[\"right\"] == sum(a[\"answer\"] == a[\"facts_say\"] for a in q), "
-                 "len(q), q[0][\"head\"][:3])'",
+    assert_sh(0,
+              "$H ask run -n 3 --json | python3 -c 'import json,sys; d = json.load(sys.stdin); q = d[\"queries\"]; "
+              "print(d[\"n\"], d[\"split\"], d[\"right\"] == sum(a[\"answer\"] == a[\"facts_say\"] for a in q), "
+              "len(q), q[0][\"head\"][:3])'",
               "3 test_ii True 3 <e_", "");
     assert_sh(65, "$H ask run '<e_1>' '<r_77>'", "", "no relation of this name: '<r_77>'");
     assert_sh(65, "$H ask run '<e_1' '<r_1>'", "", "did you mean '<e_1>'");
     assert_sh(2, "$H ask run '<e_1>'", "", "a question is a head");
     assert_sh(2, "$H ask run -n 0", "", "--count is at least 1");
     assert_sh(74, "$H ask nowhere a b", "", "this is no run directory");
-    assert_sh(0, "$H ask run '<e_1>' '<r_1>' '<r_2>' --json | python3 -c 'import json,sys; d=json.load(sys.stdin); "
-                 "assert len(d[\"answers\"])==5; g=d[\"lens\"]; assert len(g)==9; "
-                 "assert g[0][\"position\"]==\"h\" and g[8][\"position\"]==\"r2\" and g[8][\"stage\"]==2; "
-                 "assert g[8][\"reads\"]==d[\"answers\"][0][\"answer\"]; "
-                 "assert d[\"verdict\"][\"split\"]==\"test_ii\"; print(\"json ok\")'",
+    assert_sh(0,
+              "$H ask run '<e_1>' '<r_1>' '<r_2>' --json | python3 -c 'import json,sys; d=json.load(sys.stdin); "
+              "assert len(d[\"answers\"])==5; g=d[\"lens\"]; assert len(g)==9; "
+              "assert g[0][\"position\"]==\"h\" and g[8][\"position\"]==\"r2\" and g[8][\"stage\"]==2; "
+              "assert g[8][\"reads\"]==d[\"answers\"][0][\"answer\"]; "
+              "assert d[\"verdict\"][\"split\"]==\"test_ii\"; print(\"json ok\")'",
               "json ok", "");
     assert_sh(0, "$H ask run '<e_1>' '<r_1>' '<r_2>'", "lens: the token on top", "");
     assert_sh(0, "$H ask run '<e_1>' '<r_1>' '<r_2>'", "\nverdict on test_ii: ", "");
@@ -55,27 +59,35 @@ static void test_verdict(void **state)
     (void)state;
     assert_sh(0,
               "printf 'data:\\n  entities: 30\\n  relations: 6\\n  out_degree: 4\\n  phi: 0\\n  holdout: 0.2\\n"
-              "model:\\n  n_embd: 32\\n  n_head: 2\\ntrain:\\n  steps: 120\\n  batch: 128\\n  lr: 5e-3\\n  checkpoints_per_decade: 2\\n' "
+              "model:\\n  n_embd: 32\\n  n_head: 2\\ntrain:\\n  steps: 120\\n  batch: 128\\n  lr: 5e-3\\n  "
+              "checkpoints_per_decade: 2\\n' "
               "> small.yaml && $H run small.yaml -o runs --seeds 2 && $H run small.yaml -o run",
               "\nverdict on test_ii: ", "");
     assert_sh(0, "$H interpret run --method lens --split test_ii", "\nverdict on test_ii: ", "");
     assert_sh(0, "$H interpret run --timeline", "none                     clear", "");
-    assert_sh(0, "$H interpret run --timeline --json | python3 -c 'import json,sys; d=json.load(sys.stdin); "
-                 "assert len(d)>=4 and d[0][\"step\"]<d[-1][\"step\"]==120; assert d[0][\"verdict\"]==\"none\"; "
-                 "assert d[-1][\"accuracy\"][\"n\"]>50; print(\"ok\")'", "ok", "");
+    assert_sh(0,
+              "$H interpret run --timeline --json | python3 -c 'import json,sys; d=json.load(sys.stdin); "
+              "assert len(d)>=4 and d[0][\"step\"]<d[-1][\"step\"]==120; assert d[0][\"verdict\"]==\"none\"; "
+              "assert d[-1][\"accuracy\"][\"n\"]>50; print(\"ok\")'",
+              "ok", "");
     assert_sh(0, "$H interpret run --timeline --steps last --verdict-split test_oo", "test_oo", "");
     assert_sh(65, "$H interpret run --timeline --verdict-split test_xx", "", "its test splits: test_ii");
     assert_sh(65, "$H interpret run --timeline --steps 7", "", "no checkpoint of this step");
     assert_sh(0, "$H interpret run --events", "bridge test_ii", "");
     assert_sh(0, "$H interpret runs/seed-1 runs/seed-2 --events --threshold 1.0", "median", "");
-    assert_sh(0, "$H interpret runs/seed-1 runs/seed-2 --events --json | python3 -c 'import json,sys; d=json.load(sys.stdin); "
-                 "e={x[\"event\"]: x for x in d}; assert len(e[\"memorized\"][\"runs\"])==2; assert \"test_ii\" in e; print(\"ok\")'",
-              "ok", "");
+    assert_sh(
+        0,
+        "$H interpret runs/seed-1 runs/seed-2 --events --json | python3 -c 'import json,sys; d=json.load(sys.stdin); "
+        "e={x[\"event\"]: x for x in d}; assert len(e[\"memorized\"][\"runs\"])==2; assert \"test_ii\" in e; "
+        "print(\"ok\")'",
+        "ok", "");
     assert_sh(2, "$H interpret runs/seed-1 runs/seed-2", "", "only --events takes several");
     assert_sh(2, "$H interpret run --events --threshold 2", "", "--threshold is a share");
     assert_sh(74, "$H interpret run nowhere --events", "", "nowhere");
-    assert_sh(0, "$H eval run --json | python3 -c 'import json,sys; d=json.load(sys.stdin); "
-                 "assert d[\"verdict\"][\"split\"]==\"test_ii\"; print(\"ok\")'", "ok", "");
+    assert_sh(0,
+              "$H eval run --json | python3 -c 'import json,sys; d=json.load(sys.stdin); "
+              "assert d[\"verdict\"][\"split\"]==\"test_ii\"; print(\"ok\")'",
+              "ok", "");
 }
 
 /* TRM answers in place: its grid has all its stages and the answer's place. */
@@ -85,11 +97,15 @@ static void test_ask_trm(void **state)
     assert_sh(0,
               "printf 'data:\\n  entities: 20\\n  relations: 4\\n  out_degree: 3\\n  phi: 0\\n  holdout: 0.2\\n"
               "model:\\n  kind: trm\\n  n_embd: 32\\n  n_head: 2\\ntrain:\\n  steps: 3\\n  batch: 64\\n' > trm.yaml && "
-              "$H run trm.yaml -o trm", "verdict on test_ii: none", "");
+              "$H run trm.yaml -o trm",
+              "verdict on test_ii: none", "");
     assert_sh(0, "$H ask trm '<e_1>' '<r_1>' '<r_2>'", "(answer)", "");
-    assert_sh(0, "$H ask trm '<e_1>' '<r_1>' '<r_2>' --json | python3 -c 'import json,sys; d=json.load(sys.stdin); g=d[\"lens\"]; "
-                 "assert {x[\"position\"] for x in g}=={\"h\",\"r1\",\"r2\",\"t\"}; assert g[-1][\"stage\"]>=14; "
-                 "assert g[-1][\"reads\"]==d[\"answers\"][0][\"answer\"]; print(\"ok\")'", "ok", "");
+    assert_sh(0,
+              "$H ask trm '<e_1>' '<r_1>' '<r_2>' --json | python3 -c 'import json,sys; d=json.load(sys.stdin); "
+              "g=d[\"lens\"]; "
+              "assert {x[\"position\"] for x in g}=={\"h\",\"r1\",\"r2\",\"t\"}; assert g[-1][\"stage\"]>=14; "
+              "assert g[-1][\"reads\"]==d[\"answers\"][0][\"answer\"]; print(\"ok\")'",
+              "ok", "");
 }
 
 int main(void)

@@ -74,7 +74,8 @@ static void test_plot(void **state)
     assert_sh(2, "$H plot runs/tiny -o a.svg --splits nothing", "", "'nothing'");
     assert_sh(2, "$H plot runs/tiny -o a.svg --step 3", "", "--what METHOD");
     assert_sh(2, "$H plot runs/tiny -o a.svg --what lense", "", "did you mean 'lens'");
-    assert_sh(65, "$H plot runs/tiny -o a.svg --what lens", "", "hopscope interpret runs/tiny --method lens --steps all");
+    assert_sh(65, "$H plot runs/tiny -o a.svg --what lens", "",
+              "hopscope interpret runs/tiny --method lens --steps all");
     assert_sh(1, "PATH=/nowhere; $H plot runs/tiny -o a.svg", "", "gnuplot-nox");
     if (!has_gnuplot())
         return;
@@ -82,7 +83,8 @@ static void test_plot(void **state)
     assert_sh(0, "cp -r runs/tiny again && $H plot runs/tiny again -o b.png --seconds --loss && head -c 4 b.png", "PNG",
               "");
     assert_sh(0, "$H interpret runs/tiny --method lens,trace --steps all --split test_ii", "mrr", "");
-    assert_sh(0, "$H plot runs/tiny -o l.svg --what lens && grep -o 'mrr of b, test_ii' l.svg", "mrr of b, test_ii", "");
+    assert_sh(0, "$H plot runs/tiny -o l.svg --what lens && grep -o 'mrr of b, test_ii' l.svg", "mrr of b, test_ii",
+              "");
     assert_sh(0, "$H plot runs/tiny -o t.pdf --what trace --measure effect --role h && head -c 4 t.pdf", "%PDF", "");
     assert_sh(0, "$H plot runs/tiny again -o b.png --json | python3 -c 'import json,sys; print(json.load(sys.stdin))'",
               "{'out': 'b.png', 'runs': ['runs/tiny', 'again']}", ""); /* drawn anew */

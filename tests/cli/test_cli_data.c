@@ -235,7 +235,8 @@ static void test_written_json(void **state)
     write_file("show.py", "import json, sys\nd = json.load(sys.stdin)\nprint(d['out'], d['format'], d['facts'], "
                           "*['%s=%d' % (s['split'], s['n']) for s in d['splits'] if s['role'] == 'train'])\n");
     assert_sh(0, "$H data make small.yaml -o d --json | python3 show.py", "d dataset 300 id_atomic=240", "");
-    assert_sh(0, "$H data export d -f jsonl -o d.jsonl --json | python3 show.py", "d.jsonl jsonl 300 id_atomic=240", "");
+    assert_sh(0, "$H data export d -f jsonl -o d.jsonl --json | python3 show.py", "d.jsonl jsonl 300 id_atomic=240",
+              "");
     assert_sh(0, "$H data import d.jsonl -o i --json | python3 show.py", "i dataset 300 ", "");
     assert_sh(0, "$H data newfacts d --facts 40 --keep 200 -o n --json | python3 show.py", "new_atomic=40", "");
     assert_string_equal(message, "");

@@ -72,20 +72,25 @@ static void test_run_to_folder_to_file(void **state)
               "");
     assert_sh(0, "$H import folder -o imported.safetensors", "GPT-2, 2 blocks, width 16");
     /* an earlier export is replaced; another file, or a model file that is there, is not */
-    assert_sh(0, "$H export run --hf folder --json | python3 -c 'import json,sys; d = json.load(sys.stdin); "
-                 "assert (d[\"step\"], d[\"averaged\"], d[\"out\"]) == (3, False, \"folder\")'",
+    assert_sh(0,
+              "$H export run --hf folder --json | python3 -c 'import json,sys; d = json.load(sys.stdin); "
+              "assert (d[\"step\"], d[\"averaged\"], d[\"out\"]) == (3, False, \"folder\")'",
               "");
-    assert_sh(74, "mkdir mine; echo x > mine/notes.txt; $H export run --hf mine", "other files than an earlier export: 'notes.txt'");
+    assert_sh(74, "mkdir mine; echo x > mine/notes.txt; $H export run --hf mine",
+              "other files than an earlier export: 'notes.txt'");
     assert_sh(1, "test -e mine/config.json", "");
     assert_sh(74, "$H import folder -o imported.safetensors", "there already");
-    assert_sh(0, "$H import folder -o again.safetensors --json | python3 -c 'import json,sys; d = json.load(sys.stdin); "
-                 "assert (d[\"blocks\"], d[\"width\"]) == (2, 16)' && cmp imported.safetensors again.safetensors",
+    assert_sh(0,
+              "$H import folder -o again.safetensors --json | python3 -c 'import json,sys; d = json.load(sys.stdin); "
+              "assert (d[\"blocks\"], d[\"width\"]) == (2, 16)' && cmp imported.safetensors again.safetensors",
               "");
     assert_sh(0, "printf '1 21 22\\n3\\n\\t7  20\\n' > ids.txt", "");
     assert_sh(0, "$H logits run/checkpoints/step-00000003.safetensors --ids ids.txt -o 1.safetensors", "");
     assert_sh(0, "$H logits imported.safetensors --ids ids.txt -o 2.safetensors", "");
-    assert_sh(0, "$H logits folder --ids ids.txt -o 3.safetensors --json | python3 -c 'import json,sys; d = json.load(sys.stdin); "
-                 "assert (d[\"sequences\"], d[\"rows\"]) == (3, 6)'",
+    assert_sh(0,
+              "$H logits folder --ids ids.txt -o 3.safetensors --json | python3 -c 'import json,sys; d = "
+              "json.load(sys.stdin); "
+              "assert (d[\"sequences\"], d[\"rows\"]) == (3, 6)'",
               "");
     assert_sh(74, "$H logits folder --ids ids.txt -o 3.safetensors", "there already");
     size_t n, again;
@@ -139,10 +144,13 @@ static void test_averaged_weights(void **state)
     (void)state;
     size_t n;
     assert_sh(0, "$H run a.yaml -o avg --set train.ema=0.9 --set train.lr=0.1 -q", "");
-    assert_sh(0, "$H export avg --hf avg-hf", "averaged weights of avg/checkpoints/step-00000003.state.safetensors -> avg-hf");
+    assert_sh(0, "$H export avg --hf avg-hf",
+              "averaged weights of avg/checkpoints/step-00000003.state.safetensors -> avg-hf");
     assert_sh(0, "$H export --help > help.txt; grep -q averaged help.txt", "");
-    assert_sh(0, "echo 0 1 2 > ids.txt && $H logits avg-hf --ids ids.txt -o a.safetensors && "
-                 "$H logits avg/checkpoints/step-00000003.safetensors --ids ids.txt -o b.safetensors", "");
+    assert_sh(0,
+              "echo 0 1 2 > ids.txt && $H logits avg-hf --ids ids.txt -o a.safetensors && "
+              "$H logits avg/checkpoints/step-00000003.safetensors --ids ids.txt -o b.safetensors",
+              "");
     float *a = read_logits("a.safetensors", 3, &n), *b = read_logits("b.safetensors", 3, &n);
     assert_true(check_relative_error(a, b, n) > 1e-3);
     hs_free(a);

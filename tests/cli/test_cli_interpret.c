@@ -15,22 +15,28 @@ static void test_steps_and_items(void **state)
 {
     (void)state;
     make_run();
-    assert_sh(0, "$H interpret a --method cohesion,decode --steps all --items items.csv --threads 1", "decode at step 12 on id_atomic", "");
+    assert_sh(0, "$H interpret a --method cohesion,decode --steps all --items items.csv --threads 1",
+              "decode at step 12 on id_atomic", "");
     assert_sh(0, "head -1 items.csv; cut -d, -f1 items.csv | sort -un | tr '\\n' ' '",
               "step,method,split,item,stage,position,role,measure,value\n", "");
     assert_sh(0, "for s in 1 4 8 12; do grep -c \"^$s,decode,id_atomic,0,2,\" items.csv; done", "1\n1\n1\n1\n", "");
     /* the same numbers as lines of JSON, and the control beside them */
-    assert_sh(0, "$H interpret a --method decode --steps 4,12 --untrained --items items.jsonl", "decode at step 0 on id_atomic", "");
-    assert_sh(0, "grep -c '^{\"step\": 0, .*}$' items.jsonl; grep -c '^{\"step\": 8, ' items.jsonl || true; "
-                 "test $(grep -c '^{\"step\": 4, ' items.jsonl) = $(grep -c '^4,decode' items.csv) && echo alike",
+    assert_sh(0, "$H interpret a --method decode --steps 4,12 --untrained --items items.jsonl",
+              "decode at step 0 on id_atomic", "");
+    assert_sh(0,
+              "grep -c '^{\"step\": 0, .*}$' items.jsonl; grep -c '^{\"step\": 8, ' items.jsonl || true; "
+              "test $(grep -c '^{\"step\": 4, ' items.jsonl) = $(grep -c '^4,decode' items.csv) && echo alike",
               "alike", "");
-    assert_sh(0, "$H interpret a --method decode --json", "[{\"step\": 12, \"method\": \"decode\", \"split\": \"id_atomic\", \"stage\": 0, "
-                                                          "\"position\": \"r\", \"role\": \"t\", \"measure\": \"immediate\", \"n\": ",
+    assert_sh(0, "$H interpret a --method decode --json",
+              "[{\"step\": 12, \"method\": \"decode\", \"split\": \"id_atomic\", \"stage\": 0, "
+              "\"position\": \"r\", \"role\": \"t\", \"measure\": \"immediate\", \"n\": ",
               "");
     assert_sh(0, "$H interpret --list", "ablate", "");
     /* looked at again, nothing is measured twice: the rows are the same ones */
-    assert_sh(0, "cp a/run.db before.db && $H interpret a --method decode && $H interpret a --method decode -n 300 --json > 1.json && "
-                 "$H interpret a --method decode --json --threads 2 > 2.json && cmp 1.json 2.json",
+    assert_sh(0,
+              "cp a/run.db before.db && $H interpret a --method decode && $H interpret a --method decode -n 300 --json "
+              "> 1.json && "
+              "$H interpret a --method decode --json --threads 2 > 2.json && cmp 1.json 2.json",
               "", "");
 }
 
@@ -38,9 +44,12 @@ static void test_refusals(void **state)
 {
     (void)state;
     make_run();
-    assert_sh(65, "$H interpret a --steps 5", "", "there is no checkpoint of this step: '5'\n  hint: stored: 1, 3, 4, 8, 10, 12");
-    assert_sh(65, "$H interpret a --method lense", "", "there is no method of this name: 'lense'\n  hint: did you mean 'lens'?");
-    assert_sh(65, "$H interpret a --split test_xx", "", "the dataset has no split of this name: 'test_xx'\n  hint: its splits: id_atomic");
+    assert_sh(65, "$H interpret a --steps 5", "",
+              "there is no checkpoint of this step: '5'\n  hint: stored: 1, 3, 4, 8, 10, 12");
+    assert_sh(65, "$H interpret a --method lense", "",
+              "there is no method of this name: 'lense'\n  hint: did you mean 'lens'?");
+    assert_sh(65, "$H interpret a --split test_xx", "",
+              "the dataset has no split of this name: 'test_xx'\n  hint: its splits: id_atomic");
     assert_sh(65, "$H interpret a --method realign --split id_atomic", "",
               "it needs a split of two-hop queries whose entities have one token: 'realign'");
     assert_sh(2, "$H interpret", "", "which run?");
@@ -59,11 +68,14 @@ static void test_damage(void **state)
     (void)state;
     make_run();
     assert_sh(0, "cp -r a b && cp -r a c", "", "");
-    assert_sh(65, "head -c 5000 /dev/zero | tr '\\0' x > b/run.db && cp b/run.db kept && $H interpret b", "", "b/run.db: cannot read");
+    assert_sh(65, "head -c 5000 /dev/zero | tr '\\0' x > b/run.db && cp b/run.db kept && $H interpret b", "",
+              "b/run.db: cannot read");
     assert_sh(0, "cmp b/run.db kept", "", "");
     assert_sh(65, "rm b/run.db && $H interpret b", "", "b/run.db: the record of this run is gone");
     assert_sh(1, "test -e b/run.db", "", "");
-    assert_sh(0, "printf X | dd of=c/checkpoints/step-00000012.safetensors bs=1 seek=9000 conv=notrunc && $H interpret c --method decode",
+    assert_sh(0,
+              "printf X | dd of=c/checkpoints/step-00000012.safetensors bs=1 seek=9000 conv=notrunc && $H interpret c "
+              "--method decode",
               "decode at step 10", "step 10 is used, a newer checkpoint is damaged");
     assert_sh(65, "$H interpret c --method decode --steps 12", "", "step-00000012");
 }
@@ -74,9 +86,12 @@ static void test_of_a_run(void **state)
     (void)state;
     write_file("small.yaml", small);
     assert_sh(2, "$H run small.yaml -o r -q --set interpret.methods=lense", "", "did you mean 'lens'?");
-    assert_sh(65, "$H run small.yaml -o r -q --set interpret.methods=realign --set interpret.splits=id_atomic", "", "it needs");
-    assert_sh(0, "$H run small.yaml -o plain -q && $H run small.yaml -o looked -q --set interpret.methods=all --set interpret.max=20 && "
-                 "cmp plain/checkpoints/step-00000012.safetensors looked/checkpoints/step-00000012.safetensors",
+    assert_sh(65, "$H run small.yaml -o r -q --set interpret.methods=realign --set interpret.splits=id_atomic", "",
+              "it needs");
+    assert_sh(0,
+              "$H run small.yaml -o plain -q && $H run small.yaml -o looked -q --set interpret.methods=all --set "
+              "interpret.max=20 && "
+              "cmp plain/checkpoints/step-00000012.safetensors looked/checkpoints/step-00000012.safetensors",
               "", "");
 }
 

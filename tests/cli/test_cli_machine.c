@@ -18,8 +18,9 @@ static void test_blas(void **state)
     (void)state;
     write_file("tiny.yaml", tiny);
     /* The error names what was tried and what to install. */
-    assert_sh(1, "HOPSCOPE_BLAS=/nowhere/lib.so $H run tiny.yaml -o a", "",
-              "no threaded OpenBLAS: /nowhere/lib.so is not there\n  hint: install the Debian package libopenblas0-pthread");
+    assert_sh(
+        1, "HOPSCOPE_BLAS=/nowhere/lib.so $H run tiny.yaml -o a", "",
+        "no threaded OpenBLAS: /nowhere/lib.so is not there\n  hint: install the Debian package libopenblas0-pthread");
     assert_nothing_at("a");
     assert_sh(1, "HOPSCOPE_BLAS=libm.so.6 $H run tiny.yaml -o a", "", "libm.so.6 is not OpenBLAS");
     assert_sh(1, "HOPSCOPE_BLAS='" TEST_BINARY_DIR "/serial-openblas/libopenblas.so.0' $H run tiny.yaml -o a", "",
@@ -28,7 +29,8 @@ static void test_blas(void **state)
     /* A serial build under the common name, as Debian's alternatives may have it, hides the threaded one from nobody. */
     assert_sh(0, "LD_LIBRARY_PATH='" TEST_BINARY_DIR "/serial-openblas' $H run tiny.yaml -q -o a", "test_ii", "");
     /* That is no result of an arm: the comparison ends. */
-    sh("cp tiny.yaml bakeoff.yaml; printf 'bakeoff:\n  seeds: 1\n  arms:\n    one: {train.lr: 1e-3}\n' >> bakeoff.yaml");
+    sh("cp tiny.yaml bakeoff.yaml; printf 'bakeoff:\n  seeds: 1\n  arms:\n    one: {train.lr: 1e-3}\n' >> "
+       "bakeoff.yaml");
     assert_sh(1, "HOPSCOPE_BLAS=/nowhere/lib.so $H bakeoff bakeoff.yaml -o b", "", "no threaded OpenBLAS");
 }
 
@@ -36,7 +38,8 @@ static void test_isa(void **state)
 {
     (void)state;
     write_file("tiny.yaml", tiny);
-    assert_sh(2, "HOPSCOPE_ISA=nonsense $H run tiny.yaml -o a", "", "HOPSCOPE_ISA: no such kernels: 'nonsense'\n  hint: possible here: baseline");
+    assert_sh(2, "HOPSCOPE_ISA=nonsense $H run tiny.yaml -o a", "",
+              "HOPSCOPE_ISA: no such kernels: 'nonsense'\n  hint: possible here: baseline");
     assert_nothing_at("a");
     assert_sh(0, "HOPSCOPE_ISA=baseline $H --version", "kernels baseline", "");
 }
@@ -50,7 +53,8 @@ static void test_address_space(void **state)
     assert_sh(0, "$H run tiny.yaml -q -o a", "", "");
     /* OpenBLAS itself would wait here forever. */
     assert_sh(1, "( ulimit -v 150000; timeout 60 $H ask a )", "", "OpenBLAS: out of memory");
-    assert_sh(1, "( ulimit -v 700000; timeout 60 $H run tiny.yaml --set train.threads=8 -o b )", "", "lower train.threads");
+    assert_sh(1, "( ulimit -v 700000; timeout 60 $H run tiny.yaml --set train.threads=8 -o b )", "",
+              "lower train.threads");
     /* What it says it needs is enough: one buffer for each thread. */
     assert_sh(0, "( ulimit -v 700000; timeout 60 $H run tiny.yaml --set train.threads=2 -o b )", "test_ii",
               "268 MB set aside by the BLAS");
@@ -61,11 +65,27 @@ static void test_output_cannot_be_written(void **state)
     (void)state;
     write_file("tiny.yaml", tiny);
     assert_sh(0, "$H run tiny.yaml -q -o a", "", "");
-    static const char *const commands[] = {
-        "--help",     "--version",  "--man",           "--completion",        "run --help",  "run tiny.yaml -q -o a",
-        "ask a",      "eval a",     "verify a",        "bakeoff --help",      "fetch",       "graph stats world",
-        "config",     "data --help", "graph --help",   "data audit a/dataset", "data make --help",
-        "config tiny.yaml", "run tiny.yaml --json -q -o a", "graph stats world --json", "graph convert world"};
+    static const char *const commands[] = {"--help",
+                                           "--version",
+                                           "--man",
+                                           "--completion",
+                                           "run --help",
+                                           "run tiny.yaml -q -o a",
+                                           "ask a",
+                                           "eval a",
+                                           "verify a",
+                                           "bakeoff --help",
+                                           "fetch",
+                                           "graph stats world",
+                                           "config",
+                                           "data --help",
+                                           "graph --help",
+                                           "data audit a/dataset",
+                                           "data make --help",
+                                           "config tiny.yaml",
+                                           "run tiny.yaml --json -q -o a",
+                                           "graph stats world --json",
+                                           "graph convert world"};
     for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {
         char line[300];
         snprintf(line, sizeof line, "$H %s", commands[i]);
@@ -81,8 +101,10 @@ static void test_dry_run_ends_at_once(void **state)
     (void)state;
     write_file("tiny.yaml", tiny);
     /* The graph never comes; timeout kills after a minute if SIGTERM does not end it. */
-    assert_sh(143, "mkfifo pipe; exec 3<>pipe; timeout --preserve-status -k 60 1 $H run -n tiny.yaml "
-                   "--set graph.path=- <&3", "", "");
+    assert_sh(143,
+              "mkfifo pipe; exec 3<>pipe; timeout --preserve-status -k 60 1 $H run -n tiny.yaml "
+              "--set graph.path=- <&3",
+              "", "");
 }
 
 static void test_long_paths(void **state)
@@ -99,9 +121,11 @@ static void test_long_paths(void **state)
     sh("ls -d ddd* 2> /dev/null");
     assert_string_equal(out, ""); /* refused before anything is written */
     /* Everything else takes them. */
-    snprintf(line, sizeof line, "D=%s; mkdir -p $D; $H data make tiny.yaml -o $D/data && $H data audit $D/data &&\n"
-                                "$H run tiny.yaml -q -o run && $H export run --hf $D/hf &&\n"
-                                "$H graph convert world -o $D/world.tsv && $H graph stats $D/world.tsv", dir);
+    snprintf(line, sizeof line,
+             "D=%s; mkdir -p $D; $H data make tiny.yaml -o $D/data && $H data audit $D/data &&\n"
+             "$H run tiny.yaml -q -o run && $H export run --hf $D/hf &&\n"
+             "$H graph convert world -o $D/world.tsv && $H graph stats $D/world.tsv",
+             dir);
     assert_sh(0, line, "", "");
 }
 

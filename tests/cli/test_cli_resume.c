@@ -13,13 +13,16 @@ static void test_edited_settings(void **state)
     (void)state;
     write_file("small.yaml", small);
     assert_sh(0, "$H run small.yaml -o a -q", "12 steps", "");
-    assert_sh(0, "cp -r a b && sed -i 's/^  lr: .*/  lr: 0.5/' a/experiment.yaml && grep -q 'lr: 0.5' a/experiment.yaml", "", "");
+    assert_sh(0,
+              "cp -r a b && sed -i 's/^  lr: .*/  lr: 0.5/' a/experiment.yaml && grep -q 'lr: 0.5' a/experiment.yaml",
+              "", "");
     assert_sh(65, "$H run a --set train.steps=20 -q", "", "train.lr = 0.001, not 0.5");
     assert_non_null(strstr(message, "experiment.yaml was changed"));
     assert_sh(0, "sed -i 's/^  entities: .*/  entities: 30/' b/experiment.yaml", "", "");
     assert_sh(65, "$H run b --set train.steps=20 -q", "", "data.entities = 20, not 30");
     /* changed back, it goes on; what may change may be edited too */
-    assert_sh(0, "sed -i 's/^  lr: .*/  lr: 0.001/; s/^  steps: .*/  steps: 16/' a/experiment.yaml && $H run a -q", "16 steps", "");
+    assert_sh(0, "sed -i 's/^  lr: .*/  lr: 0.001/; s/^  steps: .*/  steps: 16/' a/experiment.yaml && $H run a -q",
+              "16 steps", "");
 }
 
 static void test_record_gone(void **state)
@@ -31,8 +34,9 @@ static void test_record_gone(void **state)
     assert_sh(1, "test -e a/run.db", "", "");
     assert_sh(65, "touch a/run.db && $H run a --set train.steps=20 -q", "", "the record of this run is gone");
     /* a damaged one is neither used nor overwritten */
-    assert_sh(65, "head -c 5000 /dev/zero | tr '\\0' x > a/run.db && cp a/run.db kept && $H run a --set train.steps=20 -q", "",
-              "a/run.db");
+    assert_sh(65,
+              "head -c 5000 /dev/zero | tr '\\0' x > a/run.db && cp a/run.db kept && $H run a --set train.steps=20 -q",
+              "", "a/run.db");
     assert_sh(0, "cmp a/run.db kept", "", "");
 }
 
@@ -51,11 +55,13 @@ static void test_damaged_checkpoint(void **state)
     assert_sh(0, "$H export a --hf hf", "", "a newer checkpoint is damaged");
     assert_sh(1, "$H verify a", "different: step-00000012", "");
     assert_sh(0, "$H run a", "12 steps", "a newer checkpoint is damaged");
-    assert_sh(0, "$H verify a && cmp a/checkpoints/step-00000012.safetensors b/checkpoints/step-00000012.safetensors", "same bits",
-              "");
+    assert_sh(0, "$H verify a && cmp a/checkpoints/step-00000012.safetensors b/checkpoints/step-00000012.safetensors",
+              "same bits", "");
     /* one that cannot be read is an error, not damage */
-    assert_sh(74, "cd b/checkpoints && rm step-00000012.safetensors && ln -s step-00000012.safetensors step-00000012.safetensors && cd ../.. && $H eval b", "",
-              "step-00000012.safetensors");
+    assert_sh(74,
+              "cd b/checkpoints && rm step-00000012.safetensors && ln -s step-00000012.safetensors "
+              "step-00000012.safetensors && cd ../.. && $H eval b",
+              "", "step-00000012.safetensors");
     assert_sh(74, "$H run b --set train.steps=20 -q", "", "step-00000012.safetensors");
 }
 
@@ -74,7 +80,9 @@ static void test_eval_says_why_it_ended(void **state)
 {
     (void)state;
     write_file("small.yaml", small);
-    assert_sh(0, "$H run small.yaml -o a -q --set train.stop_split=id_atomic --set train.stop_accuracy=0 --set train.stop_patience=2",
+    assert_sh(0,
+              "$H run small.yaml -o a -q --set train.stop_split=id_atomic --set train.stop_accuracy=0 --set "
+              "train.stop_patience=2",
               "ended by stop rule", "");
     assert_sh(0, "$H eval a", "ended by stop rule", "");
     assert_sh(0, "$H eval a --step 1", "1 steps", "");
@@ -117,7 +125,8 @@ static int run_and(const char *what)
 static void test_folder_lost(void **state)
 {
     (void)state;
-    static const char *const what[] = {"rm -rf long || rm -rf long || rm -rf long", "mv long elsewhere", "rm long/run.db"};
+    static const char *const what[] = {"rm -rf long || rm -rf long || rm -rf long", "mv long elsewhere",
+                                       "rm long/run.db"};
     write_file("long.yaml", "data:\n  entities: 20\n  relations: 5\n  out_degree: 3\n  phi: 0\n"
                             "model:\n  n_embd: 16\n  n_head: 2\n"
                             "train:\n  steps: 100000000\n  batch: 16\n  eval_max: 10\n");
@@ -127,11 +136,13 @@ static void test_folder_lost(void **state)
         assert_non_null(strstr(message, "deleted or moved while the run went on"));
         assert_non_null(strstr(message, "go on with: hopscope run long.rescued"));
         assert_sh(0, "$H verify long.rescued --steps 100", "same bits", "");
-        assert_sh(0, "s=$(sed 's/step-0*//' long.rescued/checkpoints/latest); test $s -ge 100 && "
-                     "$H run long.rescued -q --set train.steps=$((s + 20)) && "
-                     "$H run long.yaml -q -o again --set train.steps=$((s + 20)) --set train.threads=1 && "
-                     "cmp again/checkpoints/step-*$((s + 20)).safetensors long.rescued/checkpoints/step-*$((s + 20)).safetensors && "
-                     "rm -rf again",
+        assert_sh(0,
+                  "s=$(sed 's/step-0*//' long.rescued/checkpoints/latest); test $s -ge 100 && "
+                  "$H run long.rescued -q --set train.steps=$((s + 20)) && "
+                  "$H run long.yaml -q -o again --set train.steps=$((s + 20)) --set train.threads=1 && "
+                  "cmp again/checkpoints/step-*$((s + 20)).safetensors long.rescued/checkpoints/step-*$((s + "
+                  "20)).safetensors && "
+                  "rm -rf again",
                   "", "");
     }
 }

@@ -5,16 +5,18 @@ static const char small[] = "data:\n  entities: 30\n  relations: 6\n  out_degree
                             "model:\n  n_embd: 32\n  n_head: 2\ntrain:\n  steps: 12\n  batch: 128\n";
 
 /* 40 people in 8 departments in 2 cities. */
-static const char make_graph[] = "i=0; while [ $i -lt 40 ]; do printf 'p%d\\tworks in\\td%d\\n' $i $((i % 8)); i=$((i+1)); done > my.tsv; "
-                                 "i=0; while [ $i -lt 8 ]; do printf 'd%d\\tcity\\tc%d\\nd%d\\tboss\\tp%d\\n' $i $((i % 2)) $i $i; "
-                                 "i=$((i+1)); done >> my.tsv";
+static const char make_graph[] =
+    "i=0; while [ $i -lt 40 ]; do printf 'p%d\\tworks in\\td%d\\n' $i $((i % 8)); i=$((i+1)); done > my.tsv; "
+    "i=0; while [ $i -lt 8 ]; do printf 'd%d\\tcity\\tc%d\\nd%d\\tboss\\tp%d\\n' $i $((i % 2)) $i $i; "
+    "i=$((i+1)); done >> my.tsv";
 
 static void test_paths(void **state)
 {
     (void)state;
     assert_sh(0, make_graph, "", "");
-    assert_sh(0, "mkdir e other; cp my.tsv e/own.tsv; printf 'graph:\\n  path: own.tsv\\nmodel: {n_embd: 16, n_head: 2}\\n"
-                 "train: {steps: 4, batch: 32}\\n' > e/x.yaml",
+    assert_sh(0,
+              "mkdir e other; cp my.tsv e/own.tsv; printf 'graph:\\n  path: own.tsv\\nmodel: {n_embd: 16, n_head: 2}\\n"
+              "train: {steps: 4, batch: 32}\\n' > e/x.yaml",
               "", "");
     /* beside the experiment file, from anywhere; the run goes on from anywhere */
     assert_sh(0, "$H run e/x.yaml -o run -q", "4 steps", "");
@@ -49,7 +51,8 @@ static void test_why(void **state)
     assert_sh(0, "$H run small.yaml -o run", "First fact not known: ", "");
     assert_non_null(strstr(out, " queries)"));
     assert_sh(0,
-              "$H eval run --json | python3 -c 'import json, sys; r = json.load(sys.stdin); assert r[\"ended_by\"] == \"budget\" and "
+              "$H eval run --json | python3 -c 'import json, sys; r = json.load(sys.stdin); assert r[\"ended_by\"] == "
+              "\"budget\" and "
               "r[\"memory\"] is None and r[\"weights\"] > 0; w = r[\"why\"][0]; assert w[\"n\"] - w[\"right\"] == "
               "w[\"first_fact_unknown\"] + w[\"second_fact_unknown\"] + w[\"second_hop_failed\"] + w[\"no_bridge\"]; "
               "assert sum(p[\"n\"] for p in w[\"pairs\"]) == w[\"n\"]; print(w[\"split\"])'",
@@ -58,7 +61,8 @@ static void test_why(void **state)
     assert_sh(74, "$H eval run --step 7", "", "kept are 1, 3, 10, 12");
     assert_sh(0, "$H show run", "checkpoints: 1 3 10 12", "");
     assert_sh(0,
-              "$H show run --json | python3 -c 'import json, sys; r = json.load(sys.stdin); print(r[\"steps\"], r[\"ended_by\"], "
+              "$H show run --json | python3 -c 'import json, sys; r = json.load(sys.stdin); print(r[\"steps\"], "
+              "r[\"ended_by\"], "
               "r[\"checkpoints\"], len(r[\"evaluations\"]) > 10, r[\"baselines\"][0][\"split\"])'",
               "12 budget [1, 3, 10, 12] True test_ii", "");
     assert_sh(74, "$H show nowhere", "", "this is no run directory");
@@ -70,8 +74,9 @@ static void test_larger_vocabulary(void **state)
     (void)state;
     write_file("small.yaml", small);
     assert_sh(0, "$H run small.yaml -o big -q --set data.entities=300 --set train.steps=1", "1 steps", "");
-    assert_sh(0, "$H run small.yaml -o run -q --set train.steps=1 --set model.init=big/checkpoints/step-00000001.safetensors",
-              "1 steps", "");
+    assert_sh(
+        0, "$H run small.yaml -o run -q --set train.steps=1 --set model.init=big/checkpoints/step-00000001.safetensors",
+        "1 steps", "");
     assert_sh(0, "$H ask run '<e_1>' '<r_1>' '<r_2>'", "%  token ", "");
     assert_sh(0, "$H ask run '<e_1>' '<r_1>' '<r_2>' --json | python3 -m json.tool", "\"token ", "");
     assert_sh(0, "$H ask run -n 3", "3 of the ", "");
@@ -98,9 +103,11 @@ static void test_help_knows_all(void **state)
     assert_sh(0, "$H sources", "wikimultihop", "");
     assert_sh(0, "$H fetch 2wiki", "Apache-2.0", "now called sources");
     /* what the manual and the completion script say of a command, it takes */
-    assert_sh(0, "for c in run plot verify; do for o in $($H --completion | sed -n \"s/^    $c) "
-                 "options=\\\"\\([^\\\"]*\\).*/\\1/p\"); do $H $c --help | grep -q -e \"$o\" || echo \"$c $o\"; done; done",
-              "", "");
+    assert_sh(
+        0,
+        "for c in run plot verify; do for o in $($H --completion | sed -n \"s/^    $c) "
+        "options=\\\"\\([^\\\"]*\\).*/\\1/p\"); do $H $c --help | grep -q -e \"$o\" || echo \"$c $o\"; done; done",
+        "", "");
     assert_string_equal(out, "");
 }
 

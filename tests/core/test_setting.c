@@ -62,8 +62,9 @@ static void test_check(void **state)
 static void test_types(void **state)
 {
     (void)state;
-    static const hs_setting_type expected[N] = {HS_SETTING_U32,   HS_SETTING_ENUM, HS_SETTING_U64,    HS_SETTING_DOUBLE,
-                                                HS_SETTING_FLOAT, HS_SETTING_BOOL, HS_SETTING_STRING, HS_SETTING_STRING};
+    static const hs_setting_type expected[N] = {HS_SETTING_U32,    HS_SETTING_ENUM,  HS_SETTING_U64,
+                                                HS_SETTING_DOUBLE, HS_SETTING_FLOAT, HS_SETTING_BOOL,
+                                                HS_SETTING_STRING, HS_SETTING_STRING};
     for (size_t i = 0; i < N; i++)
         assert_int_equal(rows[i].type, expected[i]);
     char text[32];

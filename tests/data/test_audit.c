@@ -224,13 +224,13 @@ static void edited_card(void **state)
     (void)state;
     static const struct {
         const char *edit, *failure;
-    } EDITS[] = {{"s/\"facts\": *160/\"facts\": 161/", "the card says facts 161, the dataset 160"},
-                 {"0,/\"n\": *[0-9]*/s/\"n\": *[0-9]*/\"n\": 7/", "splits.id_atomic.n 7"},
-                 {"0,/\"task\": *\"composition\"/s/\"task\": *\"composition\"/\"task\": \"comparison\"/",
-                  "task comparison"},
-                 {"s/\"task\": *\"composition\"/\"task\": \"complex\"/g", "task complex"},
-                 {"s/\"passed\": *true/\"passed\": false/", "audit.passed false, the dataset true"},
-                 {"s/\"nearest\": *[a-z0-9.]*/\"nearest\": 0.777/", "nearest 0.777"}};
+    } EDITS[] = {
+        {"s/\"facts\": *160/\"facts\": 161/", "the card says facts 161, the dataset 160"},
+        {"0,/\"n\": *[0-9]*/s/\"n\": *[0-9]*/\"n\": 7/", "splits.id_atomic.n 7"},
+        {"0,/\"task\": *\"composition\"/s/\"task\": *\"composition\"/\"task\": \"comparison\"/", "task comparison"},
+        {"s/\"task\": *\"composition\"/\"task\": \"complex\"/g", "task complex"},
+        {"s/\"passed\": *true/\"passed\": false/", "audit.passed false, the dataset true"},
+        {"s/\"nearest\": *[a-z0-9.]*/\"nearest\": 0.777/", "nearest 0.777"}};
     for (size_t i = 0; i < sizeof EDITS / sizeof EDITS[0]; i++) {
         for (uint32_t lines = 0; lines < 2; lines++) { /* a folder, a JSONL file */
             hs_dataset d, r = {0};
@@ -437,8 +437,10 @@ static void facts_explain_a_test(void **state)
             assert_true(again.audit.split[k].baselines.own_relation == 1);
     hs_dataset_free(&again);
     /* a card from before these baselines is read: they are unknown */
-    snprintf(command, sizeof command,
-             "sed -i 's/, \"own_tails\".*\"random_tail\": [a-z0-9.-]*//; s/, \"shortcut\": {[^}]*}//' '%s/dataset.json'", path);
+    snprintf(
+        command, sizeof command,
+        "sed -i 's/, \"own_tails\".*\"random_tail\": [a-z0-9.-]*//; s/, \"shortcut\": {[^}]*}//' '%s/dataset.json'",
+        path);
     assert_int_equal(system(command), 0);
     assert_ok(hs_dataset_read(&again, path, err));
     for (uint32_t k = 0; k < d.n_splits; k++) {
@@ -460,7 +462,8 @@ int main(void)
         cmocka_unit_test(repeated_test_item),
         cmocka_unit_test(ood_hop_in_training),
         cmocka_unit_test(wrong_answer),
-        cmocka_unit_test(wrong_bridge), cmocka_unit_test(wrong_further_answer),
+        cmocka_unit_test(wrong_bridge),
+        cmocka_unit_test(wrong_further_answer),
         cmocka_unit_test(wrong_class),
         cmocka_unit_test(wrong_fact_class),
         cmocka_unit_test(uncovered_hop),

@@ -364,10 +364,14 @@ static void two_wiki(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(from_functional_graph), cmocka_unit_test(synthetic_facts_never_tested),
-        cmocka_unit_test(cover_is_enforced),     cmocka_unit_test(all_tails),
-        cmocka_unit_test(empty_graph),           cmocka_unit_test(two_wiki),
-        cmocka_unit_test(all_tails_covered),     cmocka_unit_test(head_is_no_answer),
+        cmocka_unit_test(from_functional_graph),
+        cmocka_unit_test(synthetic_facts_never_tested),
+        cmocka_unit_test(cover_is_enforced),
+        cmocka_unit_test(all_tails),
+        cmocka_unit_test(empty_graph),
+        cmocka_unit_test(two_wiki),
+        cmocka_unit_test(all_tails_covered),
+        cmocka_unit_test(head_is_no_answer),
         cmocka_unit_test(dropped_facts_are_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

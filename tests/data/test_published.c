@@ -280,7 +280,8 @@ static void capped_probes(void **state)
     snprintf(command, sizeof command,
              "cd '%s' && rm dataset.json id_facts.json ood_facts.json test_annotated.json && "
              "sed -i 's/, \"type\": \"[a-z_]*\"//' train.json && "
-             "test $(grep -c '\"type\": \"ood_atomic\"' test.json) = 3000", dir);
+             "test $(grep -c '\"type\": \"ood_atomic\"' test.json) = 3000",
+             dir);
     assert_int_equal(system(command), 0);
     assert_ok(hs_dataset_read_published(&r, dir, err));
     assert_string_equal(r.audit.failure, "");
@@ -318,7 +319,8 @@ static void injected_originals(void **state)
         assert_ok(hs_dataset_write_published(&d, dir, err));
         snprintf(command, sizeof command,
                  "cd '%s' && rm dataset.json && sed -i 's/, \"type\": \"[a-z0-9_]*\"//' train.json && "
-                 "sed -i 's/\"train_aug_h[12]\"/\"train_inferred\"/' test.json", dir);
+                 "sed -i 's/\"train_aug_h[12]\"/\"train_inferred\"/' test.json",
+                 dir);
         assert_int_equal(system(command), 0);
         assert_ok(hs_dataset_read_published(&r, dir, err));
         assert_string_equal(r.audit.failure, "");
@@ -512,9 +514,16 @@ static void npy_set(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(generated),     cmocka_unit_test(from_graph),   cmocka_unit_test(published_items),
-        cmocka_unit_test(original_form), cmocka_unit_test(original_types_of_d),
-        cmocka_unit_test(valid_of_three_hops), cmocka_unit_test(capped_probes), cmocka_unit_test(injected_originals), cmocka_unit_test(damaged_json), cmocka_unit_test(foreign_jsonl),
+        cmocka_unit_test(generated),
+        cmocka_unit_test(from_graph),
+        cmocka_unit_test(published_items),
+        cmocka_unit_test(original_form),
+        cmocka_unit_test(original_types_of_d),
+        cmocka_unit_test(valid_of_three_hops),
+        cmocka_unit_test(capped_probes),
+        cmocka_unit_test(injected_originals),
+        cmocka_unit_test(damaged_json),
+        cmocka_unit_test(foreign_jsonl),
         cmocka_unit_test(npy_set),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -231,7 +231,8 @@ static void test_round_trip(void **state)
         hs_config_default(&config);
         strcpy(config.graph.path, keys[i].setting.offset == offsetof(hs_config, graph.path) ? "" : "g.tsv");
         strcpy(config.augment.relations, "r");
-        if (keys[i].setting.type == HS_SETTING_STRING && !keys[i].setting.names && !(keys[i].setting.flags & HS_SETTING_FIRST)) {
+        if (keys[i].setting.type == HS_SETTING_STRING && !keys[i].setting.names &&
+            !(keys[i].setting.flags & HS_SETTING_FIRST)) {
             if (strcmp(keys[i].key, "report.paper_values") == 0 || strcmp(keys[i].key, "graph.path") == 0)
                 continue;
             for (size_t k = 0; k < sizeof texts / sizeof *texts; k++) {

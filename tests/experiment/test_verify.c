@@ -125,8 +125,8 @@ static void assert_found(const char *sql, const char *shell, uint64_t step, cons
     }
     assert_ok(hs_run_verify(dir, 0, 5, 1, &r, err));
     if (r.same || r.difference_step != step || !strstr(r.difference, what))
-        fail_msg("%s%s: same %d, step %llu (expected %llu): '%s' (expected '%s')", sql ? sql : "", shell ? shell : "", r.same,
-                 (unsigned long long)r.difference_step, (unsigned long long)step, r.difference, what);
+        fail_msg("%s%s: same %d, step %llu (expected %llu): '%s' (expected '%s')", sql ? sql : "", shell ? shell : "",
+                 r.same, (unsigned long long)r.difference_step, (unsigned long long)step, r.difference, what);
     remove_run(dir);
 }
 
@@ -138,11 +138,14 @@ static void test_everything_is_compared(void **state)
     copy_run(dir, sizeof dir, "whole");
     assert_ok(hs_run_verify(dir, 0, 5, 1, &r, err));
     assert_true(r.same && r.to == 5 && r.last == 40 && r.links > 10 && r.unlinked == 0);
-    assert_true(r.checkpoints >= 4 && r.unrecorded == 0 && r.evaluations >= 3 * r.compared && r.metrics == 4 * r.compared);
+    assert_true(r.checkpoints >= 4 && r.unrecorded == 0 && r.evaluations >= 3 * r.compared &&
+                r.metrics == 4 * r.compared);
     remove_run(dir);
     /* record */
-    assert_found("UPDATE metric SET value = value * 1.0001 WHERE name = 'loss' AND step = 40", NULL, 40, "record was changed");
-    assert_found("UPDATE evaluation SET accuracy = 1 WHERE step = 40 AND split = 'test_ii'", NULL, 40, "record was changed");
+    assert_found("UPDATE metric SET value = value * 1.0001 WHERE name = 'loss' AND step = 40", NULL, 40,
+                 "record was changed");
+    assert_found("UPDATE evaluation SET accuracy = 1 WHERE step = 40 AND split = 'test_ii'", NULL, 40,
+                 "record was changed");
     assert_found("DELETE FROM metric WHERE name = 'grad_norm' AND step = 20", NULL, 20, "record was changed");
     assert_found("DELETE FROM weights WHERE step = 20", NULL, 22, "missing");
     assert_found("DELETE FROM weights WHERE step = 40", NULL, 35, "cut");
@@ -151,10 +154,11 @@ static void test_everything_is_compared(void **state)
     assert_found("UPDATE checkpoint SET state = '0000000000000001' WHERE step = 40", NULL, 40, "optimizer state");
     assert_found("DELETE FROM checkpoint WHERE step = 40", NULL, 40, "did not save");
     /* checkpoints */
-    assert_found(NULL, "printf X | dd of=checkpoints/step-00000040.safetensors bs=1 seek=9000 conv=notrunc 2>/dev/null", 40,
-                 "step-00000040: weights are damaged");
-    assert_found(NULL, "printf X | dd of=checkpoints/step-00000030.state.safetensors bs=1 seek=9000 conv=notrunc 2>/dev/null", 30,
-                 "step-00000030: optimizer state is damaged");
+    assert_found(NULL, "printf X | dd of=checkpoints/step-00000040.safetensors bs=1 seek=9000 conv=notrunc 2>/dev/null",
+                 40, "step-00000040: weights are damaged");
+    assert_found(NULL,
+                 "printf X | dd of=checkpoints/step-00000030.state.safetensors bs=1 seek=9000 conv=notrunc 2>/dev/null",
+                 30, "step-00000030: optimizer state is damaged");
     assert_found(NULL, "rm checkpoints/step-00000020.safetensors", 20, "not there");
 }
 
@@ -168,7 +172,8 @@ static void test_checkpoint_of_another_run(void **state)
     snprintf(folder, sizeof folder, "%.200s-other", mine);
     train_seed(2);
     snprintf(folder, sizeof folder, "%s", mine);
-    assert_found(NULL, "cp \"$R\"-other/checkpoints/step-00000040.* checkpoints/", 40, "these weights are not what this run saved");
+    assert_found(NULL, "cp \"$R\"-other/checkpoints/step-00000040.* checkpoints/", 40,
+                 "these weights are not what this run saved");
     /* and it is not gone on from */
     char dir[400], command[1500];
     copy_run(dir, sizeof dir, "mixed");
@@ -235,8 +240,10 @@ static void test_bench(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_everything_is_compared),
-                                       cmocka_unit_test(test_checkpoint_of_another_run), cmocka_unit_test(test_older_record),
-                                       cmocka_unit_test(test_replay_follows_attempts), cmocka_unit_test(test_replay),
+                                       cmocka_unit_test(test_checkpoint_of_another_run),
+                                       cmocka_unit_test(test_older_record),
+                                       cmocka_unit_test(test_replay_follows_attempts),
+                                       cmocka_unit_test(test_replay),
                                        cmocka_unit_test(test_bench)};
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

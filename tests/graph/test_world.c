@@ -37,9 +37,9 @@ static void test_world(void **state)
         assert_true(p->facts > 3000);
     }
     /* Ten ways from a country to a country: the first hop of a query cannot be folded into the entity. */
-    static const char *const first[] = {"nearest", "next by name", "next more populous", "next less populous",
-                                        "next larger economy", "next richer", "next northward", "next southward",
-                                        "next eastward", "next westward"};
+    static const char *const first[] = {
+        "nearest",     "next by name",   "next more populous", "next less populous", "next larger economy",
+        "next richer", "next northward", "next southward",     "next eastward",      "next westward"};
     for (size_t i = 0; i < 10; i++) {
         uint32_t r1 = hs_names_find(&g.relations, first[i], strlen(first[i]));
         for (size_t j = 0; j < 3; j++) {

@@ -39,7 +39,8 @@ static inline void world_config(hs_data_config *d, hs_model_config *m, hs_model_
 }
 
 /* The world of such settings after `steps` steps; `graph` may be NULL. */
-static inline void world_build(world *w, const hs_data_config *d, const hs_graph *graph, hs_model_config m, uint64_t steps)
+static inline void world_build(world *w, const hs_data_config *d, const hs_graph *graph, hs_model_config m,
+                               uint64_t steps)
 {
     memset(w, 0, sizeof *w);
     assert_ok(hs_tensor_open(err));
@@ -132,7 +133,8 @@ static inline void look_with(const world *w, const hs_interpret_config *config, 
     hs_scope_free(scope);
 }
 
-static inline void look(const world *w, const char *method, const char *split, uint32_t max, hs_pool *pool, readings *out)
+static inline void look(const world *w, const char *method, const char *split, uint32_t max, hs_pool *pool,
+                        readings *out)
 {
     hs_interpret_config config;
     hs_interpret_config_default(&config);
@@ -157,8 +159,8 @@ static inline const kept *find(const readings *all, int32_t stage, const char *p
 }
 
 /* The number of one item; NaN if there is none. */
-static inline double item_value(const readings *all, uint64_t item, int32_t stage, const char *position, const char *role,
-                                const char *measure)
+static inline double item_value(const readings *all, uint64_t item, int32_t stage, const char *position,
+                                const char *role, const char *measure)
 {
     for (size_t i = 0; i < all->n_items; i++) {
         const kept *k = &all->item[i];
@@ -189,8 +191,12 @@ static inline void run_alone(const hs_model *model, const uint32_t *prompt, uint
                             .stream = hs_model_stage(model, stage).stream,
                             .row = hs_model_state_row(model, &batch, 0, column),
                             .x = x};
-    const hs_pass pass = {.states = from, .from = from ? stage : 0, .n_patches = x ? 1 : 0, .patch = &patch,
-                          .logits = logits, .states_out = states};
+    const hs_pass pass = {.states = from,
+                          .from = from ? stage : 0,
+                          .n_patches = x ? 1 : 0,
+                          .patch = &patch,
+                          .logits = logits,
+                          .states_out = states};
     float *work = hs_alloc(hs_model_work_size(model, 1, T, 1, false) * sizeof *work);
     hs_model_run(model, &batch, &pass, work);
     hs_free(work);

@@ -32,8 +32,8 @@ static void zero_part(world *w, bool mlp)
         zero_tensor(w, "transformer.h.1.mlp.c_proj.weight");
         zero_tensor(w, "transformer.h.1.mlp.c_proj.bias");
     } else {
-        const hs_tensor *t =
-            hs_model_tensor(&w->model, llama ? "model.layers.1.self_attn.o_proj.weight" : "transformer.h.1.attn.c_proj.weight");
+        const hs_tensor *t = hs_model_tensor(&w->model, llama ? "model.layers.1.self_attn.o_proj.weight"
+                                                              : "transformer.h.1.attn.c_proj.weight");
         assert_non_null(t);
         for (uint32_t i = width; i < 2 * width; i++) /* inputs of the projection: rows of GPT-2's, columns of Llama's */
             for (uint32_t o = 0; o < D; o++)
@@ -74,8 +74,9 @@ static void test_zero_is_zero_weights(void **state)
         const hs_split *split = hs_dataset_split(&w.data, "train_inferred");
         look(&w, "ablate", "train_inferred", MAX, NULL, &all);
         const kept *whole = find(&all, HS_ALL_STAGES, "", "", "accuracy"),
-                   *out = passes == 1 ? find(&all, 2, "", mlp ? "mlp" : "head 2", "accuracy")
-                                      : find(&all, HS_ALL_STAGES, "", mlp ? "block 2 mlp" : "block 2 head 2", "accuracy");
+                   *out = passes == 1
+                              ? find(&all, 2, "", mlp ? "mlp" : "head 2", "accuracy")
+                              : find(&all, HS_ALL_STAGES, "", mlp ? "block 2 mlp" : "block 2 head 2", "accuracy");
         assert_true(whole && out);
         assert_true(fabs(whole->value - accuracy_alone(&w, &all, split)) < 1e-9);
         zero_part(&w, mlp);

@@ -112,7 +112,8 @@ static void test_decode(void **state)
     assert_int_equal(n, 12);
     for (uint32_t i = 0; i < n; i++)
         for (uint32_t s = 0; s <= a.S; s++) {
-            const uint32_t *own = split->tokens + item[i] * split->width, *host = split->tokens + item[(i + 6) % 12] * split->width;
+            const uint32_t *own = split->tokens + item[i] * split->width,
+                           *host = split->tokens + item[(i + 6) % 12] * split->width;
             const float *x = state_of(&a, own, s, 1);
             hs_model_head(&w.model, 1, x, a.logits);
             const double immediate = top(a.logits, a.V) == own[split->answer];
@@ -172,7 +173,8 @@ static void test_cohesion(void **state)
         id_sum += sum[0] / n[0];
         ood_sum += sum[1] / n[1];
     }
-    const kept *id = find(&all, (int32_t)stage, "r", "t", "id_cohesion"), *ood = find(&all, (int32_t)stage, "r", "t", "ood_alignment"),
+    const kept *id = find(&all, (int32_t)stage, "r", "t", "id_cohesion"),
+               *ood = find(&all, (int32_t)stage, "r", "t", "ood_alignment"),
                *other = find(&all, (int32_t)stage, "r", "t", "ood_other");
     assert_true(id && ood && other && (double)id->n == entities && entities > 2);
     assert_true(fabs(id->value - id_sum / entities) < 1e-5 && fabs(ood->value - ood_sum / entities) < 1e-5);

@@ -274,10 +274,13 @@ int main(void)
         return 1;
     }
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_lens_found),                  cmocka_unit_test(test_grid_ends_in_the_answer),
+        cmocka_unit_test(test_lens_found),
+        cmocka_unit_test(test_grid_ends_in_the_answer),
         cmocka_unit_test(test_ask_two_tokens),
-        cmocka_unit_test(test_ask_answers_learned_facts),   cmocka_unit_test(test_ask_two_hops_names_the_bridge),
-        cmocka_unit_test(test_bad_questions),               cmocka_unit_test(test_trm_has_room_for_its_answer),
+        cmocka_unit_test(test_ask_answers_learned_facts),
+        cmocka_unit_test(test_ask_two_hops_names_the_bridge),
+        cmocka_unit_test(test_bad_questions),
+        cmocka_unit_test(test_trm_has_room_for_its_answer),
         cmocka_unit_test(test_out_of_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

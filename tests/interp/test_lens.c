@@ -25,8 +25,8 @@ static void test_items_are_the_heads(void **state)
         look(&w, "lens", "test_ii", 20, NULL, &all);
         const hs_split *split = hs_dataset_split(&w.data, "test_ii");
         const uint32_t V = w.model.config.vocab, D = w.model.config.n_embd, T = 3;
-        float *states = hs_alloc((w.model.n_stages + 1) * hs_model_state_rows(&w.model, 1, T) * D * sizeof *states), *logits = hs_alloc(V * sizeof *logits),
-              *work = hs_alloc((D + 66) * sizeof *work);
+        float *states = hs_alloc((w.model.n_stages + 1) * hs_model_state_rows(&w.model, 1, T) * D * sizeof *states),
+              *logits = hs_alloc(V * sizeof *logits), *work = hs_alloc((D + 66) * sizeof *work);
         uint32_t compared = 0;
         for (size_t i = 0; i < all.n_items; i++) {
             const kept *f = &all.item[i];

@@ -41,7 +41,7 @@ static void test_every_method_and_threads(void **state)
             const bool fits = hs_method_fits(methods[m], &w.model, &w.data, &config);
             assert_true(seen == fits);
             assert_true(fits || (kinds[k] == HS_MODEL_TRM && (strcmp(methods[m]->name, "realign") == 0 ||
-                                                         strcmp(methods[m]->name, "ablate") == 0)));
+                                                              strcmp(methods[m]->name, "ablate") == 0)));
         }
         readings_free(&one);
         readings_free(&three);
@@ -119,10 +119,12 @@ static void test_linear_algebra(void **state)
     assert_ok(hs_tensor_open(err));
     double a[9] = {2, -1, 0, -1, 2, -1, 0, -1, 2}, value[3];
     assert_ok(hs_eigenvalues(3, a, value, err));
-    assert_true(fabs(value[0] - (2 - sqrt(2))) < 1e-12 && fabs(value[1] - 2) < 1e-12 && fabs(value[2] - (2 + sqrt(2))) < 1e-12);
+    assert_true(fabs(value[0] - (2 - sqrt(2))) < 1e-12 && fabs(value[1] - 2) < 1e-12 &&
+                fabs(value[2] - (2 + sqrt(2))) < 1e-12);
     double s[4] = {4, 1, 1, 3}, b[4] = {1, 2, 0, 11};
     assert_ok(hs_solve_positive(2, s, 2, b, err));
-    assert_true(fabs(b[0] - 1.0 / 11) < 1e-12 && fabs(b[1] - 7.0 / 11) < 1e-12 && fabs(b[2] + 1) < 1e-12 && fabs(b[3] - 4) < 1e-12);
+    assert_true(fabs(b[0] - 1.0 / 11) < 1e-12 && fabs(b[1] - 7.0 / 11) < 1e-12 && fabs(b[2] + 1) < 1e-12 &&
+                fabs(b[3] - 4) < 1e-12);
     double indefinite[4] = {1, 2, 2, 1}, c[2] = {1, 1};
     hs_error error;
     assert_int_equal(hs_solve_positive(2, indefinite, 1, c, &error), HS_ERR_FAILED);

@@ -26,7 +26,8 @@ static uint32_t lens_by_hand(const world *w, const char *name)
     readings all;
     look(w, "lens", name, 3, NULL, &all);
     const uint32_t T = split->answer, D = w->model.config.n_embd, V = w->model.config.vocab;
-    float *states = hs_alloc((w->model.n_stages + 1) * (size_t)hs_model_state_rows(&w->model, 1, T) * D * sizeof *states),
+    float *states =
+              hs_alloc((w->model.n_stages + 1) * (size_t)hs_model_state_rows(&w->model, 1, T) * D * sizeof *states),
           *logits = hs_alloc(V * sizeof *logits), *work = hs_alloc((D + 66) * sizeof *work);
     hs_sample sample;
     assert_ok(hs_sample_create(&w->data, split, &w->model, 3, &sample, err));
@@ -73,8 +74,8 @@ static uint32_t value_of(const hs_dataset *data, uint32_t entity, uint32_t attri
 }
 
 /* The fall of the logit difference when columns first..last of `other` at a stage replace those of `item`. */
-static double effect(const world *w, const uint32_t *item, const uint32_t *other, uint32_t T, uint32_t answer, uint32_t stage,
-                     uint32_t first, uint32_t last)
+static double effect(const world *w, const uint32_t *item, const uint32_t *other, uint32_t T, uint32_t answer,
+                     uint32_t stage, uint32_t first, uint32_t last)
 {
     const hs_model *m = &w->model;
     const uint32_t D = m->config.n_embd, V = m->config.vocab, start[2] = {0, T}, row = T - 1;
@@ -91,7 +92,8 @@ static double effect(const world *w, const uint32_t *item, const uint32_t *other
     for (uint32_t c = first; c <= last; c++)
         patch[c - first] = (hs_patch){.stage = stage, .row = c, .x = states + size + ((size_t)stage * T + c) * D};
     const hs_batch batch = {.B = 1, .N = T, .P = 1, .token = item, .start = start, .score_row = &row};
-    const hs_pass pass = {.states = states, .from = stage, .n_patches = last - first + 1, .patch = patch, .logits = x + 2 * V};
+    const hs_pass pass = {
+        .states = states, .from = stage, .n_patches = last - first + 1, .patch = patch, .logits = x + 2 * V};
     hs_model_run(m, &batch, &pass, work);
     const double fall = (double)(x[answer] - x[rival]) - (double)(x[2 * V + answer] - x[2 * V + rival]);
     hs_free(states);
@@ -141,7 +143,8 @@ static void trace_comparison(const world *w, const char *name, bool ordered)
             explained = true;
             for (uint32_t s = 0; s < 2 && explained; s++) {
                 const double by_hand = effect(w, item, other, split->answer, item[split->answer], s, column, last);
-                explained = fabs(item_value(&all, k->item, (int32_t)s, k->position, k->role, "effect") - by_hand) < 1e-4;
+                explained =
+                    fabs(item_value(&all, k->item, (int32_t)s, k->position, k->role, "effect") - by_hand) < 1e-4;
             }
         }
         assert_true(explained);
@@ -237,7 +240,8 @@ static void test_hops(void **state)
         assert_non_null(find(&all, 1, last, last, "strength"));
         assert_non_null(find(&all, HS_ALL_STAGES, "", "circuit", "faithfulness"));
         assert_non_null(hs_method_find("cross")->unfit(&w.model, &w.data, hs_dataset_split(&w.data, "train_inferred")));
-        assert_non_null(hs_method_find("realign")->unfit(&w.model, &w.data, hs_dataset_split(&w.data, "train_inferred")));
+        assert_non_null(
+            hs_method_find("realign")->unfit(&w.model, &w.data, hs_dataset_split(&w.data, "train_inferred")));
         readings_free(&all);
         world_free(&w);
     }

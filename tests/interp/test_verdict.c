@@ -14,7 +14,8 @@ static const hs_share MISSING = {.value = NAN, .low = NAN, .high = NAN};
 
 static hs_verdict decide(hs_share train, hs_share accuracy, hs_share lens, hs_share strength)
 {
-    const hs_verdict_input in = {.split = "test_ii", .train = train, .accuracy = accuracy, .lens = lens, .strength = strength};
+    const hs_verdict_input in = {
+        .split = "test_ii", .train = train, .accuracy = accuracy, .lens = lens, .strength = strength};
     hs_verdict v;
     hs_verdict_decide(&in, NULL, &v);
     assert_non_null(strstr(v.text, "verdict on test_ii: "));

@@ -96,7 +96,8 @@ static float *session(uint32_t threads, const hs_probe *probe, hs_signals *signa
     if (found)
         assert_ok(hs_checkpoint_load(checkpoints, step, &model, trainer, NULL, err));
     assert_ok(hs_record_open(&record, db, err));
-    assert_int_equal(hs_train(trainer, record, checkpoints, 0, probe, probe ? 1 : 0, signals, NULL, &result, &error), expected);
+    assert_int_equal(hs_train(trainer, record, checkpoints, 0, probe, probe ? 1 : 0, signals, NULL, &result, &error),
+                     expected);
     assert_int_equal(result.probes_failed, 0);
     float *weights = hs_alloc(model.n_params * sizeof *weights);
     memcpy(weights, model.param, model.n_params * sizeof *weights);

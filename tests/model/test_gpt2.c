@@ -436,7 +436,8 @@ static void from_every_stage(const hs_model_config *c)
     assert_ok(hs_model_create(&m, c, 5, err));
     const uint32_t S = m.n_stages, ND = 9 * 24;
     float *work = hs_alloc(4 * hs_model_work_size(&m, 3, 9, 9, false));
-    float *states = hs_alloc((S + 1) * ND * 4), *again = hs_alloc((S + 1) * ND * 4), *written = hs_alloc((S + 1) * ND * 4);
+    float *states = hs_alloc((S + 1) * ND * 4), *again = hs_alloc((S + 1) * ND * 4),
+          *written = hs_alloc((S + 1) * ND * 4);
     float want[5 * 11], got[9 * 11], whole[9 * 11], x[2][24];
     assert_int_equal(hs_model_streams(&m), 1);
     assert_int_equal(hs_model_state_rows(&m, 3, 9), 9);
@@ -446,7 +447,8 @@ static void from_every_stage(const hs_model_config *c)
         x[0][i] = cosf((float)i);
         x[1][i] = sinf((float)i);
     }
-    const hs_patch patch[] = {{.stage = 1, .row = 2, .x = x[0]}, {.stage = S, .row = t.score_row[0], .x = x[1]},
+    const hs_patch patch[] = {{.stage = 1, .row = 2, .x = x[0]},
+                              {.stage = S, .row = t.score_row[0], .x = x[1]},
                               {.stage = S, .row = t.score_row[4], .x = x[0]}};
     const hs_pass all = {.n_patches = 3, .patch = patch, .logits = whole, .states_out = written};
     hs_model_run(&m, &t.batch, &all, work);
@@ -461,8 +463,8 @@ static void from_every_stage(const hs_model_config *c)
         const hs_pass read = {.states = states, .from = s, .states_out = again};
         hs_model_run(&m, &t.batch, &read, work);
         assert_memory_equal(again, states, (S + 1) * ND * sizeof *again);
-        const hs_pass patched = {.states = states, .from = s, .n_patches = s > 1 ? 2 : 3, .patch = patch + (s > 1),
-                                 .logits = got};
+        const hs_pass patched = {
+            .states = states, .from = s, .n_patches = s > 1 ? 2 : 3, .patch = patch + (s > 1), .logits = got};
         hs_model_run(&m, &t.batch, &patched, work);
         assert_near("patched", got, s > 1 ? whole + 0 : whole, 11, 1e-6); /* row 0: its state is x[1] anyway */
         if (s <= 1)
@@ -560,16 +562,11 @@ int main(void)
         return 1;
     }
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_golden_states),
-        cmocka_unit_test(test_from_every_stage),
-        cmocka_unit_test(test_stage_names),
-        cmocka_unit_test(test_golden_gradients),
-        cmocka_unit_test(test_golden_patches),
-        cmocka_unit_test(test_gradient_of_every_switch),
-        cmocka_unit_test(test_gradient_of_exits),
-        cmocka_unit_test(test_pruning_and_raggedness),
-        cmocka_unit_test(test_patch_is_causal),
-        cmocka_unit_test(test_several_right_answers),
+        cmocka_unit_test(test_golden_states),     cmocka_unit_test(test_from_every_stage),
+        cmocka_unit_test(test_stage_names),       cmocka_unit_test(test_golden_gradients),
+        cmocka_unit_test(test_golden_patches),    cmocka_unit_test(test_gradient_of_every_switch),
+        cmocka_unit_test(test_gradient_of_exits), cmocka_unit_test(test_pruning_and_raggedness),
+        cmocka_unit_test(test_patch_is_causal),   cmocka_unit_test(test_several_right_answers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -481,14 +481,10 @@ static int open_tensor(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_golden_states_and_logits),
-        cmocka_unit_test(test_golden_gradients),
-        cmocka_unit_test(test_gradient_of_every_switch),
-        cmocka_unit_test(test_correct_counts_scored_rows),
-        cmocka_unit_test(test_padding_and_neighbours),
-        cmocka_unit_test(test_patches),
-        cmocka_unit_test(test_stages_and_rows),
-        cmocka_unit_test(test_published_size_and_initialization),
+        cmocka_unit_test(test_golden_states_and_logits), cmocka_unit_test(test_golden_gradients),
+        cmocka_unit_test(test_gradient_of_every_switch), cmocka_unit_test(test_correct_counts_scored_rows),
+        cmocka_unit_test(test_padding_and_neighbours),   cmocka_unit_test(test_patches),
+        cmocka_unit_test(test_stages_and_rows),          cmocka_unit_test(test_published_size_and_initialization),
     };
     return cmocka_run_group_tests(tests, open_tensor, NULL);
 }

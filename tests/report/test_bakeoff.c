@@ -250,9 +250,10 @@ static void test_whole(void **state)
 static void test_grids_are_alike(void **state)
 {
     (void)state;
-    static const char *const grids[] = {"adamw", "muon", "adam-atan2", "lion", "signsgd", "grokfast", "ortho", "stablemax", "rowclip"};
-    static const char *const own[] = {"train.lr",        "train.weight_decay", "train.optimizer", "train.beta2", "train.filter",
-                                      "train.loss", "train.row_clip", "report.title"};
+    static const char *const grids[] = {"adamw",    "muon",  "adam-atan2", "lion",   "signsgd",
+                                        "grokfast", "ortho", "stablemax",  "rowclip"};
+    static const char *const own[] = {"train.lr",     "train.weight_decay", "train.optimizer", "train.beta2",
+                                      "train.filter", "train.loss",         "train.row_clip",  "report.title"};
     hs_bakeoff main_one = {0};
     assert_ok(hs_bakeoff_read(&main_one, TEST_SOURCE_DIR "/experiments/bakeoff.yaml", NULL, 0, err));
     for (size_t g = 0; g < sizeof grids / sizeof *grids; g++) {
@@ -268,8 +269,8 @@ static void test_grids_are_alike(void **state)
                 bool may = false;
                 for (size_t i = 0; i < sizeof own / sizeof *own; i++)
                     may |= strcmp(own[i], keys[k].key) == 0;
-                if (!may && memcmp((char *)&grid.arm[a].config + keys[k].setting.offset, (char *)&main_one.arm[0].config + keys[k].setting.offset,
-                                   keys[k].setting.size) != 0)
+                if (!may && memcmp((char *)&grid.arm[a].config + keys[k].setting.offset,
+                                   (char *)&main_one.arm[0].config + keys[k].setting.offset, keys[k].setting.size) != 0)
                     fail_msg("%s: %s is not the bakeoff's", grids[g], keys[k].key);
             }
         }

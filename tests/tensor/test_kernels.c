@@ -318,7 +318,8 @@ static void far_row(const hs_kernels *k, size_t V, double gap, size_t n, double 
     for (size_t i = 0; i < V; i++) {
         const double d = 0.25 * (double)(expl((long double)x[i] - 3) / total - share[i] / mass);
         if (!(fabs((double)y[i] - d) < precision))
-            fail_msg("%s, gap %g, %zu more, V %zu: gradient %g at %zu, expected %g", k->isa, gap, n, V, (double)y[i], i, d);
+            fail_msg("%s, gap %g, %zu more, V %zu: gradient %g at %zu, expected %g", k->isa, gap, n, V, (double)y[i], i,
+                     d);
     }
 }
 

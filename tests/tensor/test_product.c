@@ -18,9 +18,10 @@ typedef struct shape {
 } shape;
 
 /* Tails of every tile and panel, several runs of K, a transposed A far enough apart to be packed, empty sides. */
-static const shape shapes[] = {{1, 1, 1, 0},    {13, 9, 17, 3},    {6, 16, 8, 0},    {8, 32, 40, 0},   {37, 45, 29, 1},
-                               {15, 33, 385, 2}, {128, 128, 128, 0}, {700, 40, 50, 5}, {650, 31, 800, 0}, {5, 70, 1000, 7},
-                               {3, 4, 0, 0},    {0, 4, 3, 0},      {4, 0, 3, 0},      {0, 4, 3, 700}};
+static const shape shapes[] = {{1, 1, 1, 0},      {13, 9, 17, 3},   {6, 16, 8, 0},      {8, 32, 40, 0},
+                               {37, 45, 29, 1},   {15, 33, 385, 2}, {128, 128, 128, 0}, {700, 40, 50, 5},
+                               {650, 31, 800, 0}, {5, 70, 1000, 7}, {3, 4, 0, 0},       {0, 4, 3, 0},
+                               {4, 0, 3, 0},      {0, 4, 3, 700}};
 
 /* One product by `build` into c, whose rows have `pad` floats behind them that must stay as they are. */
 static void multiply(const hs_kernels *k, const shape *s, bool ta, bool tb, float beta, const float *a, const float *b,

@@ -355,7 +355,8 @@ static void test_damage_is_told_from_failure(void **state)
     unlink(file(3, ".safetensors")); /* half of it */
     assert_int_equal(hs_checkpoint_latest(folder, &step, &found, &damage, &err), HS_OK);
     assert_true(found && step == 2 && damage.status == HS_ERR_DATA);
-    assert_int_equal(symlink("step-00000003.safetensors", file(3, ".safetensors")), 0); /* in a circle: cannot be opened */
+    assert_int_equal(symlink("step-00000003.safetensors", file(3, ".safetensors")),
+                     0); /* in a circle: cannot be opened */
     memset(&err, 0, sizeof err);
     assert_int_equal(hs_checkpoint_latest(folder, &step, &found, &damage, &err), HS_ERR_IO);
     assert_int_equal(err.status, HS_ERR_IO);

@@ -298,9 +298,8 @@ static hs_status train(fixture *f, listener *l, hs_signals *signals, hs_train_re
     hs_error opening = {0};
     if (hs_record_open(&record, db, &opening) != HS_OK)
         fail_msg("%s", opening.what);
-    hs_status status =
-        hs_train(f->trainer, record, checkpoints, 0, probes, n_probes, signals, l ? &events : NULL,
-                 result ? result : &local, &error);
+    hs_status status = hs_train(f->trainer, record, checkpoints, 0, probes, n_probes, signals, l ? &events : NULL,
+                                result ? result : &local, &error);
     hs_record_close(record);
     return status;
 }
@@ -689,9 +688,16 @@ static hs_status measure(void *user, const hs_probe_context *at, hs_error *err)
     measuring *m = user;
     m->calls++;
     for (int stage = 0; stage < 2; stage++) {
-        hs_probe_row row = {.step = at->step, .method = "sum", .split = "train", .stage = stage,
-                            .role = "bridge", .measure = "weight", .n = 3, .value = (double)at->model->param[stage],
-                            .low = (double)NAN, .high = (double)NAN};
+        hs_probe_row row = {.step = at->step,
+                            .method = "sum",
+                            .split = "train",
+                            .stage = stage,
+                            .role = "bridge",
+                            .measure = "weight",
+                            .n = 3,
+                            .value = (double)at->model->param[stage],
+                            .low = (double)NAN,
+                            .high = (double)NAN};
         if (m->signals && m->stop_at == at->step) {
             m->stop_at = 0;
             m->signals->stop = SIGTERM;

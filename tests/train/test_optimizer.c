@@ -177,7 +177,8 @@ static void test_first_step_has_no_bias(void **state)
             float w[COUNT] = {0}, m[COUNT] = {0}, v[COUNT] = {0}, g[COUNT];
             for (int i = 0; i < COUNT; i++)
                 g[i] = (i % 2 ? -1.0f : 1.0f) * (0.01f + (float)i);
-            const hs_update u = {.config = &c, .rate = 1, .t = 1, .gscale = 1, .n = COUNT, .g = g, .state = {m, v}, .w = w};
+            const hs_update u = {
+                .config = &c, .rate = 1, .t = 1, .gscale = 1, .n = COUNT, .g = g, .state = {m, v}, .w = w};
             hs_optimizer_rule_of(k == 0 ? HS_OPT_ADAMW : HS_OPT_ADAM_ATAN2)->update(&u);
             for (int i = 0; i < COUNT; i++) {
                 const double want = (k == 0 ? 1 : atan(1)) * (i % 2 ? 1 : -1);
@@ -219,7 +220,8 @@ static void test_newton_schulz(void **state)
 /* x (m,n) in float64: the iteration as it is written, on X itself. */
 static void plain_newton_schulz(size_t m, size_t n, double *x)
 {
-    double norm = 0, *g = hs_alloc(m * m * sizeof *g), *p = hs_alloc(m * m * sizeof *p), *y = hs_alloc(m * n * sizeof *y);
+    double norm = 0, *g = hs_alloc(m * m * sizeof *g), *p = hs_alloc(m * m * sizeof *p),
+           *y = hs_alloc(m * n * sizeof *y);
     for (size_t i = 0; i < m * n; i++)
         norm += x[i] * x[i];
     for (size_t i = 0; i < m * n; i++)
@@ -336,10 +338,13 @@ int main(void)
         return 1;
     }
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_adamw_follows_pytorch), cmocka_unit_test(test_rules),     cmocka_unit_test(test_newton_schulz),
+        cmocka_unit_test(test_adamw_follows_pytorch),
+        cmocka_unit_test(test_rules),
+        cmocka_unit_test(test_newton_schulz),
         cmocka_unit_test(test_newton_schulz_is_the_plain_iteration),
         cmocka_unit_test(test_first_step_has_no_bias),
-        cmocka_unit_test(test_orthograd),             cmocka_unit_test(test_schedules),
+        cmocka_unit_test(test_orthograd),
+        cmocka_unit_test(test_schedules),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -232,8 +232,8 @@ static void run_sql(const char *text)
 
 static hs_probe_row probe_row(uint64_t step, const char *method, int32_t stage, const char *measure)
 {
-    hs_probe_row row = {.step = step, .stage = stage, .position = "r1", .n = 7, .value = 0.5 + stage, .low = (double)NAN,
-                        .high = 0.75};
+    hs_probe_row row = {
+        .step = step, .stage = stage, .position = "r1", .n = 7, .value = 0.5 + stage, .low = (double)NAN, .high = 0.75};
     snprintf(row.method, sizeof row.method, "%s", method);
     snprintf(row.split, sizeof row.split, "test_ii");
     snprintf(row.role, sizeof row.role, "bridge");
@@ -256,7 +256,8 @@ static void test_probe_rows(void **state)
     hs_record *r = open_record();
     for (uint64_t step = 1; step <= 4; step++)
         for (int32_t stage = 2; stage >= -1; stage--) {
-            const hs_probe_row lens = probe_row(step, "lens", stage, "mrr"), trace = probe_row(step, "trace", stage, "effect");
+            const hs_probe_row lens = probe_row(step, "lens", stage, "mrr"),
+                               trace = probe_row(step, "trace", stage, "effect");
             assert_int_equal(hs_record_probe(r, &lens, NULL), HS_OK);
             assert_int_equal(hs_record_probe(r, &trace, NULL), HS_OK);
             assert_int_equal(hs_record_probe(r, &trace, NULL), HS_OK); /* replaces itself */
@@ -293,7 +294,10 @@ static void test_older_version(void **state)
         add_step(r, 1);
         assert_int_equal(hs_record_commit(r, NULL), HS_OK);
         hs_record_close(r);
-        run_sql(version ? "DROP TABLE probe; DROP TABLE checkpoint; ALTER TABLE weights DROP COLUMN chain; PRAGMA user_version=1" : "DROP TABLE probe; DROP TABLE checkpoint; ALTER TABLE weights DROP COLUMN chain; PRAGMA user_version=0");
+        run_sql(version ? "DROP TABLE probe; DROP TABLE checkpoint; ALTER TABLE weights DROP COLUMN chain; PRAGMA "
+                          "user_version=1"
+                        : "DROP TABLE probe; DROP TABLE checkpoint; ALTER TABLE weights DROP COLUMN chain; PRAGMA "
+                          "user_version=0");
         assert_int_equal(hs_record_open_read(&r, path, NULL), HS_OK);
         assert_int_equal(count_evals(r), 2);
         assert_int_equal(count_probes(r, NULL), 0);

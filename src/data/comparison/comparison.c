@@ -75,7 +75,8 @@ static hs_status find_attributes(const hs_data_config *config, const hs_graph *g
     HS_TRY(hs_attributes_parse(&names, config->attribute_list, err));
     *n = names.n;
     *relation = hs_alloc(((size_t)names.n + 1) * sizeof **relation);
-    hs_status status = *relation ? look_up(&names, g, *relation, err) : hs_fail_memory(err, names.n * sizeof **relation);
+    hs_status status =
+        *relation ? look_up(&names, g, *relation, err) : hs_fail_memory(err, names.n * sizeof **relation);
     hs_attributes_free(&names);
     return status;
 }

@@ -206,7 +206,8 @@ static hs_status check_variant(const hs_composition *c, hs_error *err)
 static hs_status run_steps(hs_composition *c, const hs_graph *graph, hs_dataset *out, hs_error *err)
 {
     HS_TRY(make_vocab(out, c->config, graph, err));
-    HS_TRY(graph ? hs_fact_table_from_graph(&c->table, c->config, graph, err) : hs_fact_table_generate(&c->table, c->config, c->pool, err));
+    HS_TRY(graph ? hs_fact_table_from_graph(&c->table, c->config, graph, err)
+                 : hs_fact_table_generate(&c->table, c->config, c->pool, err));
     HS_TRY(check_variant(c, err));
     hs_fact_table_mark(&c->table, c->config);
     HS_TRY(lay_out(c, err));

@@ -21,8 +21,8 @@ typedef struct hs_composition {
     hs_fact_table table;
     uint32_t hops, n_workers;
     hs_pool *pool;
-    hs_query_list *queries;   /* (n_workers) */
-    uint64_t *first; /* (n_entities + 1) */
+    hs_query_list *queries; /* (n_workers) */
+    uint64_t *first;        /* (n_entities + 1) */
     uint16_t *cat;
     uint32_t *key;
     uint64_t pool_size; /* candidates for training before the phi limit */

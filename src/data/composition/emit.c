@@ -162,7 +162,8 @@ static uint32_t fact_class(uint8_t flags)
 
 static bool same_group(const hs_fact_table *table, uint32_t i, uint32_t j)
 {
-    return j < table->n_facts && table->facts[i].head == table->facts[j].head && table->facts[i].relation == table->facts[j].relation;
+    return j < table->n_facts && table->facts[i].head == table->facts[j].head &&
+           table->facts[i].relation == table->facts[j].relation;
 }
 
 static void fill_facts(const emit_ctx *ctx, hs_split *s, uint32_t class)

@@ -29,7 +29,7 @@ void hs_collect_begin(hs_collector *a, hs_dataset *out);
 hs_status hs_collect_item(hs_collector *a, const hs_collected *item, hs_error *err);
 /* Head and tail as tokens_per_entity tokens each. */
 hs_status hs_collect_fact(hs_collector *a, const uint32_t *head, uint32_t relation, const uint32_t *tail, uint8_t flags,
-                           hs_error *err);
+                          hs_error *err);
 /* Sorts the facts given so far, so that they can be looked up. */
 hs_status hs_collect_sort_facts(hs_collector *a, hs_error *err);
 /* The entities on the first path of a query in the order of the facts (sorted), of distinct ones if there is one. */

@@ -7,9 +7,8 @@
 static const struct {
     const char *name;
     hs_status (*write)(const hs_dataset *data, const char *path, hs_error *err);
-} forms[] = {{"published", hs_dataset_write_published},
-             {"trm", hs_dataset_write_trm},
-             {"jsonl", hs_dataset_write_jsonl}};
+} forms[] = {
+    {"published", hs_dataset_write_published}, {"trm", hs_dataset_write_trm}, {"jsonl", hs_dataset_write_jsonl}};
 enum { N_FORMS = sizeof forms / sizeof *forms };
 
 hs_status hs_dataset_write_as(const hs_dataset *data, const char *form, const char *path, hs_error *err)

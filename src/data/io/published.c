@@ -5,9 +5,9 @@
  * that form are put in angle brackets ("<Bavaria>"), with "<", ">" and "%" as %3C, %3E, %25; names.json then lists the
  * names as they are. dataset.json (our card) lies beside, so that reading gives back the same hashes. Here: names and
  * writing; published_read.c reads. */
+#include "data/io/published.h"
 #include "data/io/collect.h"
 #include "data/io/folder.h"
-#include "data/io/published.h"
 #include "data/io/vocab.h"
 
 #include <ctype.h>

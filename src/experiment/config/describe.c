@@ -47,7 +47,8 @@ static void yaml_quoted(hs_str *out, const char *s, size_t len)
 
 static void yaml_value(const hs_config_key *key, const char *value, hs_str *out)
 {
-    if (value[0] && (key->setting.type != HS_SETTING_STRING || key->setting.names || (key->setting.flags & HS_SETTING_FIRST))) {
+    if (value[0] &&
+        (key->setting.type != HS_SETTING_STRING || key->setting.names || (key->setting.flags & HS_SETTING_FIRST))) {
         hs_str_add(out, value, strlen(value));
         return;
     }

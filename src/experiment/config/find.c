@@ -37,7 +37,8 @@ static hs_status for_graph(hs_config *out, const char *path, const char *const *
                                    : hs_config_parse(out, "recipe for a graph", text.s, text.len, set, n_set, err);
     hs_str_free(&text);
     if (status == HS_OK)
-        snprintf(out->note, sizeof out->note, "no experiment file: the settings for a graph of one's own (hopscope run --help)");
+        snprintf(out->note, sizeof out->note,
+                 "no experiment file: the settings for a graph of one's own (hopscope run --help)");
     return status;
 }
 

@@ -40,8 +40,8 @@ void hs_config_place(hs_config *config, const hs_config_key *key, const char *fi
         return;
     char here[4096];
     if (absolute(field, here, sizeof here) && strlen(here) < size) {
-        snprintf(config->note, sizeof config->note, "%s: %.300s is not beside the experiment file; the one in this folder is taken",
-                 key->key, field);
+        snprintf(config->note, sizeof config->note,
+                 "%s: %.300s is not beside the experiment file; the one in this folder is taken", key->key, field);
         snprintf(field, size, "%s", here);
     } else if ((size_t)len < size) {
         snprintf(field, size, "%s", beside); /* so that the error names where it was looked for */

@@ -22,7 +22,10 @@ static const char *const columns_names[] = {"auto", "hrt", "htr", "rht", "rth", 
 
 #define STRUCT hs_graph_config
 static const hs_setting graph_keys[] = {
-    TEXT(path, HS_SETTING_PATH, "graph file, \"-\" for standard input, \"world\" for the embedded graph; empty: the task generates one. A graph changes " "the defaults of data: phi 0, holdout 0.1, cover, test_max 0"),
+    TEXT(path, HS_SETTING_PATH,
+         "graph file, \"-\" for standard input, \"world\" for the embedded graph; empty: the task generates one. A "
+         "graph changes "
+         "the defaults of data: phi 0, holdout 0.1, cover, test_max 0"),
     CHOICE(format, hs_graph_format_names, 0, "form of the file; auto looks at its name and first bytes"),
     CHOICE(columns, columns_names, 0,
            "TSV, CSV: order of the columns, htr for head, tail, relation; auto: by the header line, else hrt"),
@@ -35,7 +38,8 @@ static const hs_setting graph_keys[] = {
     SWITCH(inverses, "add (t, r^-1, h) for every fact"),
     NUMBER(min_degree, 0, HS_SETTING_MAX32, 0, "keep entities with at least this many facts; 0: all"),
     NUMBER(sample_bridges, 0, HS_SETTING_MAX32, 0, "keep only facts that touch a sample of this many bridges; 0: all"),
-    NUMBER(informative_min_facts, 0, HS_SETTING_MAX32, 0, "keep relation pairs with at least this many two-hop facts; 0: all"),
+    NUMBER(informative_min_facts, 0, HS_SETTING_MAX32, 0,
+           "keep relation pairs with at least this many two-hop facts; 0: all"),
     NUMBER(informative_max_majority, 0, 1, 0, "... and whose commonest tail has at most this share"),
     NUMBER(seed, 0, HS_SETTING_MAX64, 0, "seed of graph.sample_bridges"),
 };
@@ -49,7 +53,8 @@ static const hs_setting augment_keys[] = {
     TEXT(relations, HS_SETTING_LIST, "raise only these relations; empty: all that take part in two hops"),
     SWITCH(acyclic, "never close a directed cycle"),
     SWITCH(new_entities, "heads of synthetic facts may be invented entities"),
-    NUMBER(per_value, 0, HS_SETTING_MAX32, 0, "comparison: each value of augment.relations is shared by this many entities; 0: no"),
+    NUMBER(per_value, 0, HS_SETTING_MAX32, 0,
+           "comparison: each value of augment.relations is shared by this many entities; 0: no"),
     NUMBER(max_facts, 0, HS_SETTING_MAX64, 0, "give up beyond this many synthetic facts; 0: 100 times the real ones"),
     NUMBER(seed, 0, HS_SETTING_MAX64, 0, "seed of the synthetic facts"),
 };
@@ -57,13 +62,16 @@ static const hs_setting augment_keys[] = {
 #define STRUCT hs_config
 static const hs_setting data_keys[] = {
     HS_SETTING(STRUCT, data_path, "path", 0, 0, NULL, HS_SETTING_PATH,
-             "a dataset to use as it is (a folder of ours or in the published form, a JSONL file); the rest of this section is idle"),
+               "a dataset to use as it is (a folder of ours or in the published form, a JSONL file); the rest of this "
+               "section is idle"),
 };
 static const hs_setting model_keys[] = {
-    HS_SETTING(STRUCT, model_preset, "preset", 0, 0, hs_model_preset_choices, HS_SETTING_FIRST,
-             "family and size; chooses the defaults of this section (docs/models.md); empty: gpt2, 2 blocks, width 128"),
+    HS_SETTING(
+        STRUCT, model_preset, "preset", 0, 0, hs_model_preset_choices, HS_SETTING_FIRST,
+        "family and size; chooses the defaults of this section (docs/models.md); empty: gpt2, 2 blocks, width 128"),
     HS_SETTING(STRUCT, model_init, "init", 0, 0, NULL, HS_SETTING_PATH,
-             "start from the weights of this safetensors file (hopscope import writes one); its own configuration holds, not this section"),
+               "start from the weights of this safetensors file (hopscope import writes one); its own configuration "
+               "holds, not this section"),
 };
 #undef STRUCT
 #define STRUCT hs_report_config

@@ -61,7 +61,8 @@ static void time_steps(hs_trainer *trainer, const hs_signals *signals, double *s
         return;
     const double started = hs_now();
     int n = 0;
-    while (hs_now() - started < steps_seconds && !(signals && signals->stop) && hs_trainer_step(trainer, &stats, NULL) == HS_OK)
+    while (hs_now() - started < steps_seconds && !(signals && signals->stop) &&
+           hs_trainer_step(trainer, &stats, NULL) == HS_OK)
         n++;
     if (n)
         *step_seconds = (hs_now() - started) / n;
@@ -80,7 +81,8 @@ hs_status hs_run_estimate(hs_trainer *trainer, const hs_train_config *c, hs_pool
     if (*stepped)
         time_steps(trainer, signals, &step);
     cost->seconds_per_1000 = 1000 * step;
-    cost->eval_seconds = (evaluations(c) * eval_flop(model, data, c, false) + eval_flop(model, data, c, true)) / (roof * eval_share);
+    cost->eval_seconds =
+        (evaluations(c) * eval_flop(model, data, c, false) + eval_flop(model, data, c, true)) / (roof * eval_share);
     cost->seconds = step * (double)c->steps + cost->eval_seconds;
     if (c->max_seconds > 0)
         cost->seconds = fmin(cost->seconds, c->max_seconds + eval_flop(model, data, c, true) / (roof * eval_share));

@@ -184,7 +184,8 @@ static bool can_be_diagnosed(const hs_dataset *data, const hs_split *split)
            split->bridges == 1 && split->bridge && split->answers == 1 && data->tokens_per_entity == 1 && split->n > 0;
 }
 
-hs_status hs_run_diagnose(const hs_model *model, const hs_dataset *data, hs_pool *pool, hs_diagnosis *out, hs_error *err)
+hs_status hs_run_diagnose(const hs_model *model, const hs_dataset *data, hs_pool *pool, hs_diagnosis *out,
+                          hs_error *err)
 {
     memset(out, 0, sizeof *out);
     out->split = hs_calloc(data->n_splits ? data->n_splits : 1, sizeof *out->split);
@@ -239,11 +240,13 @@ void hs_diagnosis_json(const hs_diagnosis *d, hs_str *out)
         const hs_why *w = &d->split[i];
         hs_str_addf(out, "%s{\"split\": ", i ? ", " : "");
         hs_str_add_json(out, w->split, strlen(w->split));
-        hs_str_addf(out, ", \"n\": %llu, \"right\": %llu, \"first_fact_unknown\": %llu, \"second_fact_unknown\": %llu, ",
+        hs_str_addf(out,
+                    ", \"n\": %llu, \"right\": %llu, \"first_fact_unknown\": %llu, \"second_fact_unknown\": %llu, ",
                     (unsigned long long)w->n, (unsigned long long)w->right, (unsigned long long)w->first_fact_unknown,
                     (unsigned long long)w->second_fact_unknown);
         hs_str_addf(out, "\"second_hop_failed\": %llu, \"no_bridge\": %llu, \"lens\": %s, \"pairs\": [",
-                    (unsigned long long)w->second_hop_failed, (unsigned long long)w->no_bridge, w->lens ? "true" : "false");
+                    (unsigned long long)w->second_hop_failed, (unsigned long long)w->no_bridge,
+                    w->lens ? "true" : "false");
         for (uint32_t p = 0; p < w->n_pairs; p++) {
             hs_str_addf(out, "%s{\"r1\": ", p ? ", " : "");
             hs_str_add_json(out, w->pair[p].r1, strlen(w->pair[p].r1));

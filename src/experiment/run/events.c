@@ -165,8 +165,8 @@ static hs_status estimate(const hs_run_events *runs, size_t n, const char *name,
         time[known] = (double)e->step;
         event[known++] = e->reached;
     }
-    const hs_status status = time && event ? hs_survival_estimate(known, time, event, out, err)
-                                           : hs_fail_memory(err, n * sizeof *time);
+    const hs_status status =
+        time && event ? hs_survival_estimate(known, time, event, out, err) : hs_fail_memory(err, n * sizeof *time);
     hs_free(time);
     hs_free(event);
     return status;

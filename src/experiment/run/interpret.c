@@ -29,8 +29,9 @@ static hs_status write_item(items_file *to, const hs_reading *r, uint64_t item, 
 {
     hs_str line = {0};
     if (to->jsonl) {
-        hs_str_addf(&line, "{\"step\": %" PRIu64 ", \"method\": \"%s\", \"split\": \"%s\", \"item\": %" PRIu64
-                           ", \"stage\": %d, \"position\": \"%s\", \"role\": ",
+        hs_str_addf(&line,
+                    "{\"step\": %" PRIu64 ", \"method\": \"%s\", \"split\": \"%s\", \"item\": %" PRIu64
+                    ", \"stage\": %d, \"position\": \"%s\", \"role\": ",
                     to->step, r->method, r->split, item, r->stage, r->position);
         hs_str_add_json(&line, r->role, strlen(r->role));
         hs_str_addf(&line, ", \"measure\": \"%s\", \"value\": %.9g}\n", r->measure, r->value);
@@ -40,8 +41,8 @@ static hs_status write_item(items_file *to, const hs_reading *r, uint64_t item, 
         csv_field(&line, r->role);
         hs_str_addf(&line, "%s,%.9g\n", r->measure, r->value);
     }
-    const hs_status status = line.failed ? hs_fail_memory(err, line.len)
-                                         : hs_writer_write(to->writer, line.s, line.len, err);
+    const hs_status status =
+        line.failed ? hs_fail_memory(err, line.len) : hs_writer_write(to->writer, line.s, line.len, err);
     hs_str_free(&line);
     return status;
 }
@@ -55,7 +56,8 @@ static hs_status open_items(items_file *to, const char *path, hs_error *err)
         return hs_error_value(err, path, len);
     }
     HS_TRY(hs_writer_open(&to->writer, path, err));
-    return to->jsonl ? HS_OK : hs_writer_printf(to->writer, err, "step,method,split,item,stage,position,role,measure,value\n");
+    return to->jsonl ? HS_OK
+                     : hs_writer_printf(to->writer, err, "step,method,split,item,stage,position,role,measure,value\n");
 }
 
 /* ---------------------------------------------------------------- one step */
@@ -93,8 +95,8 @@ static hs_status take_item(void *user, const hs_reading *r, uint64_t item, hs_er
 /* What the numbers of a method depend on, as text. */
 static void settings_text(const hs_interpret_config *c, char *out, size_t size)
 {
-    snprintf(out, size, "splits=%s max=%u exhaustive=%d edge=%.9g random=%u seed=%" PRIu64, c->splits, c->max, c->exhaustive,
-             c->edge, c->random_circuits, c->seed);
+    snprintf(out, size, "splits=%s max=%u exhaustive=%d edge=%.9g random=%u seed=%" PRIu64, c->splits, c->max,
+             c->exhaustive, c->edge, c->random_circuits, c->seed);
 }
 
 static hs_status look(session *s, const char *method, const hs_model *model, hs_error *err)
@@ -144,7 +146,8 @@ static hs_status no_such_step(const char *step, const uint64_t *have, size_t n, 
     hs_error_value(err, step, strlen(step));
     for (size_t k = 0; k < n && k < 12; k++)
         hs_str_addf(&list, "%s%" PRIu64, k ? ", " : "", have[k]);
-    hs_error_hint(err, "stored: %s%s; train.checkpoints_per_decade keeps more", list.s ? list.s : "", n > 12 ? ", ..." : "");
+    hs_error_hint(err, "stored: %s%s; train.checkpoints_per_decade keeps more", list.s ? list.s : "",
+                  n > 12 ? ", ..." : "");
     hs_str_free(&list);
     return HS_ERR_DATA;
 }
@@ -249,8 +252,9 @@ hs_status hs_run_interpret(const char *run_dir, const hs_run_interpret_options *
     if (status == HS_OK)
         status = hs_run_lock_take(&lock, run_dir, err);
     if (status == HS_OK && run->damage.status != HS_OK)
-        hs_event_send(events, HS_EVENT_WARNING, "interpret", "step %" PRIu64 " is used, a newer checkpoint is damaged: %s: %s",
-                      run->step, run->damage.where, run->damage.what);
+        hs_event_send(events, HS_EVENT_WARNING, "interpret",
+                      "step %" PRIu64 " is used, a newer checkpoint is damaged: %s: %s", run->step, run->damage.where,
+                      run->damage.what);
     if (status == HS_OK && !(s.pool = hs_pool_create(options->threads)))
         status = hs_fail(err, HS_ERR_MEMORY, "worker threads cannot be started");
     if (status == HS_OK)

@@ -131,16 +131,15 @@ void hs_experiment_result_json(const hs_experiment_result *result, const char *r
     json_number(out, result->phi);
     hs_str_addf(out, ", \"facts\": %llu, \"synthetic_facts\": %llu", (unsigned long long)result->facts,
                 (unsigned long long)result->synthetic_facts);
-    hs_str_addf(out,
-                ", \"weights\": %llu, \"vocab\": %llu, \"training_items\": %llu, \"memory\": ",
+    hs_str_addf(out, ", \"weights\": %llu, \"vocab\": %llu, \"training_items\": %llu, \"memory\": ",
                 (unsigned long long)result->cost.weights, (unsigned long long)result->cost.vocab,
                 (unsigned long long)result->cost.training_items);
     const struct {
         const char *next;
         double value;
-    } costs[] = {{"blas_memory", (double)result->cost.memory},          {"step_flop", (double)result->cost.blas_memory},
-                 {"seconds_per_1000", result->cost.step_flop},          {"eval_seconds", result->cost.seconds_per_1000},
-                 {"estimated_seconds", result->cost.eval_seconds},      {NULL, result->cost.seconds}};
+    } costs[] = {{"blas_memory", (double)result->cost.memory},     {"step_flop", (double)result->cost.blas_memory},
+                 {"seconds_per_1000", result->cost.step_flop},     {"eval_seconds", result->cost.seconds_per_1000},
+                 {"estimated_seconds", result->cost.eval_seconds}, {NULL, result->cost.seconds}};
     for (size_t i = 0; i < sizeof costs / sizeof *costs; i++) { /* 0: not known */
         json_number(out, costs[i].value > 0 ? costs[i].value : (double)NAN);
         if (costs[i].next)

@@ -147,9 +147,10 @@ static void check_stop_split(const session *s)
     for (; n < s->data.n_splits && n < 64; n++)
         names[n] = s->data.splits[n].name;
     const char *near = hs_nearest(name, names, n);
-    hs_event_send(s->events, HS_EVENT_WARNING, "train",
-                  "train.stop_split: this dataset has no items in a split \"%s\"%s%s%s; the whole budget will be trained", name,
-                  near ? " (did you mean " : "", near ? near : "", near ? "?)" : "");
+    hs_event_send(
+        s->events, HS_EVENT_WARNING, "train",
+        "train.stop_split: this dataset has no items in a split \"%s\"%s%s%s; the whole budget will be trained", name,
+        near ? " (did you mean " : "", near ? near : "", near ? "?)" : "");
 }
 
 static hs_status make_model(session *s, hs_error *err)
@@ -214,14 +215,16 @@ static hs_status check_recorded_config(session *s, hs_error *err)
     enum { SIZE = 1 << 18 };
     char *text = hs_alloc(SIZE);
     hs_config *old = hs_alloc(sizeof *old);
-    hs_status status = text && old ? hs_record_get_info(s->record, "config", text, SIZE, err) : hs_fail_memory(err, SIZE);
+    hs_status status =
+        text && old ? hs_record_get_info(s->record, "config", text, SIZE, err) : hs_fail_memory(err, SIZE);
     if (status == HS_OK && text[0]) { /* older records have none */
         status = hs_config_parse(old, s->db, text, strlen(text), NULL, 0, err);
         const hs_config_key *key = status == HS_OK ? changed_key(s, old) : NULL;
         if (key) {
             status = fail_differs(s, old, key, err);
-            hs_error_hint(err, "the run was trained with the first; experiment.yaml was changed since. Change it back, or choose "
-                               "another folder with -o");
+            hs_error_hint(
+                err, "the run was trained with the first; experiment.yaml was changed since. Change it back, or choose "
+                     "another folder with -o");
         }
     }
     hs_free(old);
@@ -286,7 +289,8 @@ static hs_status check_belongs(session *s, uint64_t step, hs_error *err)
     hs_checkpoint_name(name, step);
     hs_fail(err, HS_ERR_DATA, "checkpoint %s is not the one that this run recorded", name);
     hs_error_where(err, "%s", s->checkpoints);
-    return hs_error_hint(err, "it may be another run's: bring the right one back, or remove it to go on from an older one");
+    return hs_error_hint(err,
+                         "it may be another run's: bring the right one back, or remove it to go on from an older one");
 }
 
 static hs_status resume(session *s, hs_experiment_result *result, hs_error *err)
@@ -298,7 +302,8 @@ static hs_status resume(session *s, hs_experiment_result *result, hs_error *err)
     if (!found)
         HS_TRY(check_nothing_lost(s, err));
     if (found && damage.status != HS_OK)
-        hs_event_send(s->events, HS_EVENT_WARNING, "train", "a newer checkpoint is damaged: %s: %s", damage.where, damage.what);
+        hs_event_send(s->events, HS_EVENT_WARNING, "train", "a newer checkpoint is damaged: %s: %s", damage.where,
+                      damage.what);
     if (found) {
         HS_TRY(check_belongs(s, step, err));
         HS_TRY(hs_checkpoint_load(s->checkpoints, step, &s->model, s->trainer, &s->seconds_before, err));
@@ -363,8 +368,8 @@ static hs_status final_evaluations(session *s, hs_experiment_result *result, hs_
         const hs_split *split = &s->data.splits[i];
         uint32_t max = split->role == HS_SPLIT_TEST ? 0 : s->config->train.eval_max;
         hs_eval eval;
-        HS_TRY(hs_evaluate_polled(&s->model, hs_trainer_eval_param(s->trainer), &s->data, split, max, s->pool, s->signals,
-                                  &eval, err));
+        HS_TRY(hs_evaluate_polled(&s->model, hs_trainer_eval_param(s->trainer), &s->data, split, max, s->pool,
+                                  s->signals, &eval, err));
         result->split[i].eval = eval;
     }
     return HS_OK;
@@ -422,8 +427,8 @@ static void rescue(session *s, const hs_train_result *trained, hs_error *err)
 {
     char folder[4096];
     hs_error why = {0};
-    if (hs_run_rescue(s->options->run_dir, s->config, &s->data, s->record, s->trainer, trained->seconds, folder, sizeof folder,
-                      &why) == HS_OK)
+    if (hs_run_rescue(s->options->run_dir, s->config, &s->data, s->record, s->trainer, trained->seconds, folder,
+                      sizeof folder, &why) == HS_OK)
         hs_error_hint(err, "everything until step %" PRIu64 " is in %s; go on with: hopscope run %s",
                       hs_trainer_step_count(s->trainer), folder, folder);
     else
@@ -448,8 +453,8 @@ static hs_status train_probed(session *s, hs_experiment_result *result, hs_error
         status = hs_scope_create(&job.scope, &s->data, err);
     probes[n] = hs_interpret_probe(&job);
     if (status == HS_OK)
-        status = hs_train(s->trainer, s->record, s->checkpoints, s->seconds_before, probes, n + (job.scope != NULL), s->signals,
-                          s->events, &result->train, err);
+        status = hs_train(s->trainer, s->record, s->checkpoints, s->seconds_before, probes, n + (job.scope != NULL),
+                          s->signals, s->events, &result->train, err);
     hs_scope_free(job.scope);
     hs_free(probes);
     return status;

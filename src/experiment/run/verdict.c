@@ -92,9 +92,10 @@ static hs_share strength_in(const hs_probe_row *rows, size_t n, const hs_split *
         snprintf(place, sizeof place, "r%u", hop);
         for (size_t i = 0; i < n; i++) {
             const hs_probe_row *r = &rows[i];
-            if (strcmp(r->method, "trace") == 0 && strcmp(r->split, split->name) == 0 && strcmp(r->measure, "changed") == 0 &&
-                strcmp(r->role, "h") == 0 && strcmp(r->position, place) == 0 && r->stage > 0 &&
-                (uint32_t)r->stage < n_stages && r->n > 0 && !isnan(r->value) && !(r->value <= best.value))
+            if (strcmp(r->method, "trace") == 0 && strcmp(r->split, split->name) == 0 &&
+                strcmp(r->measure, "changed") == 0 && strcmp(r->role, "h") == 0 && strcmp(r->position, place) == 0 &&
+                r->stage > 0 && (uint32_t)r->stage < n_stages && r->n > 0 && !isnan(r->value) &&
+                !(r->value <= best.value))
                 best = share_of(r);
         }
         if (isnan(best.value))
@@ -206,7 +207,8 @@ hs_status hs_model_verdict(const hs_model *model, const hs_dataset *data, hs_poo
     hs_verdict_splits(data, splits, sizeof splits);
     if (!hs_list_get(splits, 0, name, sizeof name) || items < TOO_FEW)
         return HS_OK;
-    source s = {.model = model, .data = data, .pool = pool, .signals = signals, .max = items < QUICK ? (uint32_t)items : QUICK};
+    source s = {
+        .model = model, .data = data, .pool = pool, .signals = signals, .max = items < QUICK ? (uint32_t)items : QUICK};
     const hs_status status = judge(&s, hs_dataset_split(data, name), NULL, out, err);
     hs_scope_free(s.scope);
     return status;
@@ -241,7 +243,8 @@ static hs_status judge_step(work *w, size_t k, hs_error *err)
     for (size_t i = 0; i < w->n_splits && status == HS_OK; i++) {
         char name[64];
         (void)hs_list_get(w->splits, i, name, sizeof name);
-        status = judge(s, hs_dataset_split(&w->run->data, name), w->options->thresholds, &w->out[k * w->n_splits + i], err);
+        status =
+            judge(s, hs_dataset_split(&w->run->data, name), w->options->thresholds, &w->out[k * w->n_splits + i], err);
     }
     hs_free(rows);
     s->probe = NULL;
@@ -316,12 +319,14 @@ static void add_share(hs_str *out, const hs_share *s)
 
 void hs_run_verdicts_text(const hs_run_verdict *v, size_t n, hs_str *out)
 {
-    hs_str_addf(out, "%10s  %-12s  %-23s  %-10s  %-20s  %-20s  %-20s  %s\n", "step", "split", "verdict", "confidence", "training",
-                "held-out", "bridge in the lens", "answers hang on it");
+    hs_str_addf(out, "%10s  %-12s  %-23s  %-10s  %-20s  %-20s  %-20s  %s\n", "step", "split", "verdict", "confidence",
+                "training", "held-out", "bridge in the lens", "answers hang on it");
     for (size_t i = 0; i < n; i++) {
         const hs_verdict_input *in = &v[i].input;
         hs_str_addf(out, "%10" PRIu64 "  %-12s  %-23s  %-10s", v[i].step, in->split, hs_verdict_name(v[i].verdict.kind),
-                    v[i].verdict.kind == HS_VERDICT_UNKNOWN ? "" : v[i].verdict.clear ? "clear" : "borderline");
+                    v[i].verdict.kind == HS_VERDICT_UNKNOWN ? ""
+                    : v[i].verdict.clear                    ? "clear"
+                                                            : "borderline");
         add_share(out, &in->train);
         add_share(out, &in->accuracy);
         add_share(out, &in->lens);
@@ -335,8 +340,8 @@ static void json_share(hs_str *out, const char *name, const hs_share *s)
     if (isnan(s->value))
         hs_str_addf(out, ", \"%s\": null", name);
     else
-        hs_str_addf(out, ", \"%s\": {\"value\": %.9g, \"low\": %.9g, \"high\": %.9g, \"n\": %" PRIu64 "}", name, s->value, s->low,
-                    s->high, s->n);
+        hs_str_addf(out, ", \"%s\": {\"value\": %.9g, \"low\": %.9g, \"high\": %.9g, \"n\": %" PRIu64 "}", name,
+                    s->value, s->low, s->high, s->n);
 }
 
 void hs_run_verdict_json(const hs_run_verdict *v, hs_str *out)

@@ -144,20 +144,24 @@ static hs_status check_chain(const verifier *v, hs_error *err)
             v->out->unlinked++;
             previous = 0;
             if (v->out->links)
-                differs(v->out, row->step, "step %" PRIu64 ": this evaluation has no link to those before it", row->step);
+                differs(v->out, row->step, "step %" PRIu64 ": this evaluation has no link to those before it",
+                        row->step);
             continue;
         }
         uint64_t link;
         HS_TRY(link_at(h, row, previous, &link, err));
         if (link != row->chain)
             differs(v->out, row->step,
-                    "step %" PRIu64 ": the record was changed: weights' hash, evaluations and metrics of this step are not those "
-                    "that its link covers, or evaluations before it are missing", row->step);
+                    "step %" PRIu64
+                    ": the record was changed: weights' hash, evaluations and metrics of this step are not those "
+                    "that its link covers, or evaluations before it are missing",
+                    row->step);
         previous = row->chain;
         v->out->links++;
     }
     if (h->has_chain && h->chain != previous)
-        differs(v->out, h->n_hashes ? h->hash[h->n_hashes - 1].step : 0, "the record was cut: the last evaluations are missing");
+        differs(v->out, h->n_hashes ? h->hash[h->n_hashes - 1].step : 0,
+                "the record was cut: the last evaluations are missing");
     for (size_t i = 0; i < h->n_evals && v->out->links; i++)
         if (h->n_hashes == 0 || h->eval[i].step > h->hash[h->n_hashes - 1].step)
             differs(v->out, h->eval[i].step, "step %" PRIu64 ": an evaluation without the hash of its weights",
@@ -245,8 +249,8 @@ static void compare_metrics(const verifier *v, uint64_t step, const hs_step_stat
             continue;
         v->out->metrics++;
         if (!equal(row->value, now[i]))
-            differs(v->out, step, "step %" PRIu64 ": %s is recorded as %.9g, replayed it is %.9g", step, metric_names[i],
-                    row->value, now[i]);
+            differs(v->out, step, "step %" PRIu64 ": %s is recorded as %.9g, replayed it is %.9g", step,
+                    metric_names[i], row->value, now[i]);
     }
 }
 
@@ -268,13 +272,15 @@ static hs_status compare_evaluations(const verifier *v, uint64_t step, hs_error 
         hs_eval is;
         v->out->evaluations++;
         if (!split || was->n > split->n) {
-            differs(v->out, step, "step %" PRIu64 ": an evaluation of %s that the dataset cannot have given", step, was->split);
+            differs(v->out, step, "step %" PRIu64 ": an evaluation of %s that the dataset cannot have given", step,
+                    was->split);
             continue;
         }
         HS_TRY(hs_evaluate(&v->run->model, hs_trainer_eval_param(v->trainer), &v->run->data, split,
                            was->n < split->n ? (uint32_t)was->n : 0, v->pool, &is, err));
         if (!equal(is.accuracy, was->accuracy) || !equal(is.loss, was->loss))
-            differs(v->out, step, "step %" PRIu64 ": %s is recorded with accuracy %.6g and loss %.9g, replayed it has %.6g and %.9g",
+            differs(v->out, step,
+                    "step %" PRIu64 ": %s is recorded with accuracy %.6g and loss %.9g, replayed it has %.6g and %.9g",
                     step, was->split, was->accuracy, was->loss, is.accuracy, is.loss);
     }
     return HS_OK;
@@ -303,7 +309,8 @@ static hs_status replay(const verifier *v, uint64_t steps, hs_error *err)
         if (!same)
             differs(out, out->to,
                     "step %" PRIu64 ": weights %016" PRIx64 " are recorded, replayed they are %016" PRIx64
-                    " (another program, BLAS or type of processor than the run's?)", out->to, out->recorded, out->replayed);
+                    " (another program, BLAS or type of processor than the run's?)",
+                    out->to, out->recorded, out->replayed);
         compare_metrics(v, out->to, &stats);
         HS_TRY(compare_evaluations(v, out->to, err));
     }
@@ -327,7 +334,8 @@ static hs_status set_up_replay(verifier *v, uint64_t from, hs_error *err)
         HS_TRY(hs_checkpoint_path(weights, sizeof weights, path, from, HS_CHECKPOINT_WEIGHTS, err));
         HS_TRY(hs_model_load(&run->model, weights, err));
     } else {
-        HS_TRY(hs_experiment_initial_model(&run->config, &run->data, &run->model, err)); /* the weights as they were drawn */
+        HS_TRY(hs_experiment_initial_model(&run->config, &run->data, &run->model,
+                                           err)); /* the weights as they were drawn */
     }
     HS_TRY(hs_trainer_create(&v->trainer, &run->model, &run->data, &run->config.train, v->pool, err));
     return from > 0 ? hs_checkpoint_load(path, from, &run->model, v->trainer, &seconds, err) : HS_OK;

@@ -29,9 +29,9 @@ typedef struct ablate_job {
     uint32_t whole; /* cell */
     uint32_t n_parts;
     part *part;
-    size_t rows;    /* (stages+1) * T rows of D: the size of `heads` and `mlps` below */
-    double *sums;   /* (chunks, 2, rows, D) */
-    float *means;   /* heads: (stages+1, n_head, T, D/n_head), then MLPs: (stages+1, T, D) */
+    size_t rows;  /* (stages+1) * T rows of D: the size of `heads` and `mlps` below */
+    double *sums; /* (chunks, 2, rows, D) */
+    float *means; /* heads: (stages+1, n_head, T, D/n_head), then MLPs: (stages+1, T, D) */
 } ablate_job;
 
 /* ---------------------------------------------------------------- cells */
@@ -127,11 +127,8 @@ static void try_part(ablate_job *j, hs_forward *f, const part *p, bool mean, con
         const uint32_t stage = p->stage + i * p->step;
         knockout[i] = (hs_knockout){.stage = stage, .part = p->which, .x = mean ? mean_of(j, stage, p->which) : NULL};
     }
-    const hs_pass pass = {.states = f->states[0],
-                          .from = p->stage - 1,
-                          .logits = f->logits,
-                          .n_knockouts = p->n,
-                          .knockout = knockout};
+    const hs_pass pass = {
+        .states = f->states[0], .from = p->stage - 1, .logits = f->logits, .n_knockouts = p->n, .knockout = knockout};
     hs_model_run(f->model, &f->batch[0], &pass, f->work);
     for (uint32_t b = 0; b < f->B; b++)
         value[b] = hs_forward_top(f, f->logits, b) == target[b];
@@ -162,7 +159,8 @@ static hs_status run(const hs_look *look, hs_table *out, hs_error *err)
     j.part = hs_alloc(most * sizeof *j.part);
     j.sums = hs_calloc(chunks * size, sizeof *j.sums);
     j.means = hs_calloc(size, sizeof *j.means);
-    hs_status status = j.part && j.sums && j.means ? add_parts(&j, err) : hs_fail_memory(err, chunks * size * sizeof *j.sums);
+    hs_status status =
+        j.part && j.sums && j.means ? add_parts(&j, err) : hs_fail_memory(err, chunks * size * sizeof *j.sums);
     if (status == HS_OK)
         status = hs_look_each(look, s->n, s->T, sum_chunk, &j, err);
     if (status == HS_OK) {

@@ -33,9 +33,9 @@ static int by_tail(const void *a, const void *b)
 
 typedef struct cohesion_job {
     const hs_dataset *data;
-    uint32_t n;        /* facts whose states are read */
-    tail_fact *list;   /* (n) by tail, ID before OOD */
-    float *states;     /* (S+1, n, D) */
+    uint32_t n;      /* facts whose states are read */
+    tail_fact *list; /* (n) by tail, ID before OOD */
+    float *states;   /* (S+1, n, D) */
 } cohesion_job;
 
 /* Keeps the facts of tails with both kinds, at most `max` tails; returns their number. */
@@ -135,8 +135,8 @@ static hs_status measure(const hs_look *look, cohesion_job *j, hs_table *out, hs
         for (int m = 0; m < 3 && status == HS_OK; m++)
             status = hs_table_add(out, (int32_t)stage, "r", "t", names[m], HS_SUM_MEAN, &c[m], err);
         if (status == HS_OK)
-            measure_stage(j, j->states + (size_t)stage * j->n * D, D, centroid, centroid + D, hs_table_column(out, c[0]),
-                          hs_table_column(out, c[1]), hs_table_column(out, c[2]));
+            measure_stage(j, j->states + (size_t)stage * j->n * D, D, centroid, centroid + D,
+                          hs_table_column(out, c[0]), hs_table_column(out, c[1]), hs_table_column(out, c[2]));
     }
     hs_free(centroid);
     hs_free(j->states);
@@ -177,6 +177,6 @@ const hs_method hs_method_cohesion = {.name = "cohesion",
                                       .paper = "arXiv 2505.23653, cosine lens",
                                       .cheap = true,
                                       .role = "t",
- .measure = "ood_alignment",
- .unfit = unfit,
+                                      .measure = "ood_alignment",
+                                      .unfit = unfit,
                                       .run = run};

@@ -21,7 +21,8 @@ typedef struct cross_job {
     const hs_sample *sample;
     hs_table *table;
     uint32_t *cell; /* (stages, places) */
-    uint32_t source[3], expected; /* cells: the question that the state is from, the answer it should give; for --items */
+    uint32_t source[3],
+        expected; /* cells: the question that the state is from, the answer it should give; for --items */
 } cross_job;
 
 /* A source for item: its tokens (3) and the answer that the target question should give; false if none was found. */
@@ -114,7 +115,8 @@ static hs_status run(const hs_look *look, hs_table *out, hs_error *err)
 static const char *unfit(const hs_model *model, const hs_dataset *data, const hs_split *split)
 {
     (void)model;
-    const bool fits = split && split->n > 0 && split->kind == HS_ITEM_QUERY && split->hops == 2 && data->tokens_per_entity == 1;
+    const bool fits =
+        split && split->n > 0 && split->kind == HS_ITEM_QUERY && split->hops == 2 && data->tokens_per_entity == 1;
     return fits ? NULL : "a split of two-hop queries whose entities have one token";
 }
 
@@ -123,6 +125,6 @@ const hs_method hs_method_cross = {.name = "cross",
                                    .paper = "arXiv 2505.23653, cross-query semantic patching",
                                    .cheap = true,
                                    .role = "b",
- .measure = "success",
- .unfit = unfit,
+                                   .measure = "success",
+                                   .unfit = unfit,
                                    .run = run};

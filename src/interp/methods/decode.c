@@ -59,7 +59,8 @@ static hs_status run(const hs_look *look, hs_table *out, hs_error *err)
     for (uint32_t stage = 0; stage <= S && status == HS_OK; stage++) {
         status = hs_table_add(out, (int32_t)stage, position, "t", "immediate", HS_SUM_SHARE, &cells[stage], err);
         if (status == HS_OK && stage < S)
-            status = hs_table_add(out, (int32_t)stage, position, "t", "full_run", HS_SUM_SHARE, &cells[S + 1 + stage], err);
+            status =
+                hs_table_add(out, (int32_t)stage, position, "t", "full_run", HS_SUM_SHARE, &cells[S + 1 + stage], err);
     }
     decode_job j = {.sample = s, .table = out, .immediate = cells, .full_run = cells + S + 1};
     if (status == HS_OK)
@@ -80,6 +81,6 @@ const hs_method hs_method_decode = {.name = "decode",
                                     .paper = "arXiv 2505.23653, immediate and full-run probing",
                                     .cheap = true,
                                     .role = "t",
- .measure = "full_run",
- .unfit = unfit,
+                                    .measure = "full_run",
+                                    .unfit = unfit,
                                     .run = run};

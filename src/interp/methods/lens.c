@@ -31,7 +31,7 @@ typedef struct lens_job {
     const hs_look *look;
     const hs_sample *sample;
     hs_table *table;
-    uint32_t *first;  /* (stages, places, asked) first cell, HS_NO_ID where nothing is read */
+    uint32_t *first;          /* (stages, places, asked) first cell, HS_NO_ID where nothing is read */
     uint32_t *found, *strict; /* (asked) cells, HS_NO_ID = none */
     bool raw;
 } lens_job;
@@ -131,8 +131,11 @@ static void read_state(lens_job *j, size_t stage, size_t place, uint32_t item, c
         if (token >= V || cell == HS_NO_ID)
             continue;
         const uint32_t rank = rank_of(normed, V, normed[token]);
-        double value[N_MEASURES] = {[RANK] = rank, [MRR] = 1.0 / (1.0 + rank), [TOP1] = rank == 0,
-                                    [PROBABILITY] = exp((double)normed[token] - total), [LOSS] = total - (double)normed[token]};
+        double value[N_MEASURES] = {[RANK] = rank,
+                                    [MRR] = 1.0 / (1.0 + rank),
+                                    [TOP1] = rank == 0,
+                                    [PROBABILITY] = exp((double)normed[token] - total),
+                                    [LOSS] = total - (double)normed[token]};
         if (j->raw) {
             const uint32_t r = rank_of(raw, V, raw[token]);
             value[MRR_RAW] = 1.0 / (1.0 + r);
@@ -242,7 +245,8 @@ static const char *unfit(const hs_model *model, const hs_dataset *data, const hs
 
 const hs_method hs_method_lens = {.name = "lens",
                                   .help = "which token a state holds, at every stage and position",
-                                  .paper = "nostalgebraist 2020; arXiv 2405.15071 section 3.3; arXiv 2601.09049 section 3",
+                                  .paper =
+                                      "nostalgebraist 2020; arXiv 2405.15071 section 3.3; arXiv 2601.09049 section 3",
                                   .role = "b",
                                   .measure = "mrr",
                                   .cheap = true,

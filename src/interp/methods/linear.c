@@ -23,8 +23,8 @@ typedef struct linear_job {
     const hs_look *look;
     const hs_sample *sample; /* of its own */
     uint32_t n_places, place[2];
-    float *states; /* (n_places, S+1, n, D) */
-    bool *tested;  /* (n) */
+    float *states;             /* (n_places, S+1, n, D) */
+    bool *tested;              /* (n) */
     uint32_t *label, *control; /* (n) classes 0 .. n_classes-1, HS_NO_ID = none */
     uint32_t n_classes;
     double *gram, *factor, *right; /* (D+1,D+1), (D+1,D+1), (n_classes, D+1) */
@@ -170,7 +170,8 @@ static hs_status fit(linear_job *j, uint32_t place, uint32_t stage, const uint32
     return HS_OK;
 }
 
-static hs_status probe_state(linear_job *j, uint32_t place, uint32_t stage, const char *role, hs_table *out, hs_error *err)
+static hs_status probe_state(linear_job *j, uint32_t place, uint32_t stage, const char *role, hs_table *out,
+                             hs_error *err)
 {
     static const char *const names[4] = {"accuracy", "control", "majority", "selectivity"};
     const char *position = j->sample->place[j->place[place]].role;
@@ -220,7 +221,8 @@ static hs_status run(const hs_look *look, hs_table *out, hs_error *err)
 {
     hs_sample sample = {0};
     const uint32_t max = look->config->max;
-    HS_TRY(hs_sample_create(look->sample->data, look->sample->split, look->model, max ? max * FACTOR : 0, &sample, err));
+    HS_TRY(
+        hs_sample_create(look->sample->data, look->sample->split, look->model, max ? max * FACTOR : 0, &sample, err));
     const size_t D = look->model->config.n_embd, S = look->model->n_stages, M = D + 1, n = sample.n;
     linear_job j = {.look = look, .sample = &sample, .n_places = 2};
     j.place[0] = (uint32_t)hs_sample_hop_end(&sample, 1);
@@ -262,10 +264,11 @@ static const char *unfit(const hs_model *model, const hs_dataset *data, const hs
 }
 
 const hs_method hs_method_linear = {.name = "linear",
-                                    .help = "is the bridge linearly present in a state, beyond what a control task gives",
+                                    .help =
+                                        "is the bridge linearly present in a state, beyond what a control task gives",
                                     .paper = "arXiv 1610.01644; arXiv 1909.03368",
                                     .cheap = false,
                                     .role = "b",
- .measure = "selectivity",
- .unfit = unfit,
+                                    .measure = "selectivity",
+                                    .unfit = unfit,
                                     .run = run};

@@ -4,16 +4,16 @@
 
 #include "hopscope/interp.h"
 
-#define HS_METHOD_MAP(X) \
-    X(lens)              \
-    X(trace)             \
-    X(paths)             \
-    X(cross)             \
-    X(decode)            \
-    X(cohesion)          \
-    X(realign)           \
-    X(linear)            \
-    X(ablate)            \
+#define HS_METHOD_MAP(X)                                                                                               \
+    X(lens)                                                                                                            \
+    X(trace)                                                                                                           \
+    X(paths)                                                                                                           \
+    X(cross)                                                                                                           \
+    X(decode)                                                                                                          \
+    X(cohesion)                                                                                                        \
+    X(realign)                                                                                                         \
+    X(linear)                                                                                                          \
+    X(ablate)                                                                                                          \
     X(progress)
 
 #define HS_X(name) extern const hs_method hs_method_##name;

@@ -26,8 +26,8 @@
 enum { HS_MAX_LEVEL_STAGES = 512, MAX_LEVELS = 8, MAX_EDGES = MAX_LEVELS * HS_MAX_PLACES * HS_MAX_PLACES, DRAWS = 64 };
 
 typedef struct edge {
-    uint32_t level; /* of the sender */
-    uint32_t from, to; /* places */
+    uint32_t level;                  /* of the sender */
+    uint32_t from, to;               /* places */
     uint32_t strength, effect, base; /* cells */
     bool kept;
 } edge;
@@ -41,7 +41,7 @@ typedef struct paths_job {
     const hs_look *look;
     const hs_sample *sample;
     hs_table *table;
-    uint32_t n_places, answer; /* places, and the one where the answer is read */
+    uint32_t n_places, answer;            /* places, and the one where the answer is read */
     uint32_t n_levels, level[MAX_LEVELS]; /* stages */
     uint32_t n_edges;
     edge edge[MAX_EDGES];
@@ -89,8 +89,10 @@ static hs_status add_edges(paths_job *j, hs_error *err)
                 *e = (edge){.level = l, .from = from, .to = to};
                 snprintf(role, sizeof role, "%s@%u", s->place[from].role, j->level[l]);
                 HS_TRY(hs_table_add(j->table, stage, s->place[to].role, role, "edge", HS_SUM_SHARE, &e->strength, err));
-                HS_TRY(hs_table_add(j->table, stage, s->place[to].role, role, "edge_base", HS_SUM_HIDDEN, &e->base, err));
-                HS_TRY(hs_table_add(j->table, stage, s->place[to].role, role, "edge_effect", HS_SUM_RATIO, &e->effect, err));
+                HS_TRY(
+                    hs_table_add(j->table, stage, s->place[to].role, role, "edge_base", HS_SUM_HIDDEN, &e->base, err));
+                HS_TRY(hs_table_add(j->table, stage, s->place[to].role, role, "edge_effect", HS_SUM_RATIO, &e->effect,
+                                    err));
                 j->table->cell[e->effect].base = e->base;
             }
     return HS_OK;

@@ -18,9 +18,9 @@ typedef struct realign_job {
     const hs_look *look;
     const hs_sample *sample;
     hs_table *table;
-    uint32_t column;      /* where the first hop ends */
+    uint32_t column;        /* where the first hop ends */
     const uint32_t *bridge; /* (n) */
-    uint32_t *cell;       /* (stages, N_ALPHA, 2) */
+    uint32_t *cell;         /* (stages, N_ALPHA, 2) */
 } realign_job;
 
 /* An entity other than the bridge from which r2 leads elsewhere; HS_NO_ID if none was found. */
@@ -128,6 +128,6 @@ const hs_method hs_method_realign = {.name = "realign",
                                      .paper = "Patchscopes (arXiv 2401.06102); DiscoLoop (arXiv 2607.00341)",
                                      .cheap = false,
                                      .role = "b",
- .measure = "accuracy@1.00",
- .unfit = unfit,
+                                     .measure = "accuracy@1.00",
+                                     .unfit = unfit,
                                      .run = run};

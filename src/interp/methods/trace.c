@@ -30,10 +30,10 @@ typedef struct trace_job {
     const hs_look *look;
     const hs_sample *sample;
     hs_table *table;
-    uint32_t n_groups;                 /* what is replaced */
+    uint32_t n_groups; /* what is replaced */
     hs_replace_group group[HS_MAX_PLACES];
-    uint32_t chosen[HS_MAX_PLACES];    /* (groups) cells: the token that was put in, for --items */
-    trace_cells *cells;                /* (stages, groups, places) */
+    uint32_t chosen[HS_MAX_PLACES]; /* (groups) cells: the token that was put in, for --items */
+    trace_cells *cells;             /* (stages, groups, places) */
 } trace_job;
 
 static trace_cells *cells_at(const trace_job *j, size_t stage, size_t group, size_t place)
@@ -54,7 +54,8 @@ static hs_status add_cells(trace_job *j, hs_error *err)
 {
     const hs_sample *s = j->sample;
     for (uint32_t g = 0; g < j->n_groups; g++)
-        HS_TRY(hs_table_add(j->table, HS_ALL_STAGES, "", j->group[g].role, "replacement", HS_SUM_HIDDEN, &j->chosen[g], err));
+        HS_TRY(hs_table_add(j->table, HS_ALL_STAGES, "", j->group[g].role, "replacement", HS_SUM_HIDDEN, &j->chosen[g],
+                            err));
     for (uint32_t stage = 0; stage < j->look->model->n_stages; stage++)
         for (uint32_t g = 0; g < j->n_groups; g++)
             for (uint32_t p = 0; p < s->n_places; p++) {
@@ -206,6 +207,6 @@ const hs_method hs_method_trace = {.name = "trace",
                                    .paper = "arXiv 2405.15071 section 3.3; Vig et al. 2020; Meng et al. 2022",
                                    .cheap = true,
                                    .role = "",
- .measure = "strength",
- .unfit = unfit,
+                                   .measure = "strength",
+                                   .unfit = unfit,
                                    .run = run};

@@ -31,7 +31,7 @@ typedef struct stage_act {
     float *ctx;              /* (R,D) */
     float *mid;              /* (R,D) after attention */
     mlp_act mlp[2];
-    float *out;              /* (R,D) */
+    float *out; /* (R,D) */
 } stage_act;
 
 typedef struct pass {
@@ -41,12 +41,12 @@ typedef struct pass {
     gpt2_offsets o;
     uint32_t S, T;
     hs_decoder d;
-    bool prune;       /* last stage at scored rows only */
-    float *x0;        /* (N,D) embeddings */
+    bool prune; /* last stage at scored rows only */
+    float *x0;  /* (N,D) embeddings */
     stage_act stage[HS_MAX_STAGES];
     float *xs, *xf, *mean_f, *rstd_f, *logits; /* (P,D), (P,D), (P), (P), (P,V) */
-    float *mask;      /* (D) */
-    float *branch;    /* (N,D) output of a branch before dropout */
+    float *mask;                               /* (D) */
+    float *branch;                             /* (N,D) output of a branch before dropout */
     /* backward */
     float *d_x, *d_rows, *d_ln, *d_wide, *d_x0; /* (N,D), (N,D), (N,D), (N,max(F,3D)), (N,D) */
 } pass;
@@ -57,7 +57,8 @@ static size_t max_size(size_t a, size_t b)
 }
 
 /* keep: every stage keeps its activations for a backward pass; else all stages share one set. */
-static size_t layout(pass *a, const hs_model *model, uint32_t B, uint32_t N, uint32_t P, bool prune, bool keep, float *base)
+static size_t layout(pass *a, const hs_model *model, uint32_t B, uint32_t N, uint32_t P, bool prune, bool keep,
+                     float *base)
 {
     const hs_model_config *c = &model->config;
     const size_t D = c->n_embd, H = c->n_head, V = c->vocab;
@@ -166,7 +167,8 @@ static const float *param(const pass *a, size_t offset)
 }
 
 /* y = LN(x), or a copy where the model has no norms. */
-static void norm_forward(const pass *a, uint32_t R, const float *x, size_t w, size_t b, float *y, float *mean, float *rstd)
+static void norm_forward(const pass *a, uint32_t R, const float *x, size_t w, size_t b, float *y, float *mean,
+                         float *rstd)
 {
     const size_t D = a->model->config.n_embd;
     if (w == NONE)
@@ -490,7 +492,8 @@ static const hs_decoder_parts parts = {.embed = embed,
 
 /* ---------------------------------------------------------------- passes */
 
-static hs_loss_result backward(const hs_model *model, const hs_batch *batch, hs_loss_kind loss, float *work, float *grad)
+static hs_loss_result backward(const hs_model *model, const hs_batch *batch, hs_loss_kind loss, float *work,
+                               float *grad)
 {
     pass a;
     start(&a, model, batch, true, true, work);
@@ -525,7 +528,8 @@ static double step_flop(const hs_model *model, uint32_t B, uint32_t T, uint32_t 
     const double d = c->n_embd, rows = (double)B * T, scored = (double)B * P;
     const double mlp = c->no_mlp ? 0 : 4 * d * hs_gpt2_inner(c);
     const double memory = 4 * d * c->memory_inner;
-    const double query = 4 * d * d + mlp + memory + 4 * d * (T + 1) / 2.0; /* Q and projection, MLP, scores and values */
+    const double query =
+        4 * d * d + mlp + memory + 4 * d * (T + 1) / 2.0; /* Q and projection, MLP, scores and values */
     const double key = 4 * d * d;
     const double S = model->n_stages;
     double forward = (S - 1) * rows * (query + key) + rows * key + scored * query + 2 * scored * d * c->vocab;

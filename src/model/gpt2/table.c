@@ -35,7 +35,8 @@ hs_status hs_gpt2_check(const hs_model_config *c, hs_error *err)
     if (c->re_embed && !c->tied)
         return hs_model_bad_field(err, "re_embed", 1, "a tied head (model.tied: true)");
     if (c->memory_inner > 0 && c->n_layer % 2 != 0)
-        return hs_model_bad_field(err, "memory_inner", c->memory_inner, "an even n_layer: blocks i and i + L/2 share one");
+        return hs_model_bad_field(err, "memory_inner", c->memory_inner,
+                                  "an even n_layer: blocks i and i + L/2 share one");
     if (c->qk_norm)
         return hs_model_bad_field(err, "qk_norm", 1, "only the Llama form has this");
     HS_TRY(hs_decoder_check(c, err));
@@ -51,12 +52,18 @@ static size_t visit(hs_walk *w, const char *prefix, const char *name, uint32_t r
                     hs_tensor_init init, double std, hs_tensor_group group)
 {
     const bool qkv = w->model && strcmp(name, "attn.c_attn.weight") == 0;
-    const hs_tensor_spec spec = {.rows = rows, .columns = columns, .init = init, .std = std, .group = group,
-                                 .splits = qkv ? 3 : 1, .split_columns = qkv};
+    const hs_tensor_spec spec = {.rows = rows,
+                                 .columns = columns,
+                                 .init = init,
+                                 .std = std,
+                                 .group = group,
+                                 .splits = qkv ? 3 : 1,
+                                 .split_columns = qkv};
     return hs_walk_tensor(w, prefix, name, &spec);
 }
 
-static void visit_norm(hs_walk *w, const char *prefix, const char *name, uint32_t D, bool absent, size_t *weight, size_t *bias)
+static void visit_norm(hs_walk *w, const char *prefix, const char *name, uint32_t D, bool absent, size_t *weight,
+                       size_t *bias)
 {
     char full[32];
     *weight = *bias = NONE;

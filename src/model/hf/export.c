@@ -7,7 +7,8 @@
 
 /* ---------------------------------------------------------------- what can be exported */
 
-static const char no_form[] = "no architecture of transformers computes it; the run's own safetensors file holds all of it";
+static const char no_form[] =
+    "no architecture of transformers computes it; the run's own safetensors file holds all of it";
 
 hs_status hs_hf_cannot(hs_error *err, const char *field)
 {
@@ -29,8 +30,14 @@ static hs_status check_exportable(const hs_model *model, hs_error *err)
 /* A folder may hold an earlier export, which is replaced, and nothing else: nobody's files are mixed with ours. */
 static hs_status check_folder(const char *dir, hs_error *err)
 {
-    static const char *const OURS[] = {"config.json",           "generation_config.json", "model.safetensors", "tokenizer.json",
-                                       "tokenizer_config.json", "special_tokens_map.json", "vocab.json",       ".",
+    static const char *const OURS[] = {"config.json",
+                                       "generation_config.json",
+                                       "model.safetensors",
+                                       "tokenizer.json",
+                                       "tokenizer_config.json",
+                                       "special_tokens_map.json",
+                                       "vocab.json",
+                                       ".",
                                        ".."};
     DIR *d = opendir(dir);
     if (!d)

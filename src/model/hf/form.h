@@ -13,9 +13,9 @@ typedef struct hs_hf_reader {
 } hs_hf_reader;
 
 struct hs_hf_form {
-    const char *root;   /* "transformer.", which names in files may lack */
-    const char *blocks; /* "transformer.h.", then a number and a point */
-    const char *shared; /* beginning of the names of tensors that every block has, or NULL */
+    const char *root;         /* "transformer.", which names in files may lack */
+    const char *blocks;       /* "transformer.h.", then a number and a point */
+    const char *shared;       /* beginning of the names of tensors that every block has, or NULL */
     const char *const *types; /* model_type values that `read` takes, NULL-ended */
     /* HS_ERR_USAGE naming the switch that the architecture cannot compute; NULL = it computes all. */
     hs_status (*check)(const hs_model_config *config, hs_error *err);

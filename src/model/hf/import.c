@@ -61,7 +61,8 @@ hs_status hs_hf_need_text(const hs_hf_reader *r, const char *key, const char *wa
 
 hs_status hs_hf_need_off(const hs_hf_reader *r, const char *key)
 {
-    return hs_hf_flag(r, key, false) ? hs_hf_bad_key(r, key, "hopscope's model does not do this; it must be false") : HS_OK;
+    return hs_hf_flag(r, key, false) ? hs_hf_bad_key(r, key, "hopscope's model does not do this; it must be false")
+                                     : HS_OK;
 }
 
 bool hs_hf_inner(const hs_hf_reader *r, const char *key, hs_hf_reader *inner)

@@ -278,7 +278,8 @@ static void mlp_backward(const pass *a, const llama_block *o, const stage_act *t
 }
 
 /* In: d (R,D) gradient of t->mid. Out: d_in (N,D) gradient of t->in; may be d itself when not pruned. */
-static void attention_backward(const pass *a, const llama_block *o, const stage_act *t, float *d, float *d_in, float *grad)
+static void attention_backward(const pass *a, const llama_block *o, const stage_act *t, float *d, float *d_in,
+                               float *grad)
 {
     const size_t D = a->model->config.n_embd;
     const uint32_t N = a->batch->N, P = a->batch->P;

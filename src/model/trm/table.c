@@ -63,8 +63,8 @@ uint32_t hs_trm_channel_inner(const hs_model_config *config)
 static size_t visit(hs_walk *w, const char *prefix, const char *name, uint32_t rows, uint32_t columns,
                     hs_tensor_init init, double std, hs_tensor_group group, uint32_t splits)
 {
-    const hs_tensor_spec spec = {.rows = rows, .columns = columns, .init = init, .std = std, .group = group,
-                                 .decay = true, .splits = splits};
+    const hs_tensor_spec spec = {
+        .rows = rows, .columns = columns, .init = init, .std = std, .group = group, .decay = true, .splits = splits};
     return hs_walk_tensor(w, prefix, name, &spec);
 }
 

@@ -47,7 +47,8 @@ static inline void swiglu_gradient(vf g, vf up, vf d, vf *d_gate, vf *d_up)
     *d_gate = d * up * s * (splat(1.0f) + g * (splat(1.0f) - s));
 }
 
-static void swiglu_backward(size_t N, size_t F, const float *restrict u, const float *restrict d_act, float *restrict d_u)
+static void swiglu_backward(size_t N, size_t F, const float *restrict u, const float *restrict d_act,
+                            float *restrict d_u)
 {
     for (size_t n = 0; n < N; n++, u += 2 * F, d_u += 2 * F, d_act += F)
         for (size_t i = 0; i < F; i += L) {
@@ -60,7 +61,8 @@ static void swiglu_backward(size_t N, size_t F, const float *restrict u, const f
         }
 }
 
-static void dropout(size_t n, const uint32_t key[2], uint32_t c1, uint32_t c2, uint32_t c3, float p, float *restrict out)
+static void dropout(size_t n, const uint32_t key[2], uint32_t c1, uint32_t c2, uint32_t c3, float p,
+                    float *restrict out)
 {
     const uint32_t threshold = (uint32_t)(p * 65536.0f + 0.5f);
     const float kept = 65536.0f / (float)(65536u - threshold); /* exact expectation for the rounded p */

@@ -13,8 +13,8 @@ static uint32_t sequence_of(const hs_attention *a, uint32_t row, uint32_t from)
 }
 
 /* y (n) = sum_j w[j] * factor[j] * x_j, x_j = x + j * ld; factor NULL = 1. */
-static inline void weighted_rows(size_t n, uint32_t rows, const float *w, const float *factor, const float *x, size_t ld,
-                                 float *restrict y)
+static inline void weighted_rows(size_t n, uint32_t rows, const float *w, const float *factor, const float *x,
+                                 size_t ld, float *restrict y)
 {
     for (size_t i = 0; i < n; i += L) {
         vf sum = {0};
@@ -76,7 +76,7 @@ static void attention_row_backward(const hs_attention *a, uint32_t r, uint32_t f
         float *dq = d_q + r * a->ldq + h * dh;
         float *dk = d_k + first * a->ldk + h * dh;
         float *dv = d_v + first * a->ldk + h * dh;
-        float kept[W]; /* dp of the first keys; later ones are computed again */
+        float kept[W];  /* dp of the first keys; later ones are computed again */
         float mean = 0; /* sum_j p_j dp_j, dp_j = drop_j d_out . v_j */
         for (uint32_t j = 0; j < keys; j++) {
             float dp = row_dot(dh, d_o, v + j * a->ldk);
@@ -100,7 +100,8 @@ static void attention_row_backward(const hs_attention *a, uint32_t r, uint32_t f
     }
 }
 
-static void attention_backward(const hs_attention *a, const float *d_out, size_t ldo, float *d_q, float *d_k, float *d_v)
+static void attention_backward(const hs_attention *a, const float *d_out, size_t ldo, float *d_q, float *d_k,
+                               float *d_v)
 {
     const uint32_t N = a->start[a->B];
     const size_t D = (size_t)a->H * a->dh;

@@ -19,9 +19,9 @@
 #include "tensor/lanes.h"
 
 /* The head of the function that enters a family's kernels of this build into `k`. */
-#define HS_FAMILY(family)                                                                                             \
-    void HS_FILL(family, HS_ISA)(hs_kernels *k);                                                                      \
-    void HS_FILL(family, HS_ISA)(hs_kernels *k)
+#define HS_FAMILY(family)                                                                                              \
+    void HS_FILL(family, HS_ISA)(hs_kernels * k);                                                                      \
+    void HS_FILL(family, HS_ISA)(hs_kernels * k)
 #endif
 
 #endif

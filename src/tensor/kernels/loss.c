@@ -123,7 +123,8 @@ static double cross_entropy_row(size_t V, float *x, const float *weight, const r
     }
     if (weight) {
         scale_row(V, *weight / total, x);
-        const double factor = far ? exp((double)best - (double)top) - (double)total / mass : (mass - (double)total) / mass;
+        const double factor =
+            far ? exp((double)best - (double)top) - (double)total / mass : (mass - (double)total) / mass;
         scale_right(x, (float)factor, r);
     }
     return log((double)total) - log_mass;

@@ -3,8 +3,8 @@
 
 #include <math.h>
 
-static void adamw(size_t n, const hs_adam *p, float gscale, const float *restrict g, float *restrict m, float *restrict v,
-                  float *restrict w)
+static void adamw(size_t n, const hs_adam *p, float gscale, const float *restrict g, float *restrict m,
+                  float *restrict v, float *restrict w)
 {
     const float b1 = p->beta1, b2 = p->beta2, keep = 1.0f - p->rate * p->decay;
     const float rate = p->rate / p->correction1, c2 = 1.0f / sqrtf(p->correction2), eps = p->eps;
@@ -25,7 +25,8 @@ static inline float atan2_right(float y, float x)
     const bool big = t > 0.4142135623730950f;
     const float r = big ? (t - 1.0f) / (t + 1.0f) : t;
     const float z = r * r;
-    float a = (((8.05374449538e-2f * z - 1.38776856032e-1f) * z + 1.99777106478e-1f) * z - 3.33329491539e-1f) * z * r + r;
+    float a =
+        (((8.05374449538e-2f * z - 1.38776856032e-1f) * z + 1.99777106478e-1f) * z - 3.33329491539e-1f) * z * r + r;
     a = big ? a + 0.785398163397448f : a;
     a = ay > x ? 1.5707963267948966f - a : a;
     return y < 0 ? -a : a;
@@ -49,7 +50,8 @@ static inline float sign_of(float x)
     return (float)(x > 0) - (float)(x < 0);
 }
 
-static void lion(size_t n, const hs_adam *p, float gscale, const float *restrict g, float *restrict m, float *restrict w)
+static void lion(size_t n, const hs_adam *p, float gscale, const float *restrict g, float *restrict m,
+                 float *restrict w)
 {
     const float b1 = p->beta1, b2 = p->beta2, keep = 1.0f - p->rate * p->decay;
     for (size_t i = 0; i < n; i++) {

@@ -9,8 +9,8 @@
  * beta * C, over runs of at most DEPTH terms. The order depends on K alone, not on the tile, so every instruction set gives
  * the same bits; so would any split of M or N. The layout of loops follows Goto and van de Geijn, "Anatomy of
  * high-performance matrix multiplication" (2008). Tested against OpenBLAS and between sets in tests/tensor/test_product.c. */
-#include "tensor/kernels/family.h"
 #include "tensor/product.h"
+#include "tensor/kernels/family.h"
 
 #if defined(__AVX512F__) || (defined(__AVX2__) && defined(__FMA__))
 #include <immintrin.h>
@@ -32,13 +32,13 @@ typedef __m256 lanes;
 #endif
 
 enum {
-    WIDTH = 2 * LANES,                   /* of a panel of B */
+    WIDTH = 2 * LANES, /* of a panel of B */
     DEPTH = HS_PRODUCT_DEPTH,
-    STEP = 8,                            /* floats between the k of a packed panel of A, at least ROWS */
+    STEP = 8, /* floats between the k of a packed panel of A, at least ROWS */
     TALL = HS_PRODUCT_PACK_A / (STEP * DEPTH) / 4 * 4 * ROWS - 4 * ROWS, /* rows of A packed at once */
-    FAR = 600                            /* floats between the rows of a transposed A from which it is packed */
+    FAR = 600 /* floats between the rows of a transposed A from which it is packed */
 };
-_Static_assert(WIDTH * DEPTH <= HS_PRODUCT_PACK_B, "the panel of B fits");
+_Static_assert(WIDTH *DEPTH <= HS_PRODUCT_PACK_B, "the panel of B fits");
 
 typedef enum layout { PLAIN, TRANSPOSED, PACKED } layout; /* a[r * lda + k], a[k * lda + r], a[k * STEP + r] */
 
@@ -59,7 +59,9 @@ static inline __attribute__((always_inline)) void tile(const size_t rows, const 
         const lanes b0 = LOAD(b + k * WIDTH), b1 = LOAD(b + k * WIDTH + LANES);
 #pragma GCC unroll 8
         for (size_t r = 0; r < rows; r++) {
-            const lanes x = SPLAT(form == PLAIN ? a[r * lda + k] : form == TRANSPOSED ? a[k * lda + r] : a[k * STEP + r]);
+            const lanes x = SPLAT(form == PLAIN        ? a[r * lda + k]
+                                  : form == TRANSPOSED ? a[k * lda + r]
+                                                       : a[k * STEP + r]);
             sum[r][0] = FMADD(x, b0, sum[r][0]);
             if (n == 2)
                 sum[r][1] = FMADD(x, b1, sum[r][1]);
@@ -86,24 +88,30 @@ static inline __attribute__((always_inline)) void tile(const size_t rows, const 
 
 typedef void (*tile_function)(size_t K, const float *a, size_t lda, const float *b, float alpha, float beta, float *c,
                               size_t ldc, size_t cols);
-#define TILE(R, N, FORM)                                                                                                \
-    static void tile_##R##_##N##_##FORM(size_t K, const float *a, size_t lda, const float *b, float alpha, float beta,  \
-                                        float *c, size_t ldc, size_t cols)                                              \
-    {                                                                                                                   \
-        tile(R, N, FORM, K, a, lda, b, alpha, beta, c, ldc, cols);                                                      \
+#define TILE(R, N, FORM)                                                                                               \
+    static void tile_##R##_##N##_##FORM(size_t K, const float *a, size_t lda, const float *b, float alpha, float beta, \
+                                        float *c, size_t ldc, size_t cols)                                             \
+    {                                                                                                                  \
+        tile(R, N, FORM, K, a, lda, b, alpha, beta, c, ldc, cols);                                                     \
     }
-#define TILES(R) TILE(R, 1, PLAIN) TILE(R, 2, PLAIN) TILE(R, 1, TRANSPOSED) TILE(R, 2, TRANSPOSED) TILE(R, 1, PACKED) \
-    TILE(R, 2, PACKED)
-#define ENTRY(R)                                                                                                        \
-    {{tile_##R##_1_PLAIN, tile_##R##_1_TRANSPOSED, tile_##R##_1_PACKED},                                                \
-     {tile_##R##_2_PLAIN, tile_##R##_2_TRANSPOSED, tile_##R##_2_PACKED}}
-TILES(1) TILES(2) TILES(3) TILES(4) TILES(5) TILES(6)
+#define TILES(R)                                                                                                       \
+    TILE(R, 1, PLAIN)                                                                                                  \
+    TILE(R, 2, PLAIN) TILE(R, 1, TRANSPOSED) TILE(R, 2, TRANSPOSED) TILE(R, 1, PACKED) TILE(R, 2, PACKED)
+#define ENTRY(R)                                                                                                       \
+    {                                                                                                                  \
+        {tile_##R##_1_PLAIN, tile_##R##_1_TRANSPOSED, tile_##R##_1_PACKED},                                            \
+        {                                                                                                              \
+            tile_##R##_2_PLAIN, tile_##R##_2_TRANSPOSED, tile_##R##_2_PACKED                                           \
+        }                                                                                                              \
+    }
+TILES(1)
+TILES(2) TILES(3) TILES(4) TILES(5) TILES(6)
 #ifdef __AVX512F__
-TILES(7) TILES(8)
+    TILES(7) TILES(8)
 #endif
-static const tile_function tiles[ROWS][2][3] = {ENTRY(1), ENTRY(2), ENTRY(3), ENTRY(4), ENTRY(5), ENTRY(6),
+        static const tile_function tiles[ROWS][2][3] = {ENTRY(1), ENTRY(2), ENTRY(3), ENTRY(4), ENTRY(5), ENTRY(6),
 #ifdef __AVX512F__
-                                                ENTRY(7), ENTRY(8)
+                                                        ENTRY(7), ENTRY(8)
 #endif
 };
 
@@ -181,8 +189,8 @@ static void multiply_panel(layout form, size_t M, size_t cols, size_t K, float a
     }
 }
 
-static void product(bool transpose_a, bool transpose_b, size_t M, size_t N, size_t K, float alpha, const float *A, size_t lda,
-                    const float *B, size_t ldb, float beta, float *C, size_t ldc, float *scratch)
+static void product(bool transpose_a, bool transpose_b, size_t M, size_t N, size_t K, float alpha, const float *A,
+                    size_t lda, const float *B, size_t ldb, float beta, float *C, size_t ldc, float *scratch)
 {
     float *panel = scratch, *packed = scratch + HS_PRODUCT_PACK_B;
     const layout form = !transpose_a ? PLAIN : lda < FAR ? TRANSPOSED : PACKED;

@@ -13,13 +13,13 @@ enum { STEPS = 5, POLYNOMIALS = 4 * STEPS - 3, STRIP = 32 };
 
 /* c (m,m) = alpha * op(A) op(B) + beta * c for a product that is symmetric (as all polynomials of one symmetric matrix are):
  * the lower triangle in strips of columns, then its mirror image, tile by tile. */
-static void symmetric_product(bool transpose_a, bool transpose_b, size_t m, size_t n, float alpha, const float *a, size_t lda,
-                              const float *b, size_t ldb, float beta, float *c)
+static void symmetric_product(bool transpose_a, bool transpose_b, size_t m, size_t n, float alpha, const float *a,
+                              size_t lda, const float *b, size_t ldb, float beta, float *c)
 {
     enum { TILE = 8 };
     for (size_t j = 0; j < m; j += STRIP)
-        hs_gemm(transpose_a, transpose_b, m - j, m - j < STRIP ? m - j : STRIP, n, alpha, transpose_a ? a + j : a + j * lda, lda,
-                transpose_b ? b + j * ldb : b + j, ldb, beta, c + j * m + j, m);
+        hs_gemm(transpose_a, transpose_b, m - j, m - j < STRIP ? m - j : STRIP, n, alpha,
+                transpose_a ? a + j : a + j * lda, lda, transpose_b ? b + j * ldb : b + j, ldb, beta, c + j * m + j, m);
     for (size_t i = 0; i < m; i += TILE)
         for (size_t j = 0; j <= i; j += TILE)
             for (size_t r = i; r < m && r < i + TILE; r++)
@@ -48,7 +48,8 @@ void hs_newton_schulz(uint32_t rows, uint32_t cols, float *x, float *scratch)
     const size_t n = (size_t)rows * cols;
     const bool tall = rows > cols;
     const size_t m = tall ? cols : rows, length = tall ? rows : cols;
-    float *gram = scratch, *p = gram + m * m, *pg = p + m * m, *q = pg + m * m, *next_q = q + m * m, *y = next_q + m * m;
+    float *gram = scratch, *p = gram + m * m, *pg = p + m * m, *q = pg + m * m, *next_q = q + m * m,
+          *y = next_q + m * m;
     const float norm = (float)sqrt(k->sum_squares(n, x));
     k->scale(n, 1.0f / (norm + 1e-7f), x);
     const float a = 3.4445f, b = -4.7750f, c = 2.0315f;

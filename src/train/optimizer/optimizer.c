@@ -12,9 +12,9 @@ enum { PIECE = 16384 };
 
 typedef struct piece {
     const hs_tensor *tensor;
-    size_t offset, n;         /* element-wise piece: param[offset .. offset+n) */
-    bool whole;               /* a block of a matrix, for the rule's `block` ... */
-    uint32_t block;           /* ... which of tensor->splits */
+    size_t offset, n; /* element-wise piece: param[offset .. offset+n) */
+    bool whole;       /* a block of a matrix, for the rule's `block` ... */
+    uint32_t block;   /* ... which of tensor->splits */
 } piece;
 
 struct hs_optimizer {
@@ -37,8 +37,8 @@ static void block_shape(const hs_tensor *t, uint32_t *rows, uint32_t *cols)
     *cols = t->split_columns ? t->shape[1] / t->splits : t->shape[1];
 }
 
-hs_status hs_optimizer_create(hs_optimizer **out, const hs_model *model, const hs_train_config *config, uint32_t workers,
-                              hs_error *err)
+hs_status hs_optimizer_create(hs_optimizer **out, const hs_model *model, const hs_train_config *config,
+                              uint32_t workers, hs_error *err)
 {
     *out = NULL;
     hs_optimizer *opt = hs_calloc(1, sizeof *opt);
@@ -75,8 +75,8 @@ hs_status hs_optimizer_create(hs_optimizer **out, const hs_model *model, const h
                     opt->piece[opt->n_pieces++] = (piece){.tensor = t, .block = b, .whole = true};
             else
                 for (size_t o = 0; o < t->size; o += PIECE)
-                    opt->piece[opt->n_pieces++] = (piece){
-                        .tensor = t, .offset = t->offset + o, .n = t->size - o < PIECE ? t->size - o : PIECE};
+                    opt->piece[opt->n_pieces++] =
+                        (piece){.tensor = t, .offset = t->offset + o, .n = t->size - o < PIECE ? t->size - o : PIECE};
         }
     *out = opt;
     return HS_OK;

@@ -13,9 +13,9 @@ typedef struct hs_update {
     uint64_t t;   /* step, from 1 */
     float gscale; /* factor of clipping: the gradient is gscale * g */
     size_t n;
-    const float *g;               /* (n) */
+    const float *g;                /* (n) */
     float *state[HS_STATE_ARRAYS]; /* (n) each; NULL where the rule names none. 0 before the first step */
-    float *w;                     /* (n) */
+    float *w;                      /* (n) */
 } hs_update;
 
 /* One block (rows, cols) of a matrix, rows `ld` floats apart in g, state and w; the rule clears g itself. */
@@ -23,7 +23,7 @@ typedef struct hs_block_update {
     hs_update u; /* n unused */
     uint32_t rows, cols;
     size_t ld;
-    float *g; /* the same as u.g, to be cleared */
+    float *g;       /* the same as u.g, to be cleared */
     float *scratch; /* block_scratch(rows, cols) floats */
 } hs_block_update;
 

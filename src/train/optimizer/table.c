@@ -11,7 +11,7 @@ const char *const hs_optimizer_names[] = {
 #define HS_X(constant, name) #name,
     HS_OPTIMIZER_MAP(HS_X)
 #undef HS_X
-    NULL};
+        NULL};
 
 const hs_optimizer_rule *hs_optimizer_rule_of(hs_optimizer_kind kind)
 {
