@@ -196,7 +196,8 @@ static size_t count_relation(work *w, uint32_t r2)
             take_opposites(w, w->by_tail[k]);
         end_tail(w, t, n_touched, &n_used);
     }
-    qsort(w->used, n_used, sizeof *w->used, compare_u32);
+    if (n_used > 1)
+        qsort(w->used, n_used, sizeof *w->used, compare_u32);
     for (size_t k = 0; k < n_used; k++) {
         w->pair[k] = w->count[w->used[k]];
         w->pair[k].r1 = w->used[k];

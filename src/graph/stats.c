@@ -94,7 +94,8 @@ typedef struct tally {
 /* Keeps the HS_STATS_PAIRS largest. The order is total, so what is kept does not depend on when others went. */
 static void keep_largest(hs_graph_stats *out)
 {
-    qsort(out->pair, out->n_pairs, sizeof *out->pair, by_pair_facts);
+    if (out->n_pairs > 1) /* none: there is no array */
+        qsort(out->pair, out->n_pairs, sizeof *out->pair, by_pair_facts);
     if (out->n_pairs > HS_STATS_PAIRS)
         out->n_pairs = HS_STATS_PAIRS;
 }

@@ -96,7 +96,8 @@ static hs_status count_pairs(const sample *s, const hs_dataset *data, hs_why *ou
     }
     for (uint32_t i = 0; i < s->n; i++)
         order[i] = s->query + (size_t)i * HOPS;
-    qsort(order, s->n, sizeof *order, compare_query);
+    if (s->n > 1)
+        qsort(order, s->n, sizeof *order, compare_query);
     for (uint32_t i = 0; i < s->n; i++) {
         if (i == 0 || order[i][1] != order[i - 1][1] || order[i][2] != order[i - 1][2]) {
             hs_pair_result *p = &out->pair[out->n_pairs++];
@@ -108,7 +109,8 @@ static hs_status count_pairs(const sample *s, const hs_dataset *data, hs_why *ou
         p->right += s->right[(order[i] - s->query) / HOPS];
     }
     hs_free(order);
-    qsort(out->pair, out->n_pairs, sizeof *out->pair, compare_pairs);
+    if (out->n_pairs > 1)
+        qsort(out->pair, out->n_pairs, sizeof *out->pair, compare_pairs);
     return HS_OK;
 }
 
