@@ -11,7 +11,7 @@ static hs_interpret_config all_methods(void)
     snprintf(config.methods, sizeof config.methods, "all");
     snprintf(config.splits, sizeof config.splits, "train_inferred,id_atomic");
     config.exhaustive = true;
-    config.max = 70; /* more than one chunk */
+    config.max = 20;
     config.random_circuits = 1;
     return config;
 }
@@ -22,8 +22,10 @@ static void test_every_method_and_threads(void **state)
     hs_pool *pool = hs_pool_create(3);
     for (size_t k = 0; k < 3; k++) {
         world w;
-        world_make(&w, kinds[k], 2, 15);
-        const hs_interpret_config config = all_methods();
+        world_make(&w, kinds[k], 2, 5);
+        hs_interpret_config config = all_methods();
+        if (kinds[k] == HS_MODEL_LLAMA)
+            config.max = 70; /* more than one chunk */
         readings one = {0}, three = {0};
         look_with(&w, &config, NULL, &one);
         look_with(&w, &config, pool, &three);
@@ -57,7 +59,7 @@ static void test_whole_circuit(void **state)
     for (size_t k = 0; k < 3; k++) {
         world w;
         readings all = {0};
-        world_make(&w, kinds[k], 2, 60);
+        world_make(&w, kinds[k], 2, kinds[k] == HS_MODEL_TRM ? 10 : 60);
         hs_interpret_config config = all_methods();
         snprintf(config.methods, sizeof config.methods, "paths");
         snprintf(config.splits, sizeof config.splits, "train_inferred");
