@@ -53,11 +53,14 @@ static bool wants_all(const hs_interpret_config *config)
 
 hs_status hs_interpret_config_check(const hs_interpret_config *config, hs_error *err)
 {
-    char name[64];
-    for (size_t i = 0; !wants_all(config) && hs_list_get(config->methods, i, name, sizeof name); i++)
-        if (!hs_method_find(name))
-            return unknown_method(name, err);
-    return HS_OK;
+    hs_list methods;
+    HS_TRY(hs_list_parse(&methods, wants_all(config) ? "" : config->methods, err));
+    hs_status status = HS_OK;
+    for (size_t i = 0; i < methods.n && status == HS_OK; i++)
+        if (!hs_method_find(methods.item[i]))
+            status = unknown_method(methods.item[i], err);
+    hs_list_free(&methods);
+    return status;
 }
 
 /* Splits that are looked at when none are named: what is tested, and one training split of each kind. */
@@ -68,21 +71,24 @@ static bool by_default(const hs_split *split)
 
 static hs_status check_splits(const hs_interpret_config *config, const hs_dataset *data, hs_error *err)
 {
-    char name[64];
-    for (size_t i = 0; hs_list_get(config->splits, i, name, sizeof name); i++) {
-        if (hs_dataset_split(data, name))
+    hs_list splits;
+    HS_TRY(hs_list_parse(&splits, config->splits, err));
+    hs_status status = HS_OK;
+    for (size_t i = 0; i < splits.n && status == HS_OK; i++) {
+        if (hs_dataset_split(data, splits.item[i]))
             continue;
-        hs_fail(err, HS_ERR_DATA, "the dataset has no split of this name");
+        status = hs_fail(err, HS_ERR_DATA, "the dataset has no split of this name");
         hs_error_where(err, "interpret.splits");
-        hs_error_value(err, name, strlen(name));
+        hs_error_value(err, splits.item[i], strlen(splits.item[i]));
         char all[256] = "";
         for (uint32_t s = 0; s < data->n_splits; s++) {
             const size_t used = strlen(all);
             snprintf(all + used, sizeof all - used, "%s%s", s ? ", " : "", data->splits[s].name);
         }
-        return hs_error_hint(err, "its splits: %s", all);
+        hs_error_hint(err, "its splits: %s", all);
     }
-    return HS_OK;
+    hs_list_free(&splits);
+    return status;
 }
 
 /* ---------------------------------------------------------------- scope */
