@@ -133,10 +133,12 @@ static hs_status look_at(session *s, const hs_model *model, hs_error *err)
 
 /* ---------------------------------------------------------------- which steps */
 
-static int by_step(const void *a, const void *b)
+static bool is_among(uint64_t step, const uint64_t *have, size_t n)
 {
-    const uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-    return (x > y) - (x < y);
+    bool found = false;
+    for (size_t k = 0; k < n; k++)
+        found |= have[k] == step;
+    return found;
 }
 
 static hs_status no_such_step(const char *step, const uint64_t *have, size_t n, hs_error *err)
@@ -154,24 +156,21 @@ static hs_status no_such_step(const char *step, const uint64_t *have, size_t n, 
 
 hs_status hs_run_wanted_steps(const char *wish, const hs_run *run, uint64_t **steps, size_t *n, hs_error *err)
 {
-    char checkpoints[4096];
     uint64_t *have;
     size_t n_have, kept = 0;
-    HS_TRY(hs_path_join(checkpoints, sizeof checkpoints, run->dir, "checkpoints", err));
-    HS_TRY(hs_checkpoint_steps(checkpoints, &have, &n_have, err));
+    HS_TRY(hs_run_checkpoints(run->dir, &have, &n_have, err));
     wish = wish && wish[0] ? wish : "last";
     if (n_have == 0) {
         hs_free(have);
         hs_fail(err, HS_ERR_DATA, "the run has no checkpoint yet");
-        return hs_error_where(err, "%s", checkpoints);
+        return hs_error_where(err, "%s", run->dir);
     }
-    qsort(have, n_have, sizeof *have, by_step);
     const bool all = strcmp(wish, "all") == 0, last = strcmp(wish, "last") == 0;
     char one[32];
     for (size_t i = 0; !all && !last && hs_list_get(wish, i, one, sizeof one); i++) {
         char *end;
         const uint64_t step = strtoull(one, &end, 10);
-        if (*end || !bsearch(&step, have, n_have, sizeof *have, by_step)) {
+        if (*end || !is_among(step, have, n_have)) {
             const hs_status status = no_such_step(one, have, n_have, err);
             hs_free(have);
             return status;
