@@ -48,6 +48,7 @@ typedef struct hs_train_config {
     uint64_t steps;         /* budget */
     double max_seconds;     /* budget in wall-clock seconds of training; 0 = none. Not deterministic. */
     uint32_t batch;         /* sequences a step; 0 = the whole training set */
+    char shares[1024]; /* list of SPLIT=SHARE of a batch ("facts": all facts), the rest by size; "" = all by size */
     uint32_t shards;        /* parts of a batch; part of the result, unlike threads */
     uint32_t micro;         /* sequences of a micro-batch; 0 = chosen from the width */
     uint32_t threads;       /* 0 = one per core; never changes a bit */

@@ -110,7 +110,7 @@ void hs_batch_exit(hs_batch_memory *m, const hs_dataset *data, const hs_item *it
     uint32_t scored = 0;
     for (uint32_t b = 0; b < batch->B; b++) {
         const hs_split *split = &data->splits[items[b].split];
-        const bool fact = split->kind == HS_ITEM_FACT || split->kind == HS_ITEM_COMPLEX_FACT;
+        const bool fact = hs_split_is_facts(split);
         for (uint32_t p = split->prompt - 1; p + 1 < split->width; p++)
             m->exit[scored++] = fact && p + 1 == split->answer ? weight : 0;
     }

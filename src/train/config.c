@@ -18,6 +18,8 @@ static const hs_setting SETTINGS[] = {
     NUMBER(max_seconds, 0, 1e9, HS_SETTING_RESUME,
            "budget in seconds of training; 0: none; where it ends depends on the machine"),
     NUMBER(batch, 0, HS_SETTING_MAX32, 0, "sequences a step; 0: the whole training set"),
+    TEXT(shares, HS_SETTING_LIST,
+         "SPLIT=SHARE of every batch, `facts` for all splits of facts; the rest by size; empty: all by size"),
     NUMBER(shards, 1, 4096, 0, "parts of a batch; unlike threads, part of the result"),
     NUMBER(micro, 0, HS_SETTING_MAX32, 0, "sequences of a micro-batch; 0: chosen from the width"),
     NUMBER(threads, 0, 1024, HS_SETTING_RESUME, "0: one per core; changes no bit of the result"),
@@ -113,6 +115,7 @@ hs_status hs_train_config_check(const hs_train_config *c, hs_error *err)
 {
     HS_TRY(hs_settings_check(SETTINGS, N_SETTINGS, c, "train", err));
     HS_TRY(require(c->lr * c->weight_decay < 1, "train.weight_decay", "less than 1 / train.lr", err));
+    HS_TRY(hs_shares_check(c->shares, err));
     return require(c->evals_per_decade > 0 || c->eval_every > 0, "train.evals_per_decade",
                    "above 0 while train.eval_every is 0", err);
 }

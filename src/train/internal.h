@@ -13,6 +13,20 @@ typedef struct hs_item {
     uint64_t index;
 } hs_item;
 
+/* The items of a training set in the order they are drawn (train.shares; draw.c). */
+typedef struct hs_draw hs_draw;
+/* HS_ERR_DATA: nothing to train on, or shares (a list of SPLIT=SHARE, "" = none) that do not fit the dataset. */
+hs_status hs_draw_create(hs_draw **out, const hs_dataset *data, const char *shares, uint64_t seed, hs_error *err);
+void hs_draw_free(hs_draw *draw);
+uint64_t hs_draw_items(const hs_draw *draw); /* training items */
+double hs_draw_share(const hs_draw *draw, const hs_dataset *data,
+                     uint32_t split); /* of a batch that is of this split */
+/* The item of a sequence by its number through all steps. `in_order`: without shares, the training set as it stands. */
+hs_item hs_draw_item(const hs_draw *draw, uint64_t number, uint32_t attempt, bool in_order);
+/* The form of train.shares: HS_ERR_DATA with where, value and hint. */
+hs_status hs_shares_check(const char *text, hs_error *err);
+bool hs_split_is_facts(const hs_split *split);
+
 /* Memory for one micro-batch, and the arrays hs_batch points into. */
 typedef struct hs_batch_memory {
     uint32_t *token, *start, *score_row, *target, *full;

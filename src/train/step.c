@@ -22,11 +22,7 @@ struct hs_trainer {
     uint64_t step;
     uint32_t attempt;
     uint32_t batch, micro, workers;
-    /* training set: items of the train splits, numbered through */
-    uint64_t n_items;
-    uint32_t n_train;
-    uint32_t *train_split;   /* (n_train) */
-    uint64_t *train_first;   /* (n_train + 1) */
+    hs_draw *draw;
     hs_item *items;          /* (batch) of the current step */
     hs_batch_memory *memory; /* (workers) */
     size_t work_size;
@@ -54,26 +50,6 @@ static uint32_t choose_micro(const hs_train_config *config, const hs_model *mode
     uint32_t micro = want_rows / rows ? want_rows / rows : 1;
     uint32_t parts = (per_shard + micro - 1) / micro;
     return (per_shard + parts - 1) / parts; /* equal parts: no straggler at the end */
-}
-
-static hs_status index_training_set(hs_trainer *t, hs_error *err)
-{
-    const hs_dataset *data = t->data;
-    t->train_split = hs_alloc((data->n_splits + 1) * sizeof *t->train_split);
-    t->train_first = hs_alloc((data->n_splits + 1) * sizeof *t->train_first);
-    if (!t->train_split || !t->train_first)
-        return hs_fail_memory(err, (data->n_splits + 1) * 12);
-    for (uint32_t s = 0; s < data->n_splits; s++) {
-        if (data->splits[s].role != HS_SPLIT_TRAIN || data->splits[s].n == 0)
-            continue;
-        t->train_split[t->n_train] = s;
-        t->train_first[t->n_train++] = t->n_items;
-        t->n_items += data->splits[s].n;
-    }
-    t->train_first[t->n_train] = t->n_items;
-    if (t->n_items == 0)
-        return hs_fail(err, HS_ERR_DATA, "the dataset has no training items");
-    return HS_OK;
 }
 
 static hs_status check_fit(const hs_model *model, const hs_dataset *data, hs_error *err)
@@ -161,9 +137,10 @@ hs_status hs_trainer_create(hs_trainer **out, hs_model *model, const hs_dataset 
     t->config = *config;
     t->pool = pool;
     t->workers = hs_pool_threads(pool);
-    hs_status status = index_training_set(t, err);
+    hs_status status = hs_draw_create(&t->draw, data, config->shares, config->seed, err);
     if (status == HS_OK) {
-        t->batch = config->batch && config->batch < t->n_items ? config->batch : (uint32_t)t->n_items;
+        const uint64_t items = hs_draw_items(t->draw);
+        t->batch = config->batch && config->batch < items ? config->batch : (uint32_t)items;
         if (t->config.shards > t->batch)
             t->config.shards = t->batch;
         const uint32_t per_shard = (t->batch + t->config.shards - 1) / t->config.shards;
@@ -186,8 +163,7 @@ void hs_trainer_free(hs_trainer *t)
         hs_batch_memory_free(&t->memory[w]);
     for (uint32_t s = 0; t->grad && s < t->config.shards; s++)
         hs_free(t->grad[s]);
-    hs_free(t->train_split);
-    hs_free(t->train_first);
+    hs_draw_free(t->draw);
     hs_free(t->items);
     hs_free(t->memory);
     hs_free(t->work);
@@ -204,21 +180,6 @@ void hs_trainer_free(hs_trainer *t)
 
 /* ---------------------------------------------------------------- the gradient of a step */
 
-/* The i-th sequence of a step. Sequences are numbered through all steps; each run of n_items of them is one epoch, a
- * permutation of the training set named by (seed, epoch). */
-static hs_item item_of(const hs_trainer *t, uint64_t i)
-{
-    const uint64_t number = t->step * t->batch + i;
-    uint64_t at = number % t->n_items;
-    if (t->batch < t->n_items)
-        at = hs_permute(t->config.seed, HS_PURPOSE('o', 'r', 'd', 'r') + t->attempt, number / t->n_items, t->n_items,
-                        at);
-    uint32_t s = 0;
-    while (at >= t->train_first[s + 1])
-        s++;
-    return (hs_item){.split = t->train_split[s], .index = at - t->train_first[s]};
-}
-
 static void shard_range(const hs_trainer *t, uint32_t shard, uint32_t *first, uint32_t *last)
 {
     *first = (uint32_t)((uint64_t)t->batch * shard / t->config.shards);
@@ -232,8 +193,9 @@ static void draw_shard(void *ctx, uint32_t shard, uint32_t worker)
     uint32_t first, last;
     shard_range(t, shard, &first, &last);
     uint64_t scored = 0;
+    const bool whole = t->batch == hs_draw_items(t->draw);
     for (uint32_t i = first; i < last; i++) {
-        t->items[i] = item_of(t, i);
+        t->items[i] = hs_draw_item(t->draw, t->step * t->batch + i, t->attempt, whole);
         const hs_split *split = &t->data->splits[t->items[i].split];
         scored += split->width - split->prompt;
     }
@@ -425,10 +387,11 @@ double hs_trainer_step_flop(const hs_trainer *t)
 {
     double flop = hs_optimizer_step_flop(t->opt);
     /* each split by its own length, in the proportion it is drawn */
-    for (uint32_t i = 0; i < t->n_train; i++) {
-        const hs_split *split = &t->data->splits[t->train_split[i]];
-        const double share = (double)split->n / (double)t->n_items;
-        flop += share * t->batch * hs_model_step_flop(t->model, 1, split->width - 1, split->width - split->prompt);
+    for (uint32_t i = 0; i < t->data->n_splits; i++) {
+        const hs_split *split = &t->data->splits[i];
+        const double share = hs_draw_share(t->draw, t->data, i);
+        if (share > 0)
+            flop += share * t->batch * hs_model_step_flop(t->model, 1, split->width - 1, split->width - split->prompt);
     }
     return flop;
 }

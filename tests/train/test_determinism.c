@@ -89,7 +89,7 @@ static int tear_down(void **state)
     return system(command);
 }
 
-/* Everything on at once: dropout, EMA, filter, clipping, a schedule, shards that divide nothing. */
+/* Everything on at once: dropout, EMA, filter, clipping, a schedule, shards that divide nothing, a share of facts. */
 static hs_train_config busy(hs_optimizer_kind optimizer, hs_filter_kind filter)
 {
     hs_train_config c;
@@ -97,6 +97,7 @@ static hs_train_config busy(hs_optimizer_kind optimizer, hs_filter_kind filter)
     c.optimizer = optimizer;
     c.filter = filter;
     c.batch = 50;
+    snprintf(c.shares, sizeof c.shares, "facts=0.3");
     c.shards = 7;
     c.micro = 3;
     c.lr = optimizer == HS_OPT_SIGNSGD || optimizer == HS_OPT_LION ? 1e-4 : 3e-3;
