@@ -1,0 +1,137 @@
+/* live.js - the page while its run trains: the bundle from the server, evaluations as they come, questions asked of the model.
+ *
+ * Invariants: the browser's EventSource reconnects and sends the last event's id, so no evaluation is lost; one that comes twice is
+ * taken once (its step is there). The shown step stays where the reader put it; at the newest one it follows. */
+"use strict";
+(() => {
+    const REFRESH_MS = 15000; // verdict, times and checkpoints are the server's to work out: asked for anew at most so often
+    const answers = new Map(); // "run step q" -> answer, null while it is on its way
+    let refreshing = 0, last = 0, asking = 0;
+
+    async function json(path) {
+        const reply = await fetch(path, { cache: "no-store" });
+        const body = await reply.json().catch(() => ({}));
+        if (!reply.ok) throw new Error([body.error || `${path}: ${reply.status}`, body.hint].filter(Boolean).join(". "));
+        return body;
+    }
+    hs.bundleLive = () => json("/api/bundle");
+
+    /* ---------------------------------------------------------------- questions */
+
+    const keyOf = (run, step, tokens) => `${run.id} ${step} ${tokens.join(",")}`;
+    async function fetchAnswer(run, step, tokens) {
+        const key = keyOf(run, step, tokens);
+        if (answers.get(key)) return answers.get(key);
+        const words = tokens.map((id) => `q=${encodeURIComponent(`#${id}`)}`).join("&");
+        const answer = await json(`/api/ask?run=${encodeURIComponent(run.id)}&step=${step}&${words}`);
+        if (answers.size > 500) answers.delete(answers.keys().next().value);
+        answers.set(key, answer);
+        hs.touch("look");
+        return answer;
+    }
+    hs.ask = async (run, tokens) => {
+        const answer = await fetchAnswer(run, hs.stepOf(run), tokens);
+        hs.set({ q: tokens.join(","), query: null });
+        return answer;
+    };
+    /* The asked question's answer at a step, if it is here; asked for (once the scrubber rests) if it is not. */
+    hs.asked = (run, step, query) => {
+        if (!hs.live || !run) return null;
+        const tokens = hs.state.q ? hs.state.q.split(",").map(Number) : query ? query.tokens : null;
+        if (!tokens || !tokens.every(Number.isInteger)) return null;
+        const key = keyOf(run, step, tokens);
+        if (answers.has(key)) return answers.get(key);
+        if (!asking) asking = setTimeout(() => {
+            asking = 0;
+            const now = hs.stepOf(run), own = keyOf(run, now, tokens);
+            if (answers.has(own)) return;
+            answers.set(own, null);
+            fetchAnswer(run, now, tokens).catch((e) => (answers.set(own, null), say(e.message)));
+        }, 120);
+        return null;
+    };
+
+    /* ---------------------------------------------------------------- what happens */
+
+    function say(text) {
+        const node = hs.id("hs-live-state") || hs.id("hs-header").querySelector(".masthead").insertBefore(hs.el("p", { class: "chip", id: "hs-live-state", role: "status" }), hs.id("hs-choices"));
+        node.textContent = text;
+    }
+    const following = (run) => hs.state.step === undefined || hs.before(hs.stops(run), hs.state.step) === hs.stops(run).length - 1;
+    /* After a change of the run's data: the scrubber's stops are found anew, the newest is shown if the newest was. */
+    function changed(run, wasLast) {
+        run.stops = null;
+        if (wasLast && run === hs.current() && hs.state.step !== undefined) hs.set({ step: hs.stops(run)[hs.stops(run).length - 1] });
+        hs.grown();
+        hs.touch("data", "step");
+    }
+    function insert(list, k, x) {
+        list.splice(k, 0, x);
+    }
+    function evaluation(event) {
+        const e = JSON.parse(event.data), run = hs.run(e.run);
+        if (!run) return;
+        const wasLast = following(run);
+        for (const [name, s] of Object.entries(e.splits || {})) {
+            const own = (run.evaluations[name] ||= { n: s.n, step: [], accuracy: [], loss: [], seconds: [] });
+            const k = hs.before(own.step, e.step);
+            if (k >= 0 && own.step[k] === e.step) continue;
+            insert(own.step, k + 1, e.step);
+            insert(own.accuracy, k + 1, s.accuracy);
+            insert(own.loss, k + 1, s.loss);
+            insert(own.seconds, k + 1, s.seconds);
+        }
+        for (const [name, value] of Object.entries(e.metrics || {})) {
+            const own = (run.metrics[name] ||= { step: [], value: [] });
+            const k = hs.before(own.step, e.step);
+            if (k >= 0 && own.step[k] === e.step) continue;
+            insert(own.step, k + 1, e.step);
+            insert(own.value, k + 1, value);
+        }
+        run.steps = Math.max(run.steps || 0, e.step);
+        say(`live, step ${hs.fmt(run.steps)}`);
+        changed(run, wasLast);
+        refreshSoon();
+    }
+    const SAME = ["method", "split", "stage", "position", "role", "measure"];
+    function probe(event) {
+        const e = JSON.parse(event.data), run = hs.run(e.run);
+        if (!run) return;
+        run.probes ||= [];
+        for (const row of e.rows || []) {
+            let own = run.probes.find((p) => SAME.every((k) => p[k] === row[k]));
+            if (!own) run.probes.push((own = { ...Object.fromEntries(SAME.map((k) => [k, row[k]])), step: [], n: [], value: [], low: [], high: [] }));
+            const k = hs.before(own.step, e.step);
+            if (k >= 0 && own.step[k] === e.step) continue;
+            insert(own.step, k + 1, e.step);
+            for (const field of ["n", "value", "low", "high"]) insert(own[field], k + 1, row[field] ?? null);
+        }
+        hs.touch("data");
+    }
+    async function refresh() {
+        refreshing = 0;
+        last = Date.now();
+        try {
+            const bundle = await hs.bundleLive();
+            const wasLast = hs.current() && following(hs.current()), known = hs.runs.map((r) => r.id).join();
+            hs.take(bundle);
+            if (hs.runs.map((r) => r.id).join() !== known) hs.touch("run");
+            else if (hs.current()) changed(hs.current(), wasLast);
+        } catch (e) {
+            say(`live: ${e.message}`);
+        }
+    }
+    function refreshSoon() {
+        if (!refreshing) refreshing = setTimeout(refresh, Math.max(500, REFRESH_MS - (Date.now() - last)));
+    }
+    hs.listen = () => {
+        last = Date.now();
+        say("live");
+        const source = new EventSource("/api/events");
+        source.addEventListener("evaluation", evaluation);
+        source.addEventListener("probe", probe);
+        source.addEventListener("ended", () => (say("ended"), clearTimeout(refreshing), refresh()));
+        source.addEventListener("open", () => say("live"));
+        source.addEventListener("error", () => say(source.readyState === EventSource.CLOSED ? "server gone" : "reconnecting"));
+    };
+})();
