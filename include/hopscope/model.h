@@ -70,6 +70,10 @@ typedef struct hs_model_config {
     uint32_t prefix, h_cycles, l_cycles, round_up;
     bool mix_attention; /* causal attention in place of the token MLP */
     bool halt_head;
+    /* TRM, ours */
+    bool full_gradient; /* gradients through all H cycles; published: the last one only */
+    bool tie_head;      /* output head = embedding */
+    float init_scale;   /* times the published standard deviations of tables and matrices */
 } hs_model_config;
 
 /* Defaults: GPT-2, 2 blocks, 1 pass, width 128, 4 heads, no dropout, tied; TRM as published but for its width. */
@@ -156,8 +160,8 @@ typedef struct hs_batch {
     const uint32_t *score_row; /* (P) rows whose next token is scored, ascending */
     const uint32_t *target;    /* (P) */
     const float *weight;       /* (P) weight of each row's loss in the total; NULL for prediction */
-    /* (P) or NULL: weight of row p's loss after each pass but the last: the head reads the state there as if it were the last
-     * one. Decoders only; its gradient is added by hs_model_backward. */
+    /* (P) or NULL: weight of row p's loss after each pass but the last (TRM: each H cycle but the last): the head reads
+     * the state there as if it were the last one. Its gradient is added by hs_model_backward. */
     const float *exit;
     const uint64_t *also_start; /* (P+1) or NULL: further right answers of row p, also[also_start[p]..] */
     const uint32_t *also;

@@ -53,6 +53,7 @@ typedef struct hs_train_config {
     uint32_t micro;         /* sequences of a micro-batch; 0 = chosen from the width */
     uint32_t threads;       /* 0 = one per core; never changes a bit */
     hs_loss_kind loss;
+    bool answer_only; /* models that answer in place: the loss counts the answer alone, not the prompt's copy */
     double fact_exit; /* weight of a fact's loss after each pass but the last; 0 = off (docs/models.md) */
     /* optimizer */
     hs_optimizer_kind optimizer;

@@ -41,6 +41,9 @@ static const hs_setting SETTINGS[] = {
     NUMBER(round_up, 1, 4096, 0, "trm: the MLP's width is rounded up to a multiple of this"),
     SWITCH(mix_attention, "trm: causal attention in place of the token MLP"),
     SWITCH(halt_head, "trm: with the halting head"),
+    SWITCH(full_gradient, "trm: gradients through all outer cycles; published: through the last one only"),
+    SWITCH(tie_head, "trm: the output head is the embedding"),
+    NUMBER(init_scale, 0, 100, 0, "trm: times the published size of the initial weights"),
 };
 enum { N_SETTINGS = sizeof SETTINGS / sizeof *SETTINGS };
 
@@ -69,6 +72,7 @@ void hs_model_config_default(hs_model_config *config)
         .l_cycles = 6,
         .round_up = 256,
         .halt_head = true,
+        .init_scale = 1,
     };
 }
 

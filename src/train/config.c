@@ -24,8 +24,11 @@ static const hs_setting SETTINGS[] = {
     NUMBER(micro, 0, HS_SETTING_MAX32, 0, "sequences of a micro-batch; 0: chosen from the width"),
     NUMBER(threads, 0, 1024, HS_SETTING_RESUME, "0: one per core; changes no bit of the result"),
     CHOICE(loss, hs_loss_names, 0, "loss"),
+    HS_SETTING(hs_train_config, answer_only, "answer_only", 0, 1, NULL, 0,
+               "trm: the loss counts the answer alone, not the copy of the prompt"),
     NUMBER(fact_exit, 0, 1000, 0,
-           "models of several passes: facts must be answered after each earlier pass too, with this weight; 0: off"),
+           "models of several passes or outer cycles: facts must be answered after each earlier pass too, with this "
+           "weight; 0: off"),
     CHOICE(optimizer, hs_optimizer_names, 0, "muon: matrices by Muon, the rest by AdamW"),
     NUMBER(lr, 0, HS_SETTING_MAX_REAL, 0, "learning rate"),
     NUMBER(beta1, 0, 1, HS_SETTING_BELOW, "decay of the first moment"),

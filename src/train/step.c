@@ -84,7 +84,7 @@ static hs_status allocate(hs_trainer *t, hs_error *err)
     const hs_train_config *c = &t->config;
     const size_t n = t->model->n_params;
     const uint32_t rows = hs_dataset_rows(t->data);
-    const bool in_place = hs_model_traits_of(t->model)->in_place;
+    const bool whole_item = hs_model_traits_of(t->model)->in_place && !c->answer_only;
     t->work_size = hs_model_work_size(t->model, t->micro, t->micro * rows, t->micro * rows, true);
     t->work_size = (t->work_size + 15) & ~(size_t)15;
     t->n_chunks = (n + CHUNK - 1) / CHUNK;
@@ -97,8 +97,8 @@ static hs_status allocate(hs_trainer *t, hs_error *err)
     if (!t->items || !t->memory || !t->work || !t->grad || !t->result || !t->chunk_squares)
         return hs_fail_memory(err, t->work_size * t->workers * sizeof *t->work);
     for (uint32_t w = 0; w < t->workers; w++)
-        HS_TRY(
-            hs_batch_memory_create(&t->memory[w], t->data, t->micro, in_place ? t->model->config.n_positions : 0, err));
+        HS_TRY(hs_batch_memory_create(&t->memory[w], t->data, t->micro, whole_item ? t->model->config.n_positions : 0,
+                                      err));
     for (uint32_t s = 0; s < c->shards; s++)
         if (!(t->grad[s] = hs_calloc(n, sizeof **t->grad)))
             return hs_fail_memory(err, n * sizeof **t->grad);
@@ -114,11 +114,12 @@ static hs_status allocate(hs_trainer *t, hs_error *err)
 /* Facts can be answered early only where the blocks are run again. */
 static hs_status check_exit(const hs_model *model, const hs_train_config *config, hs_error *err)
 {
-    if (config->fact_exit <= 0 || (model->config.passes > 1 && !hs_model_traits_of(model)->in_place))
+    if (config->fact_exit <= 0 || hs_model_stage(model, model->n_stages).pass > 1)
         return HS_OK;
     hs_fail(err, HS_ERR_DATA, "this model has no earlier pass whose state could answer a fact");
     hs_error_where(err, "train.fact_exit");
-    return hs_error_hint(err, "a decoder with model.passes 2 or more has; 0 turns it off");
+    return hs_error_hint(
+        err, "a decoder with model.passes 2 or more has, or a trm with model.h_cycles 2 or more; 0 turns it off");
 }
 
 hs_status hs_trainer_create(hs_trainer **out, hs_model *model, const hs_dataset *data, const hs_train_config *config,

@@ -19,6 +19,15 @@ def load(path):
     return {"gpt2": Gpt2, "llama": Llama, "trm": Trm}[config["model_type"]](config, weight)
 
 
+def rotate(x, theta):
+    """Rotary positions: x (..., positions, width)."""
+    length, half = x.shape[-2], x.shape[-1] // 2
+    frequency = theta ** (-torch.arange(half).double() / half)
+    angle = torch.arange(length).double()[:, None] * frequency
+    a, b = x[..., :half], x[..., half:]
+    return torch.cat([a * angle.cos() - b * angle.sin(), b * angle.cos() + a * angle.sin()], -1)
+
+
 class Peer:
     in_place = False
 
@@ -44,6 +53,17 @@ class Peer:
 
     def put(self, stage, column, states):
         return [(stage, self.stream(stage), column, states[stage][:, self.row(column)])]
+
+    def attend(self, q, k, v):
+        n, length, width = q.shape
+        q, k, v = (t.view(n, length, self.heads, width // self.heads).transpose(1, 2) for t in (q, k, v))
+        q, k = self.turn(q), self.turn(k)
+        score = q @ k.transpose(-1, -2) / math.sqrt(width // self.heads)
+        score = score.masked_fill(torch.ones(length, length).triu(1).bool(), -math.inf)
+        return (score.softmax(-1) @ v).transpose(1, 2).reshape(n, length, width)
+
+    def turn(self, x):
+        return x
 
     def put_all(self, stage, column, states):
         """All that the model holds at a column, as other states have it: each stream as last written."""
@@ -80,17 +100,6 @@ class Decoder(Peer):
 
     def last(self, z):
         return z[HIGH][:, -1]
-
-    def attend(self, q, k, v):
-        n, length, width = q.shape
-        q, k, v = (t.view(n, length, self.heads, width // self.heads).transpose(1, 2) for t in (q, k, v))
-        q, k = self.turn(q), self.turn(k)
-        score = q @ k.transpose(-1, -2) / math.sqrt(width // self.heads)
-        score = score.masked_fill(torch.ones(length, length).triu(1).bool(), -math.inf)
-        return (score.softmax(-1) @ v).transpose(1, 2).reshape(n, length, width)
-
-    def turn(self, x):
-        return x
 
     def head(self, x):
         return self.raw_head(self.norm(x))
@@ -147,11 +156,7 @@ class Llama(Decoder):
         return self.rms(self.w["model.norm.weight"], x)
 
     def turn(self, x):
-        length, half = x.shape[-2], x.shape[-1] // 2
-        frequency = self.c["rope_theta"] ** (-torch.arange(half).double() / half)
-        angle = torch.arange(length).double()[:, None] * frequency
-        a, b = x[..., :half], x[..., half:]
-        return torch.cat([a * angle.cos() - b * angle.sin(), b * angle.cos() + a * angle.sin()], -1)
+        return rotate(x, self.c["rope_theta"])
 
     def block(self, i, x):
         def w(name):
@@ -174,6 +179,7 @@ class Trm(Peer):
         super().__init__(config, weight)
         self.cycle = self.c["L_cycles"] + 1
         self.stages = self.c["H_cycles"] * self.cycle
+        self.heads = self.c.get("num_heads", 1)
 
     def embedding(self):
         return self.w["embed.weight"][1:]
@@ -192,13 +198,17 @@ class Trm(Peer):
         rows[:, : tokens.shape[1]] = tokens + 1  # row 0 is padding
         x = self.w["embed.weight"][rows]
         before = torch.zeros(len(tokens), self.c["prefix"], x.shape[-1], dtype=x.dtype)
-        before[:, :1] = self.w["prefix"]
+        if self.c["prefix"]:
+            before[:, :1] = self.w["prefix"]
         x = torch.cat([before, x], 1) * math.sqrt(x.shape[-1])
         return {INPUT: x, LOW: self.w["z_L_init"].expand_as(x), HIGH: self.w["z_H_init"].expand_as(x)}
 
     def at(self, tokens, states, stage):
         z = self.begin(tokens) | {INPUT: states[0]}
         return z | {stream: states[s] for stream, s in self.writers(stage).items()}
+
+    def turn(self, x):
+        return rotate(x, self.c["rope_theta"])
 
     def unit(self, x, dim):
         return x * (x.square().mean(dim, keepdim=True) + self.c["rms_norm_eps"]).rsqrt()
@@ -209,7 +219,11 @@ class Trm(Peer):
             return (silu(gate) * up) @ self.w[f"{name}.down.weight"].T
 
         for i in range(self.c["blocks"]):
-            x = self.unit(x + glu(f"blocks.{i}.mix", x.transpose(1, 2)).transpose(1, 2), 1)
+            if self.c.get("mix_attention"):
+                q, k, v = (x @ self.w[f"blocks.{i}.mix.qkv.weight"].T).chunk(3, -1)
+                x = self.unit(x + self.attend(q, k, v) @ self.w[f"blocks.{i}.mix.out.weight"].T, 2)
+            else:
+                x = self.unit(x + glu(f"blocks.{i}.mix", x.transpose(1, 2)).transpose(1, 2), 1)
             x = self.unit(x + glu(f"blocks.{i}.mlp", x), 2)
         return x
 
@@ -221,5 +235,8 @@ class Trm(Peer):
     def last(self, z):
         return z[HIGH][:, -1]
 
+    def table(self):
+        return self.w.get("lm_head.weight", self.w["embed.weight"])
+
     def head(self, x):
-        return x @ self.w["lm_head.weight"][1:].T
+        return x @ self.table()[1:].T

@@ -139,11 +139,72 @@ static void test_golden_gradients(void **state)
     unload(&g);
 }
 
+/* Facts answered after every H cycle, gradients through all cycles or the last, tied or not (tools/make_golden_trm.py).
+ */
+static void golden_exit(const char *name)
+{
+    char path[512];
+    golden g = {0};
+    snprintf(path, sizeof path, "%s/tests/golden/%s.model.safetensors", TEST_SOURCE_DIR, name);
+    assert_ok(hs_model_load(&g.model, path, err));
+    snprintf(path, sizeof path, "%s/tests/golden/%s.expect.safetensors", TEST_SOURCE_DIR, name);
+    assert_ok(hs_st_open(&g.expect, path, err));
+    const hs_st_tensor *ids = hs_st_find(g.expect, "input_ids");
+    const int32_t *id = ids->data, *answer = hs_st_find(g.expect, "answer")->data,
+                  *column = hs_st_find(g.expect, "column")->data;
+    enum { B = 6, T = 4 };
+    assert_int_equal(ids->shape[0], B);
+    assert_int_equal(ids->shape[1], T);
+    uint32_t token[B * T], start[B + 1], score_row[B], target[B];
+    float weight[B];
+    for (uint32_t b = 0; b <= B; b++)
+        start[b] = b * T;
+    for (uint32_t i = 0; i < B * T; i++)
+        token[i] = id[i] == 0 ? UINT32_MAX : (uint32_t)id[i] - 1;
+    for (uint32_t b = 0; b < B; b++) {
+        score_row[b] = b * T + (uint32_t)column[b] - 1;
+        target[b] = (uint32_t)answer[b];
+        weight[b] = 1;
+    }
+    const hs_batch batch = {.B = B,
+                            .N = B * T,
+                            .P = B,
+                            .token = token,
+                            .start = start,
+                            .score_row = score_row,
+                            .target = target,
+                            .weight = weight,
+                            .exit = expected(&g, "exit")};
+    g.work = hs_alloc(4 * hs_model_work_size(&g.model, B, B * T, B, true));
+    float *grad = hs_calloc(g.model.n_params, 4);
+    const hs_loss_result r = hs_model_backward(&g.model, &batch, HS_LOSS_CROSS_ENTROPY, g.work, grad);
+    const float got[2] = {(float)r.loss, (float)r.exit_loss},
+                want[2] = {*expected(&g, "loss"), *expected(&g, "exit_loss")};
+    assert_near(name, got, want, 2, 1e-5);
+    for (uint32_t i = 0; i < g.model.n_tensors; i++) {
+        const hs_tensor *t = &g.model.tensor[i];
+        char key[128];
+        snprintf(key, sizeof key, "grad.%s", t->name);
+        if (t->group != HS_GROUP_BUFFER)
+            assert_near(key, grad + t->offset, expected(&g, key), t->size, 1e-4);
+    }
+    hs_free(grad);
+    unload(&g);
+}
+
+static void test_golden_exits(void **state)
+{
+    (void)state;
+    golden_exit("trm_last");
+    golden_exit("trm_full");
+    golden_exit("trm_full_mlp");
+}
+
 /* ---------------------------------------------------------------- without a reference */
 
 typedef struct toy {
     uint32_t token[9], start[4], score_row[4], target[4], full[18];
-    float weight[4];
+    float weight[4], exit[4];
     hs_batch batch;
 } toy;
 
@@ -160,8 +221,10 @@ static void make_toy(toy *t, bool full)
     memcpy(t->score_row, score_row, sizeof score_row);
     memcpy(t->target, target, sizeof target);
     memcpy(t->full, labels, sizeof labels);
-    for (int i = 0; i < 4; i++)
+    for (int i = 0; i < 4; i++) {
         t->weight[i] = 0.1f * (float)(i + 1);
+        t->exit[i] = i % 2 ? 0.6f : 0; /* facts */
+    }
     t->batch = (hs_batch){.B = 3,
                           .N = 9,
                           .P = 4,
@@ -190,7 +253,14 @@ static hs_model_config small(void)
     return c;
 }
 
-static void check_gradient(const hs_model_config *c, hs_loss_kind kind, bool full, bool several)
+static double loss_of(const hs_model *m, const hs_batch *batch, hs_loss_kind kind, float *work, float *scratch)
+{
+    const hs_loss_result r = hs_model_backward(m, batch, kind, work, scratch);
+    return r.loss + r.exit_loss;
+}
+
+/* `exits`: some rows are answered after every H cycle; exact where the gradient runs through all of them. */
+static void check_gradient_of(const hs_model_config *c, hs_loss_kind kind, bool full, bool several, bool exits)
 {
     static const uint64_t also_start[5] = {0, 1, 1, 3, 3};
     static const uint32_t also[3] = {2, 0, 1};
@@ -201,6 +271,7 @@ static void check_gradient(const hs_model_config *c, hs_loss_kind kind, bool ful
         t.batch.also_start = also_start;
         t.batch.also = also;
     }
+    t.batch.exit = exits ? t.exit : NULL;
     assert_ok(hs_model_create(&m, c, 5, err));
     for (uint32_t i = 0; i < m.n_tensors; i++) /* what starts at zero would hide errors behind it */
         if (m.tensor[i].init == HS_INIT_ZERO)
@@ -220,9 +291,9 @@ static void check_gradient(const hs_model_config *c, hs_loss_kind kind, bool ful
             double d[2];
             for (int k = 0; k < 2; k++) {
                 *w = kept + (float)(h * (k + 1));
-                double up = hs_model_backward(&m, &t.batch, kind, work, scratch).loss;
+                double up = loss_of(&m, &t.batch, kind, work, scratch);
                 *w = kept - (float)(h * (k + 1));
-                d[k] = (up - hs_model_backward(&m, &t.batch, kind, work, scratch).loss) / (2 * h * (k + 1));
+                d[k] = (up - loss_of(&m, &t.batch, kind, work, scratch)) / (2 * h * (k + 1));
                 *w = kept;
             }
             const double numeric = (4 * d[0] - d[1]) / 3;
@@ -237,6 +308,29 @@ static void check_gradient(const hs_model_config *c, hs_loss_kind kind, bool ful
     hs_free(grad);
     hs_free(scratch);
     hs_model_free(&m);
+}
+
+static void check_gradient(const hs_model_config *c, hs_loss_kind kind, bool full, bool several)
+{
+    check_gradient_of(c, kind, full, several, false);
+}
+
+static void test_gradient_through_all_cycles(void **state)
+{
+    (void)state;
+    hs_model_config c = small();
+    c.h_cycles = 2;
+    c.full_gradient = true;
+    check_gradient_of(&c, HS_LOSS_CROSS_ENTROPY, true, true, true);
+    c.tie_head = c.halt_head = true;
+    check_gradient_of(&c, HS_LOSS_STABLEMAX, true, false, true);
+    c.mix_attention = true;
+    c.prefix = 0;
+    c.n_layer = c.l_cycles = 1;
+    c.h_cycles = 3;
+    check_gradient_of(&c, HS_LOSS_CROSS_ENTROPY, false, true, true);
+    c.init_scale = 0.5f;
+    check_gradient_of(&c, HS_LOSS_CROSS_ENTROPY, false, false, false);
 }
 
 static void test_gradient_of_every_switch(void **state)
@@ -465,6 +559,21 @@ static void test_published_size_and_initialization(void **state)
     assert_int_equal(hs_model_tensor(&m, "prefix")->group, HS_GROUP_PREFIX);
     assert_int_equal(hs_model_tensor(&m, "z_H_init")->group, HS_GROUP_BUFFER);
     hs_model_free(&m);
+    c.init_scale = 0.25f; /* the same numbers, smaller, but for buffers; a tied head is no tensor */
+    c.tie_head = true;
+    hs_model scaled = {0};
+    assert_ok(hs_model_create(&m, &c, 1, err));
+    c.init_scale = 0.5f;
+    assert_ok(hs_model_create(&scaled, &c, 1, err));
+    assert_null(hs_model_tensor(&m, "lm_head.weight"));
+    for (uint32_t i = 0; i < m.n_tensors; i++)
+        for (size_t j = m.tensor[i].offset; j < m.tensor[i].offset + m.tensor[i].size; j++)
+            assert_true(scaled.param[j] ==
+                        (m.tensor[i].init == HS_INIT_TRUNC_NORMAL && m.tensor[i].group != HS_GROUP_BUFFER ? 2 : 1) *
+                            m.param[j]);
+    hs_model_free(&m);
+    hs_model_free(&scaled);
+    c.tie_head = false;
     c.n_embd = 1536; /* arXiv 2601.09049: 44.56 million with 2,206 table rows; ours has one more for padding */
     c.vocab = 2205;
     assert_ok(hs_model_create(&m, &c, 1, err));
@@ -481,10 +590,16 @@ static int open_tensor(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_golden_states_and_logits), cmocka_unit_test(test_golden_gradients),
-        cmocka_unit_test(test_gradient_of_every_switch), cmocka_unit_test(test_correct_counts_scored_rows),
-        cmocka_unit_test(test_padding_and_neighbours),   cmocka_unit_test(test_patches),
-        cmocka_unit_test(test_stages_and_rows),          cmocka_unit_test(test_published_size_and_initialization),
+        cmocka_unit_test(test_golden_states_and_logits),
+        cmocka_unit_test(test_golden_gradients),
+        cmocka_unit_test(test_golden_exits),
+        cmocka_unit_test(test_gradient_through_all_cycles),
+        cmocka_unit_test(test_gradient_of_every_switch),
+        cmocka_unit_test(test_correct_counts_scored_rows),
+        cmocka_unit_test(test_padding_and_neighbours),
+        cmocka_unit_test(test_patches),
+        cmocka_unit_test(test_stages_and_rows),
+        cmocka_unit_test(test_published_size_and_initialization),
     };
     return cmocka_run_group_tests(tests, open_tensor, NULL);
 }

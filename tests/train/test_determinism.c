@@ -221,10 +221,54 @@ static void test_fact_exit(void **state)
     hs_trainer *trainer;
     m.passes = 1;
     c.fact_exit = 1;
-    assert_int_equal(hs_model_create(&model, &m, 1, &error), HS_OK);
-    assert_int_equal(hs_trainer_create(&trainer, &model, &data, &c, NULL, &error), HS_ERR_DATA);
-    assert_string_equal(error.where, "train.fact_exit");
-    hs_model_free(&model);
+    for (int trm = 0; trm < 2; trm++) {
+        m.kind = trm ? HS_MODEL_TRM : HS_MODEL_GPT2;
+        m.n_positions = data.max_width;
+        m.h_cycles = m.l_cycles = 1;
+        assert_int_equal(hs_model_create(&model, &m, 1, &error), HS_OK);
+        assert_int_equal(hs_trainer_create(&trainer, &model, &data, &c, NULL, &error), HS_ERR_DATA);
+        assert_string_equal(error.where, "train.fact_exit");
+        hs_model_free(&model);
+    }
+}
+
+/* TRM: facts answered after each H cycle, gradients through all or one, and the answer alone counted; each makes other
+ * weights, the same bits for any threads. */
+static void test_trm_settings(void **state)
+{
+    (void)state;
+    hs_train_config c = busy(HS_OPT_MUON, HS_FILTER_NONE);
+    hs_model_config m;
+    hs_model_config_default(&m);
+    m.kind = HS_MODEL_TRM;
+    m.vocab = data.vocab.n;
+    m.n_positions = data.max_width;
+    m.n_embd = 32;
+    m.n_head = 2;
+    m.n_layer = m.prefix = 1;
+    m.l_cycles = m.h_cycles = 2;
+    m.round_up = 8;
+    uint64_t hash[4];
+    for (int i = 0; i < 4; i++) {
+        c.fact_exit = i > 0 ? 1 : 0;
+        c.answer_only = i == 2;
+        m.full_gradient = i > 2;
+        hs_step_stats stats = {0};
+        for (int threads = 1; threads < 4; threads += 2) {
+            fixture f = {.config = c, .pool = hs_pool_create((uint32_t)threads)};
+            assert_int_equal(hs_model_create(&f.model, &m, 1, &error), HS_OK);
+            assert_int_equal(hs_trainer_create(&f.trainer, &f.model, &data, &f.config, f.pool, &error), HS_OK);
+            for (int s = 0; s < 4; s++)
+                assert_int_equal(hs_trainer_step(f.trainer, &stats, &error), HS_OK);
+            assert_true(i > 0 ? stats.exit_loss > 0 : stats.exit_loss == 0);
+            const uint64_t bits = hs_model_hash(&f.model);
+            assert_true(threads == 1 || bits == hash[i]);
+            hash[i] = bits;
+            destroy(&f);
+        }
+        for (int j = 0; j < i; j++)
+            assert_true(hash[i] != hash[j]);
+    }
 }
 
 static void test_any_pattern(void **state)
@@ -802,6 +846,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_threads, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_fact_exit, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_trm_settings, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_any_pattern, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_probes, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_evaluation_cut_short, set_up, tear_down),

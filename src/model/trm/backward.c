@@ -2,8 +2,9 @@
  *
  * The loss of a sequence is the mean over its labelled positions, times the weight of the sequence (the sum of the
  * weights of its scored rows), plus half the binary cross-entropy of the halting head against "every labelled position
- * is right". Gradients run back through the last H cycle only: into z_L, X and the weights, not into the states it
- * started from.
+ * is right". Gradients run back through the H cycle whose state the head reads: into z_L, X and the weights, not into
+ * the states it started from; with full_gradient through all cycles before it too. Where rows must be answered after
+ * every cycle (hs_batch.exit), the head reads the state after each of them, at the same rows.
  *
  * Invariant: a->d holds the gradient of the current application's output and is rewritten in place into that of its
  * input. */
@@ -162,20 +163,53 @@ static double halt_backward(trm_pass *a, uint32_t b, float weight, bool exact, f
     return 0.5 * (double)weight * loss;
 }
 
+/* Cross-entropy of a->target (n) at a->row of z_H, weighed by `weight`; a->logits hold the logits, padding last. Adds
+ * to a->d, the gradient of z_H. */
+static double table_backward(trm_pass *a, hs_loss_kind kind, uint32_t n, const uint32_t *target, const float *weight,
+                             const uint64_t *also_start, float *grad)
+{
+    const size_t D = a->D, V = a->model->config.vocab, W = V + 1;
+    const float *table = a->model->param + a->o.head;
+    float *d_table = grad + a->o.head;
+    uint32_t ignored = 0;
+    const double loss = (kind == HS_LOSS_STABLEMAX ? a->k->stablemax : a->k->cross_entropy)(
+        n, W, a->logits, target, weight, also_start, a->batch->also, &ignored);
+    hs_gemm(true, false, V, D, n, 1, a->logits, W, a->rows, D, 1, d_table + D, D);
+    hs_gemm(true, false, 1, D, n, 1, a->logits + V, W, a->rows, D, 1, d_table, D);
+    hs_gemm(false, false, n, D, V, 1, a->logits, W, table + D, D, 0, a->d_rows, D);
+    hs_gemm(false, false, n, D, 1, 1, a->logits + V, W, table, D, 1, a->d_rows, D);
+    hs_scatter_add_rows(n, D, a->row, a->d_rows, a->d);
+    return loss;
+}
+
+/* a->logits (n, V+1) of the states at a->row, padding last; the states themselves into a->rows. */
+static void table_forward(trm_pass *a, uint32_t n)
+{
+    const size_t D = a->D, V = a->model->config.vocab, W = V + 1;
+    hs_gather_rows(n, D, a->row, a->h, D, a->rows);
+    hs_trm_head(a->model, &a->o, n, a->rows, a->logits, W);
+    hs_gemm(false, true, n, 1, D, 1, a->rows, D, a->model->param + a->o.head, D, 0, a->logits + V, W);
+}
+
+/* Loss of the rows that must be answered after this cycle already; adds to a->d. */
+static double exit_backward(trm_pass *a, hs_loss_kind kind, float *grad)
+{
+    const hs_batch *batch = a->batch;
+    hs_trm_answer_rows(a);
+    table_forward(a, batch->P);
+    return table_backward(a, kind, batch->P, batch->target, batch->exit, batch->also_start, grad);
+}
+
 /* Loss at the labelled positions and the halting head; gradient of z_H into a->d. */
 static hs_loss_result heads_backward(trm_pass *a, hs_loss_kind kind, float *grad)
 {
     const hs_model *model = a->model;
     const hs_batch *batch = a->batch;
-    const size_t D = a->D, V = model->config.vocab, W = V + 1;
-    const float *table = model->param + a->o.head;
-    float *d_table = grad + a->o.head;
+    const size_t V = model->config.vocab, W = V + 1;
     const uint32_t n = list_labels(a);
     hs_loss_result result = {0};
-    memset(a->d, 0, a->R * D * sizeof(float));
-    hs_gather_rows(n, D, a->row, a->h, D, a->rows);
-    hs_trm_head(model, &a->o, n, a->rows, a->logits, W);
-    hs_gemm(false, true, n, 1, D, 1, a->rows, D, table, D, 0, a->logits + V, W); /* padding */
+    memset(a->d, 0, a->R * a->D * sizeof(float));
+    table_forward(a, n);
     for (uint32_t b = 0, i = 0, p = 0; b < a->B; b++) {
         bool exact = true;
         const uint32_t scored_first = p;
@@ -190,15 +224,40 @@ static hs_loss_result heads_backward(trm_pass *a, hs_loss_kind kind, float *grad
         if (model->config.halt_head)
             result.loss += halt_backward(a, b, sequence_weight(batch, scored_first, p), exact, grad);
     }
-    uint32_t ignored = 0;
-    result.loss += (kind == HS_LOSS_STABLEMAX ? a->k->stablemax : a->k->cross_entropy)(
-        n, W, a->logits, a->target, a->weight, batch->also_start ? a->also_start : NULL, batch->also, &ignored);
-    hs_gemm(true, false, V, D, n, 1, a->logits, W, a->rows, D, 1, d_table + D, D);
-    hs_gemm(true, false, 1, D, n, 1, a->logits + V, W, a->rows, D, 1, d_table, D);
-    hs_gemm(false, false, n, D, V, 1, a->logits, W, table + D, D, 0, a->d_rows, D);
-    hs_gemm(false, false, n, D, 1, 1, a->logits + V, W, table, D, 1, a->d_rows, D);
-    hs_scatter_add_rows(n, D, a->row, a->d_rows, a->d);
+    result.loss += table_backward(a, kind, n, a->target, a->weight, batch->also_start ? a->also_start : NULL, grad);
     return result;
+}
+
+/* ---------------------------------------------------------------- cycles */
+
+/* a->d: gradient of z_H after `cycle`. With full_gradient a->d_l is that of its z_L, and both are left as those of the
+ * states before it; else these are dropped. Adds to a->d_x. */
+static void cycle_backward(trm_pass *a, uint32_t cycle, float *grad)
+{
+    const hs_model_config *c = &a->model->config;
+    const uint32_t L = c->n_layer;
+    const size_t states = a->R * a->D;
+    for (uint32_t step = c->l_cycles + 1; step-- > 0;) {
+        for (uint32_t l = L; l-- > 0;) {
+            const trm_app app = hs_trm_app_at(a, hs_trm_slot(a, cycle, step) + l);
+            block_backward(a, l, &app, grad);
+        }
+        /* The sum's gradient goes to z_L, to z_H and, in an L step, to X. */
+        if (step < c->l_cycles)
+            a->k->axpy(states, 1.0f, a->d, a->d_x);
+        if (!c->full_gradient)
+            continue;
+        if (step == c->l_cycles) {
+            memcpy(a->d_h, a->d, states * sizeof *a->d);
+            a->k->axpy(states, 1.0f, a->d_l, a->d);
+        } else {
+            a->k->axpy(states, 1.0f, a->d, a->d_h);
+        }
+    }
+    if (!c->full_gradient)
+        return;
+    memcpy(a->d_l, a->d, states * sizeof *a->d);
+    memcpy(a->d, a->d_h, states * sizeof *a->d);
 }
 
 /* ---------------------------------------------------------------- embeddings */
@@ -226,21 +285,32 @@ hs_loss_result hs_trm_backward(const hs_model *model, const hs_batch *batch, hs_
                                float *grad)
 {
     trm_pass a;
+    const bool full = model->config.full_gradient;
+    const uint32_t cycles = model->config.h_cycles;
     hs_trm_start(&a, model, batch, true, work);
-    hs_trm_forward(&a, NULL);
-    const uint32_t L = model->config.n_layer;
-    const size_t states = a.R * a.D;
-    hs_loss_result result = heads_backward(&a, loss, grad);
-    memset(a.d_x, 0, states * sizeof(float));
-    for (uint32_t step = model->config.l_cycles + 1; step-- > 0;) {
-        for (uint32_t l = L; l-- > 0;) {
-            const trm_app app = hs_trm_app_at(&a, (size_t)step * L + l);
-            block_backward(&a, l, &app, grad);
-        }
-        /* The sum's gradient goes to z_L and, in an L step, to X; z_H was the constant of this cycle. */
-        if (step < model->config.l_cycles)
-            a.k->axpy(states, 1.0f, a.d, a.d_x);
+    hs_trm_begin(&a);
+    const size_t bytes = a.R * a.D * sizeof(float);
+    double exit_loss = 0;
+    memset(a.d_x, 0, bytes);
+    for (uint32_t cycle = 0; cycle < cycles; cycle++) {
+        hs_trm_cycle(&a, cycle);
+        if (!batch->exit || full || cycle + 1 == cycles)
+            continue;
+        memset(a.d, 0, bytes); /* this cycle's part, before the next overwrites what it kept */
+        exit_loss += exit_backward(&a, loss, grad);
+        cycle_backward(&a, cycle, grad);
     }
+    hs_loss_result result = heads_backward(&a, loss, grad);
+    if (full)
+        memset(a.d_l, 0, bytes);
+    cycle_backward(&a, cycles - 1, grad);
+    for (uint32_t cycle = full ? cycles - 1 : 0; cycle-- > 0;) {
+        a.h = hs_trm_cycle_state(&a, cycle);
+        if (batch->exit)
+            exit_loss += exit_backward(&a, loss, grad);
+        cycle_backward(&a, cycle, grad);
+    }
+    result.exit_loss = exit_loss;
     embed_backward(&a, grad);
     return result;
 }

@@ -20,6 +20,8 @@ const hs_model_field hs_trm_fields[] = {
     HS_FIELD("num_heads", HS_FIELD_U32, n_head),
     HS_FIELD("rope_theta", HS_FIELD_FLOAT, rope_theta),
     HS_FIELD("halt_head", HS_FIELD_BOOL, halt_head),
+    HS_FIELD("full_gradient", HS_FIELD_BOOL, full_gradient),
+    HS_FIELD("tie_word_embeddings", HS_FIELD_BOOL, tie_head),
     {0},
 };
 
@@ -68,38 +70,40 @@ static size_t visit(hs_walk *w, const char *prefix, const char *name, uint32_t r
     return hs_walk_tensor(w, prefix, name, &spec);
 }
 
-/* A matrix of the SwiGLU and attention kind: (out,in), LeCun initialization. */
-static size_t matrix(hs_walk *w, const char *prefix, const char *name, uint32_t out, uint32_t in, uint32_t splits)
+/* A matrix of the SwiGLU and attention kind: (out,in), LeCun initialization times `scale`. */
+static size_t matrix(hs_walk *w, const char *prefix, const char *name, uint32_t out, uint32_t in, double scale,
+                     uint32_t splits)
 {
-    return visit(w, prefix, name, out, in, HS_INIT_TRUNC_NORMAL, 1.0 / sqrt(in), HS_GROUP_MATRIX, splits);
+    return visit(w, prefix, name, out, in, HS_INIT_TRUNC_NORMAL, scale / sqrt(in), HS_GROUP_MATRIX, splits);
 }
 
 static void walk_block(hs_walk *w, const hs_model_config *c, uint32_t l, trm_block *b)
 {
     const uint32_t D = c->n_embd, S = c->prefix + c->n_positions;
     const uint32_t Ft = hs_trm_token_inner(c), Fc = hs_trm_channel_inner(c);
+    const double scale = (double)c->init_scale;
     char prefix[32];
     snprintf(prefix, sizeof prefix, "blocks.%u.", l);
     if (c->mix_attention) {
-        b->mix_up = matrix(w, prefix, "mix.qkv.weight", 3 * D, D, 3);
-        b->mix_down = matrix(w, prefix, "mix.out.weight", D, D, 1);
+        b->mix_up = matrix(w, prefix, "mix.qkv.weight", 3 * D, D, scale, 3);
+        b->mix_down = matrix(w, prefix, "mix.out.weight", D, D, scale, 1);
     } else {
-        b->mix_up = matrix(w, prefix, "mix.gate_up.weight", 2 * Ft, S, 2);
-        b->mix_down = matrix(w, prefix, "mix.down.weight", S, Ft, 1);
+        b->mix_up = matrix(w, prefix, "mix.gate_up.weight", 2 * Ft, S, scale, 2);
+        b->mix_down = matrix(w, prefix, "mix.down.weight", S, Ft, scale, 1);
     }
-    b->up = matrix(w, prefix, "mlp.gate_up.weight", 2 * Fc, D, 2);
-    b->down = matrix(w, prefix, "mlp.down.weight", D, Fc, 1);
+    b->up = matrix(w, prefix, "mlp.gate_up.weight", 2 * Fc, D, scale, 2);
+    b->down = matrix(w, prefix, "mlp.down.weight", D, Fc, scale, 1);
 }
 
 static void walk_tensors(hs_walk *w, const hs_model_config *c, trm_offsets *o)
 {
     const uint32_t D = c->n_embd, V = c->vocab + 1;
-    const double std = 1.0 / sqrt(D);
+    const double std = (double)c->init_scale / sqrt(D);
     const hs_tensor_init cut = HS_INIT_TRUNC_NORMAL;
     o->embed = visit(w, "", "embed.weight", V, D, cut, std, HS_GROUP_EMBEDDING, 1);
     o->z_h_init = visit(w, "", "z_H_init", 0, D, cut, 1, HS_GROUP_BUFFER, 1);
     o->z_l_init = visit(w, "", "z_L_init", 0, D, cut, 1, HS_GROUP_BUFFER, 1);
-    o->head = visit(w, "", "lm_head.weight", V, D, cut, std, HS_GROUP_EMBEDDING, 1);
+    o->head = c->tie_head ? o->embed : visit(w, "", "lm_head.weight", V, D, cut, std, HS_GROUP_EMBEDDING, 1);
     for (uint32_t l = 0; l < c->n_layer; l++)
         walk_block(w, c, l, &o->block[l]);
     o->prefix = c->prefix ? visit(w, "", "prefix", 0, D, HS_INIT_ZERO, 0, HS_GROUP_PREFIX, 1) : 0;

@@ -1,12 +1,13 @@
-/* trm.c - the Tiny Recursive Model as published (arXiv 2510.04871; run by 2601.09049): scratch memory, the forward pass, taps.
+/* trm.c - the Tiny Recursive Model as published (arXiv 2510.04871; run by 2601.09049): scratch memory, the forward
+ * pass, taps.
  *
  *     X = sqrt(D) * [prefix vector, zeros, embeddings]
  *     repeat H times: { repeat L times: z_L = Level(z_L, z_H + X) };  z_H = Level(z_H, z_L)
  *     logits = lm_head z_H at the token positions
  *
  * Level adds its two arguments and runs the blocks; a block mixes positions (a SwiGLU over the position axis, or causal
- * attention), then channels (a SwiGLU), each followed by an RMS norm of the sum. Only the last H cycle is kept for the
- * backward pass; what came before it is a constant. Invariant: hs_trm_layout is the only place that knows scratch
+ * attention), then channels (a SwiGLU), each followed by an RMS norm of the sum. One H cycle is kept for the backward
+ * pass, the one that ran last, or all with full_gradient. Invariant: hs_trm_layout is the only place that knows scratch
  * memory. */
 #include "model/trm/trm.h"
 
@@ -76,6 +77,12 @@ trm_app hs_trm_app_at(const trm_pass *a, size_t slot)
     return t;
 }
 
+/* Steps whose applications are kept for the backward pass. */
+uint32_t hs_trm_kept_steps(const hs_model_config *c)
+{
+    return (c->l_cycles + 1) * (c->full_gradient ? c->h_cycles : 1);
+}
+
 size_t hs_trm_layout(trm_pass *a, const hs_model *model, uint32_t B, bool backward, float *base)
 {
     const hs_model_config *c = &model->config;
@@ -85,7 +92,7 @@ size_t hs_trm_layout(trm_pass *a, const hs_model *model, uint32_t B, bool backwa
     a->Fc = hs_trm_channel_inner(c);
     a->J = chunk(a->Ft, a->B * a->D, 64);
     a->Q = chunk(a->Fc, a->R, 16);
-    a->slots = (size_t)c->n_layer * (backward ? c->l_cycles + 1 : 1);
+    a->slots = (size_t)c->n_layer * (backward ? hs_trm_kept_steps(c) : 1);
     a->app_floats = app_floats(a);
     hs_carver carver = {.base = base};
     const size_t states = a->R * a->D, most = backward ? a->B * a->T : a->R; /* any row can be asked for */
@@ -108,6 +115,10 @@ size_t hs_trm_layout(trm_pass *a, const hs_model *model, uint32_t B, bool backwa
         const size_t whole = c->mix_attention ? states : 0; /* attention's gradients are not cut into chunks */
         a->d = hs_carve(&carver, states);
         a->d_x = hs_carve(&carver, states);
+        if (c->full_gradient) {
+            a->d_h = hs_carve(&carver, states);
+            a->d_l = hs_carve(&carver, states);
+        }
         a->d_act = hs_carve(&carver, act > whole ? act : whole);
         a->d_up = hs_carve(&carver, 2 * act > 3 * whole ? 2 * act : 3 * whole);
         a->logits = hs_carve(&carver, most * (c->vocab + 1));
@@ -126,6 +137,12 @@ static size_t work_size(const hs_model *model, uint32_t B, uint32_t N, uint32_t 
     (void)N;
     (void)P; /* at most B*T */
     return hs_trm_layout(&a, model, B, backward, NULL);
+}
+
+size_t hs_trm_slot(const trm_pass *a, uint32_t cycle, uint32_t step)
+{
+    const hs_model_config *c = &a->model->config;
+    return ((size_t)(c->full_gradient ? cycle : 0) * (c->l_cycles + 1) + step) * c->n_layer;
 }
 
 size_t hs_trm_row(const trm_pass *a, size_t position, size_t sequence)
@@ -287,8 +304,6 @@ static void copy_out(const trm_pass *a, const float *z, float *state)
 static void tap(const trm_pass *a, const hs_taps *taps, uint32_t stage, uint32_t *next)
 {
     float *stream[HS_TRM_STREAMS] = {a->z_h, a->z_l, a->x};
-    if (!taps)
-        return;
     for (; *next < taps->n_patches && taps->patch[*next].stage == stage; ++*next) {
         const hs_patch *p = &taps->patch[*next];
         memcpy(stream[p->stream] + hs_trm_row(a, p->row % a->S, p->row / a->S) * a->D, p->x, a->D * sizeof *p->x);
@@ -333,28 +348,52 @@ static void begin(trm_pass *a, const hs_taps *taps)
     a->l = a->z_l;
 }
 
-void hs_trm_forward(trm_pass *a, const hs_taps *taps)
+/* Run `stage`, its applications kept from `slot` on; the states are read where the stages before left them. */
+static float *run_stage(trm_pass *a, uint32_t stage, size_t slot, bool inject)
 {
     const hs_model_config *c = &a->model->config;
-    const uint32_t from = taps ? taps->from : 0, steps = c->l_cycles + 1;
-    const size_t bytes = a->R * a->D * sizeof(float);
-    uint32_t next = 0;
-    begin(a, taps);
-    tap(a, taps, from, &next);
-    for (uint32_t stage = from + 1; stage <= a->model->n_stages; stage++) {
-        const uint32_t i = (stage - 1) % steps;
-        const bool high = i == c->l_cycles, keep = a->slots > c->n_layer && stage + steps > a->model->n_stages;
-        if (!high && (i == 0 || taps)) /* z_H and X stay for a cycle, unless a patch or the beginning lies in it */
-            hs_trm_sum(a->R * a->D, a->h, a->x, a->inject);
-        float *out = level(a, keep ? (size_t)i * c->n_layer : 0, high ? a->h : a->l, high ? a->l : a->inject);
-        if (!keep) {
-            memcpy(high ? a->z_h : a->z_l, out, bytes);
-            out = high ? a->z_h : a->z_l;
-        }
-        if (high)
+    const uint32_t i = (stage - 1) % (c->l_cycles + 1);
+    if (i == c->l_cycles)
+        return level(a, slot, a->h, a->l);
+    if (i == 0 || inject) /* z_H and X stay for a cycle, unless a patch or the beginning lies in it */
+        hs_trm_sum(a->R * a->D, a->h, a->x, a->inject);
+    return level(a, slot, a->l, a->inject);
+}
+
+void hs_trm_begin(trm_pass *a)
+{
+    begin(a, NULL);
+}
+
+void hs_trm_cycle(trm_pass *a, uint32_t cycle)
+{
+    const hs_model_config *c = &a->model->config;
+    const uint32_t steps = c->l_cycles + 1;
+    for (uint32_t i = 0; i < steps; i++) {
+        const uint32_t stage = cycle * steps + i + 1;
+        const float *out = run_stage(a, stage, hs_trm_slot(a, cycle, i), false);
+        if (i == c->l_cycles)
             a->h = out;
         else
             a->l = out;
+    }
+}
+
+const float *hs_trm_cycle_state(const trm_pass *a, uint32_t cycle)
+{
+    const hs_model_config *c = &a->model->config;
+    return hs_trm_app_at(a, hs_trm_slot(a, cycle, c->l_cycles) + c->n_layer - 1).out;
+}
+
+/* Without keeping anything: every stage is run in the same slots and copied out of them. */
+static void forward(trm_pass *a, const hs_taps *taps)
+{
+    uint32_t next = 0;
+    begin(a, taps);
+    tap(a, taps, taps->from, &next);
+    for (uint32_t stage = taps->from + 1; stage <= a->model->n_stages; stage++) {
+        const bool high = stage % (a->model->config.l_cycles + 1) == 0;
+        memcpy(high ? a->z_h : a->z_l, run_stage(a, stage, 0, true), a->R * a->D * sizeof(float));
         tap(a, taps, stage, &next);
     }
 }
@@ -368,15 +407,28 @@ void hs_trm_head(const hs_model *model, const trm_offsets *o, size_t n, const fl
     hs_gemm(false, true, n, V, D, 1, x, D, table + D, D, 0, logits, ld);
 }
 
-/* Logits of the rows that are asked for, or of the scored rows: at the position after each. */
-static void predict(trm_pass *a, const hs_taps *taps)
+/* a->row = where the scored rows are answered: at the position after each. */
+void hs_trm_answer_rows(trm_pass *a)
 {
     const hs_batch *batch = a->batch;
-    const uint32_t n = taps->row ? taps->n_rows : batch->P;
-    for (uint32_t i = 0; i < n; i++) {
-        const uint32_t row = taps->row ? taps->row[i] : hs_model_answer_row(a->model, batch, i);
-        assert(row < a->R);
-        a->row[i] = (uint32_t)hs_trm_row(a, row % a->S, row / a->S);
+    for (uint32_t i = 0, b = 0; i < batch->P; i++) {
+        while (batch->score_row[i] >= batch->start[b + 1])
+            b++;
+        const uint32_t p = batch->score_row[i] - batch->start[b] + 1;
+        assert(p < a->T);
+        a->row[i] = (uint32_t)hs_trm_row(a, a->model->config.prefix + p, b);
+    }
+}
+
+/* Logits of the rows that are asked for, or of the scored rows' answers. */
+static void predict(trm_pass *a, const hs_taps *taps)
+{
+    const uint32_t n = taps->row ? taps->n_rows : a->batch->P;
+    if (!taps->row)
+        hs_trm_answer_rows(a);
+    for (uint32_t i = 0; taps->row && i < n; i++) {
+        assert(taps->row[i] < a->R);
+        a->row[i] = (uint32_t)hs_trm_row(a, taps->row[i] % a->S, taps->row[i] / a->S);
     }
     hs_gather_rows(n, a->D, a->row, a->h, a->D, a->rows);
     hs_trm_head(a->model, &a->o, n, a->rows, taps->logits, a->model->config.vocab);
@@ -386,7 +438,7 @@ static void run(const hs_model *model, const hs_batch *batch, const hs_taps *tap
 {
     trm_pass a;
     hs_trm_start(&a, model, batch, false, work);
-    hs_trm_forward(&a, taps);
+    forward(&a, taps);
     if (taps->logits)
         predict(&a, taps);
 }
@@ -425,8 +477,8 @@ static void lens(const hs_model *model, uint32_t n, const float *x, float *work,
 
 /* ---------------------------------------------------------------- cost */
 
-/* All H cycles forward, the last one backward too, which costs twice its forward pass. T and P do not matter: a
- * sequence always has n_positions, all of which are scored. */
+/* All H cycles forward, the last one (or all) backward too, which costs twice its forward pass. T and P do not matter:
+ * a sequence always has n_positions, all of which may be scored. */
 static double step_flop(const hs_model *model, uint32_t B, uint32_t T, uint32_t P)
 {
     (void)T;
@@ -437,7 +489,8 @@ static double step_flop(const hs_model *model, uint32_t B, uint32_t T, uint32_t 
     const double mix =
         c->mix_attention ? rows * (8 * D * D + 4 * D * (S + 1) / 2) : rows * 6 * D * hs_trm_token_inner(c);
     const double cycle = (c->l_cycles + 1.0) * c->n_layer * (mix + channel);
-    return cycle * (c->h_cycles + 2) + 3 * 2.0 * B * c->n_positions * D * (c->vocab + 1.0);
+    return cycle * (c->h_cycles + 2 * (c->full_gradient ? c->h_cycles : 1)) +
+           3 * 2.0 * B * c->n_positions * D * (c->vocab + 1.0);
 }
 
 const hs_model_ops hs_trm_ops = {.traits = {.name = "trm", .title = "TRM", .in_place = true, .loss = HS_LOSS_STABLEMAX},

@@ -42,7 +42,7 @@ typedef struct trm_pass {
     size_t B, T, S, D, R, Ft, Fc;
     size_t J;     /* columns of a chunk of the token MLP */
     size_t Q;     /* rows of a chunk of the channel MLP */
-    size_t slots; /* applications that are kept: all of the last H cycle, or one level's */
+    size_t slots; /* applications that are kept: of one H cycle or of all, or one level's */
     float *apps;  /* their memory; trm_app_at finds the parts */
     size_t app_floats;
     float *x;           /* (R,D) embeddings */
@@ -56,6 +56,7 @@ typedef struct trm_pass {
     float *d;                        /* (R,D) */
     float *d_act, *d_up;             /* chunks of (Ft,J) or (Q,Fc), and twice that; attention: d_ctx and d_qkv whole */
     float *d_x;                      /* (R,D) */
+    float *d_h, *d_l;                /* (R,D) of the states a cycle starts from, with full_gradient */
     float *logits;                   /* (B*T, V+1): the padding token's column is the last one */
     float *rows, *d_rows;            /* (B*T, D) */
     float *weight;                   /* (B*T) */
@@ -80,8 +81,17 @@ size_t hs_trm_table_row(const hs_batch *batch, size_t b, size_t p, uint32_t visi
 hs_attention hs_trm_attention(const trm_pass *a, const trm_app *app);
 void hs_trm_start(trm_pass *a, const hs_model *model, const hs_batch *batch, bool backward, float *work);
 enum { HS_TRM_Z_H, HS_TRM_Z_L, HS_TRM_X, HS_TRM_STREAMS };
-/* From the beginning or, with taps, from where they say. */
-void hs_trm_forward(trm_pass *a, const hs_taps *taps);
+uint32_t hs_trm_kept_steps(const hs_model_config *config);
+/* Where the applications of a step of an H cycle (both from 0) are kept. A cycle's states stay readable until the next
+ * is run. */
+size_t hs_trm_slot(const trm_pass *a, uint32_t cycle, uint32_t step);
+/* The forward pass of training: hs_trm_begin, then every H cycle (from 0) in turn. */
+void hs_trm_begin(trm_pass *a);
+void hs_trm_cycle(trm_pass *a, uint32_t cycle);
+/* z_H (R,D) after a kept H cycle */
+const float *hs_trm_cycle_state(const trm_pass *a, uint32_t cycle);
+/* a->row (P) = the rows where the batch's scored rows are answered */
+void hs_trm_answer_rows(trm_pass *a);
 /* logits (n, V): the head without the padding column; ld floats apart. */
 void hs_trm_head(const hs_model *model, const trm_offsets *o, size_t n, const float *x, float *logits, size_t ld);
 hs_loss_result hs_trm_backward(const hs_model *model, const hs_batch *batch, hs_loss_kind loss, float *work,
