@@ -1,4 +1,4 @@
-/* report.h - what leaves the laboratory: figures. Reads run folders; the layer below the command line. */
+/* report.h - what leaves the laboratory: figures and the page. Reads run folders; the layer below the command line. */
 #ifndef HOPSCOPE_REPORT_H
 #define HOPSCOPE_REPORT_H
 
@@ -124,6 +124,66 @@ hs_status hs_figure_probe(const char *run_dir, const char *method, const hs_figu
 /* Accuracy against steps and against CPU seconds, and the times to grok; as hs_figure_draw. */
 hs_status hs_bakeoff_figure(const hs_bakeoff *bakeoff, const hs_bakeoff_result *result, const char *dir,
                             const char *path, bool keep_script, hs_error *err);
+
+/* ---------------------------------------------------------------- the page (docs/page.md) */
+
+/* One HTML file that shows runs: curves, looks inside at stored checkpoints, the dataset's proofs. It needs no network
+ * and no other file; `hopscope serve` sends the same page without the data, which it then asks for. docs/page.md has
+ * the format of the data, and how to read it from Python. Everything here only reads the runs, which may be going on.
+ */
+
+/* The runs that folders stand for: a run itself, or the runs in it at most two folders down (seeds, arms of a bakeoff),
+ * in order of names. `id` is unique among them: the folder's name, with the folders above it where that takes it.
+ * HS_ERR_IO for a folder that holds no run. The caller frees *out with hs_free. */
+typedef struct hs_page_folder {
+    char dir[4096], id[256];
+} hs_page_folder;
+hs_status hs_page_folders(const char *const *dirs, size_t n, hs_page_folder **out, size_t *n_out, hs_error *err);
+
+typedef struct hs_page_options {
+    const char *command;  /* that makes the page, as it is shown; NULL = "hopscope report DIR ..." */
+    uint32_t queries;     /* looked at in each run; 0 = 100, less where a look is dear (`flop`) */
+    uint32_t checkpoints; /* looked at, at most; 0 = 40, less where a look is dear or the file would become too large
+                             (`bytes`) */
+    size_t bytes;     /* the file's size is kept below this by looking at fewer checkpoints; 0 = 5,000,000 and 2,000,000
+                       * more     for every further run */
+    double flop;      /* floating point operations that all looks of a run may cost; 0 = 4e12; INFINITY = any */
+    uint32_t threads; /* 0 = one a core; changes no byte */
+    bool live;        /* of a bundle: it is served, looks are asked for one by one */
+    const hs_run_verdict *verdict; /* of the last weights of the only run, where it is known; NULL: it is measured */
+} hs_page_options;
+
+/* The data without the looks, BUNDLE of docs/page.md: one JSON object, appended to `out`. What cannot be read is named
+ * in its `missing`, the rest is there. HS_ERR_IO for a folder that is no run. `options`, `signals` may be NULL. */
+hs_status hs_page_bundle(const char *const *dirs, size_t n, const hs_page_options *options, const hs_signals *signals,
+                         hs_str *out, hs_error *err);
+/* The page with bundle and looks, written whole or not at all. */
+hs_status hs_page_write(const char *const *dirs, size_t n, const hs_page_options *options, const char *path,
+                        const hs_signals *signals, const hs_events *events, hs_error *err);
+/* The page without data, as a server sends it: it asks for /api/bundle and the rest by itself. Appended to `out`. */
+void hs_page_live(hs_str *out);
+/* RUN_DIR/report.html at the end of a run (setting report.page), its looks within a fiftieth of what the training has
+ * cost. A failure is a warning. */
+void hs_page_after_run(const hs_config *config, const char *run_dir, const hs_experiment_result *result,
+                       const hs_signals *signals, const hs_events *events);
+
+/* The files of the page (src/report/page/web), as they are part of the program: static. */
+typedef struct hs_page_asset {
+    const char *name;       /* "app.js" */
+    const char *text, *end; /* one past the last byte, where a 0 stands */
+} hs_page_asset;
+const hs_page_asset *hs_page_assets(size_t *n);
+
+/* Questions to one run, one after another: its dataset and the weights of the step last asked stay loaded. One thread
+ * at a time. */
+typedef struct hs_page_desk hs_page_desk;
+hs_status hs_page_desk_open(hs_page_desk **out, const char *run_dir, hs_error *err);
+/* Appends {"query": .., "step": .., "look": LOOK} to `out`. `word`: names of the vocabulary, or "#12" for token 12;
+ * `step`: a stored one, or HS_LATEST. HS_ERR_DATA names an unknown word and the nearest known one; HS_ERR_IO lists the
+ * stored steps. */
+hs_status hs_page_desk_ask(hs_page_desk *desk, uint64_t step, const char *const *word, uint32_t n, hs_str *out,
+                           hs_error *err);
+void hs_page_desk_close(hs_page_desk *desk);
 
 #ifdef __cplusplus
 }

@@ -226,6 +226,19 @@ typedef struct hs_probe_filter {
 } hs_probe_filter;
 hs_status hs_record_probes(hs_record *record, const hs_probe_filter *filter, hs_probe_row **rows, size_t *n,
                            hs_error *err); /* filter NULL: all */
+/* The table `info` in order of keys, and `event` in the order they came; the caller frees them with
+ * hs_record_texts_free. */
+typedef struct hs_text_row {
+    uint64_t step; /* of an event */
+    char time[32]; /* of an event: UTC */
+    char name[64]; /* key, or kind of an event */
+    char *text;    /* value, or what the event says; owned */
+} hs_text_row;
+hs_status hs_record_infos(hs_record *record, hs_text_row **rows, size_t *n, hs_error *err);
+hs_status hs_record_events(hs_record *record, hs_text_row **rows, size_t *n, hs_error *err);
+/* The names of the metrics there are, in order (`name` alone is set). */
+hs_status hs_record_metric_names(hs_record *record, hs_text_row **rows, size_t *n, hs_error *err);
+void hs_record_texts_free(hs_text_row *rows, size_t n);
 /* Value of an info key into out (""), HS_OK also when absent. */
 hs_status hs_record_get_info(hs_record *record, const char *key, char *out, size_t size, hs_error *err);
 /* False once the file was deleted or moved under the record: what is written goes nowhere that can be found. */

@@ -21,6 +21,7 @@
     X(eval, "evaluate a run's model on its splits")                                                                    \
     X(show, "what a run directory holds: evaluations, shortcuts, checkpoints, probes")                                 \
     X(interpret, "look inside a run's model: lens, causal tracing, circuits")                                          \
+    X(report, "one HTML page of runs: curves, looks inside, questions; opens offline")                                 \
     X(plot, "draw the grokking curve of runs")                                                                         \
     X(bakeoff, "compare optimizers and other settings by their time to grok")                                          \
     X(verify, "replay a stretch of a run and compare the weights")                                                     \

@@ -1,5 +1,5 @@
-/* record_rows.c - run.db read back: evaluations, hashes, checkpoints, metrics and measurements, each as an array of rows in the
- * order of their steps. */
+/* record_rows.c - run.db read back: evaluations, hashes, checkpoints, metrics, measurements and texts, each as an array
+ * of rows in the order of their steps. */
 #include "train/record.h"
 
 #include <math.h>
@@ -11,10 +11,11 @@ static double column_number(sqlite3_stmt *s, int i)
     return sqlite3_column_type(s, i) == SQLITE_NULL ? (double)NAN : sqlite3_column_double(s, i);
 }
 
-/* Every row of a query into a grown array; `take` fills one element. bind(s, with) gives its parameters; NULL: none. */
-static hs_status read_rows(hs_record *r, const char *query, void (*bind)(sqlite3_stmt *s, const void *with),
-                           const void *with, size_t elem, void (*take)(sqlite3_stmt *s, void *row), void **rows,
-                           size_t *n, hs_error *err)
+/* Every row of a query into a grown array; `take` fills one element. bind(s, with) gives its parameters; NULL: none.
+ * After a failure the rows read so far are there all the same. */
+static hs_status collect_rows(hs_record *r, const char *query, void (*bind)(sqlite3_stmt *s, const void *with),
+                              const void *with, size_t elem, void (*take)(sqlite3_stmt *s, void *row), void **rows,
+                              size_t *n, hs_error *err)
 {
     *rows = NULL;
     *n = 0;
@@ -32,6 +33,15 @@ static hs_status read_rows(hs_record *r, const char *query, void (*bind)(sqlite3
     if (status == HS_OK && code != SQLITE_DONE)
         status = hs_record_fail(r, code, "read", err);
     sqlite3_finalize(s);
+    return status;
+}
+
+/* The same, and nothing after a failure: for rows that own nothing. */
+static hs_status read_rows(hs_record *r, const char *query, void (*bind)(sqlite3_stmt *s, const void *with),
+                           const void *with, size_t elem, void (*take)(sqlite3_stmt *s, void *row), void **rows,
+                           size_t *n, hs_error *err)
+{
+    const hs_status status = collect_rows(r, query, bind, with, elem, take, rows, n, err);
     if (status != HS_OK) {
         hs_free(*rows);
         *rows = NULL;
@@ -164,4 +174,53 @@ hs_status hs_record_probes(hs_record *r, const hs_probe_filter *filter, hs_probe
                   bind_filter, filter ? filter : &all, sizeof **rows, take_probe, &p, n, err);
     *rows = p;
     return status;
+}
+
+/* ---------------------------------------------------------------- texts */
+
+static void take_text(sqlite3_stmt *s, void *out)
+{
+    hs_text_row *t = out;
+    *t = (hs_text_row){.step = (uint64_t)sqlite3_column_int64(s, 0)};
+    snprintf(t->time, sizeof t->time, "%s", hs_record_column_text(s, 1));
+    snprintf(t->name, sizeof t->name, "%s", hs_record_column_text(s, 2));
+    t->text = hs_strdup(hs_record_column_text(s, 3));
+}
+
+void hs_record_texts_free(hs_text_row *rows, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        hs_free(rows[i].text);
+    hs_free(rows);
+}
+
+static hs_status read_texts(hs_record *r, const char *query, hs_text_row **rows, size_t *n, hs_error *err)
+{
+    void *p;
+    hs_status status = collect_rows(r, query, NULL, NULL, sizeof **rows, take_text, &p, n, err);
+    *rows = p;
+    for (size_t i = 0; status == HS_OK && i < *n; i++)
+        if (!(*rows)[i].text)
+            status = hs_fail_memory(err, 1);
+    if (status != HS_OK) {
+        hs_record_texts_free(*rows, *n);
+        *rows = NULL;
+        *n = 0;
+    }
+    return status;
+}
+
+hs_status hs_record_infos(hs_record *r, hs_text_row **rows, size_t *n, hs_error *err)
+{
+    return read_texts(r, "SELECT 0, '', key, value FROM info ORDER BY key", rows, n, err);
+}
+
+hs_status hs_record_events(hs_record *r, hs_text_row **rows, size_t *n, hs_error *err)
+{
+    return read_texts(r, "SELECT step, time, kind, text FROM event ORDER BY id", rows, n, err);
+}
+
+hs_status hs_record_metric_names(hs_record *r, hs_text_row **rows, size_t *n, hs_error *err)
+{
+    return read_texts(r, "SELECT DISTINCT 0, '', name, '' FROM metric ORDER BY name", rows, n, err);
 }

@@ -1,0 +1,197 @@
+/* page.c - the file: template, style, scripts, bundle and looks put together; and the bundle itself.
+ *
+ * The files of web/ are part of the program: the assembler puts their bytes between two symbols; a list that CMake
+ * writes (assets.h) names them in the order in which the page has them.
+ *
+ * Invariant: what is written needs nothing but itself. Text from runs stands only inside JSON, escaped
+ * (hs_page_escape). */
+#include "report/page/page.h"
+
+#include <string.h>
+
+#define HS_X(symbol, name, path)                                                                                       \
+    __asm__(".section .rodata\n.balign 16\n.local hs_page_begin_" #symbol "\nhs_page_begin_" #symbol                   \
+            ":\n.incbin \"" path "\"\n.local hs_page_end_" #symbol "\nhs_page_end_" #symbol                            \
+            ":\n.byte 0\n.previous\n");                                                                                \
+    extern const char hs_page_begin_##symbol[] __attribute__((visibility("hidden")));                                  \
+    extern const char hs_page_end_##symbol[] __attribute__((visibility("hidden")));
+#include "report/page/assets.h"
+#undef HS_X
+
+#define HS_X(symbol, file, path) {file, hs_page_begin_##symbol, hs_page_end_##symbol},
+static const hs_page_asset assets[] = {
+#include "report/page/assets.h"
+};
+#undef HS_X
+
+const hs_page_asset *hs_page_assets(size_t *n)
+{
+    *n = sizeof assets / sizeof *assets;
+    return assets;
+}
+
+/* ---------------------------------------------------------------- template */
+
+static bool ends_with(const char *name, const char *end)
+{
+    const size_t a = strlen(name), b = strlen(end);
+    return a >= b && strcmp(name + a - b, end) == 0;
+}
+
+static void add_asset(hs_str *out, const char *name)
+{
+    for (size_t i = 0; i < sizeof assets / sizeof *assets; i++)
+        if (strcmp(assets[i].name, name) == 0)
+            hs_str_add(out, assets[i].text, (size_t)(assets[i].end - assets[i].text));
+}
+
+static void add_scripts(hs_str *out)
+{
+    for (size_t i = 0; i < sizeof assets / sizeof *assets; i++) {
+        if (!ends_with(assets[i].name, ".js"))
+            continue;
+        hs_str_addf(out, "<script>");
+        add_asset(out, assets[i].name);
+        hs_str_addf(out, "</script>\n");
+    }
+}
+
+/* page.html with {{style}}, {{data}} and {{scripts}} filled in, each where it stands. */
+static void add_page(hs_str *out, const hs_str *data)
+{
+    hs_str page = {0};
+    add_asset(&page, "page.html");
+    const char *text = page.s ? page.s : "";
+    for (const char *mark; (mark = strstr(text, "{{")) != NULL;) {
+        const char *end = strstr(mark, "}}");
+        if (!end)
+            break;
+        hs_str_add(out, text, (size_t)(mark - text));
+        text = end + 2;
+        if (strncmp(mark, "{{style}}", 9) == 0)
+            add_asset(out, "style.css");
+        else if (strncmp(mark, "{{data}}", 8) == 0)
+            hs_str_add(out, data->s ? data->s : "", data->len);
+        else if (strncmp(mark, "{{scripts}}", 11) == 0)
+            add_scripts(out);
+    }
+    hs_str_add(out, text, strlen(text));
+    hs_str_free(&page);
+}
+
+void hs_page_live(hs_str *out)
+{
+    hs_str data = {0};
+    hs_str_addf(&data, "<script type=\"application/json\" id=\"hs-live\">{\"live\": true}</script>\n");
+    add_page(out, &data);
+    out->failed |= data.failed;
+    hs_str_free(&data);
+}
+
+/* ---------------------------------------------------------------- bundle */
+
+static const hs_page_options defaults = {0};
+
+static void add_command(const char *const *dirs, size_t n, const hs_page_options *options, hs_str *out)
+{
+    hs_str command = {0};
+    hs_str_addf(&command, "hopscope %s", options->live ? "serve" : "report");
+    for (size_t i = 0; i < n; i++)
+        hs_str_addf(&command, " %s", dirs[i]);
+    hs_page_key(out, "command");
+    hs_page_text(out, options->command ? options->command : command.s);
+    hs_str_free(&command);
+}
+
+static void begin_bundle(const char *const *dirs, size_t n, const hs_page_options *options, hs_str *out)
+{
+    hs_page_open(out, '{');
+    hs_page_key(out, "format");
+    hs_page_text(out, "hopscope-page");
+    hs_page_key(out, "version");
+    hs_page_whole(out, 1);
+    hs_page_key(out, "made_by");
+    hs_page_text(out, "hopscope " HS_VERSION);
+    add_command(dirs, n, options, out);
+    hs_page_key(out, "live");
+    hs_page_bool(out, options->live);
+    hs_page_key(out, "runs");
+    hs_page_open(out, '[');
+}
+
+/* What is missing in runs, for the head of the page: "demo: No evaluation yet." */
+static void end_bundle(const hs_str *missing, hs_str *out)
+{
+    hs_page_close(out, ']');
+    hs_page_key(out, "missing");
+    hs_page_open(out, '[');
+    hs_str_add(out, missing->s ? missing->s : "", missing->len);
+    hs_page_close(out, ']');
+    hs_page_close(out, '}');
+}
+
+/* A run without any number or look is named at the head of the page too. */
+static void note_empty(const hs_page_run *r, hs_str *missing)
+{
+    if (r->n_evals > 0)
+        return;
+    char text[400];
+    snprintf(text, sizeof text, "%s: no evaluation; see the run's own list", r->id);
+    if (missing->len)
+        hs_str_add(missing, ",", 1);
+    hs_str clean = {0};
+    hs_page_text(&clean, text);
+    hs_str_add(missing, clean.s ? clean.s : "null", clean.s ? clean.len : 4);
+    hs_str_free(&clean);
+}
+
+hs_status hs_page_bundle(const char *const *dirs, size_t n, const hs_page_options *options, const hs_signals *signals,
+                         hs_str *out, hs_error *err)
+{
+    hs_page_folder *folder;
+    size_t n_runs;
+    hs_str missing = {0};
+    options = options ? options : &defaults;
+    HS_TRY(hs_page_folders(dirs, n, &folder, &n_runs, err));
+    begin_bundle(dirs, n, options, out);
+    hs_status status = HS_OK;
+    for (size_t i = 0; i < n_runs && status == HS_OK; i++) {
+        hs_page_run *run = hs_calloc(1, sizeof *run);
+        status = run ? hs_page_run_open(run, &folder[i], options, err) : hs_fail_memory(err, sizeof *run);
+        if (status == HS_OK) {
+            hs_page_run_json(run, options, signals, out);
+            hs_page_run_end(run, out);
+            note_empty(run, &missing);
+            status = hs_signals_status(signals);
+        }
+        if (run)
+            hs_page_run_close(run);
+        hs_free(run);
+    }
+    end_bundle(&missing, out);
+    hs_str_free(&missing);
+    hs_free(folder);
+    return status == HS_OK && out->failed ? hs_fail_memory(err, out->len) : status;
+}
+
+/* ---------------------------------------------------------------- the file */
+
+hs_status hs_page_write(const char *const *dirs, size_t n, const hs_page_options *options, const char *path,
+                        const hs_signals *signals, const hs_events *events, hs_error *err)
+{
+    hs_str bundle = {0}, data = {0}, page = {0};
+    (void)events;
+    hs_status status = hs_page_bundle(dirs, n, options, signals, &bundle, err);
+    if (status == HS_OK) {
+        hs_str_addf(&data, "<script type=\"application/json\" id=\"hs-data\">");
+        hs_page_escape(&data, bundle.s, bundle.len);
+        hs_str_addf(&data, "</script>\n");
+        add_page(&page, &data);
+        status =
+            data.failed || page.failed ? hs_fail_memory(err, page.len) : hs_file_write(path, page.s, page.len, err);
+    }
+    hs_str_free(&bundle);
+    hs_str_free(&data);
+    hs_str_free(&page);
+    return status;
+}
