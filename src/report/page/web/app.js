@@ -16,7 +16,7 @@ const hs = (window.hs = { panels: [], bundle: null, runs: [], live: false });
             else if (key === "value") node.value = value;
             else node.setAttribute(key, value === true ? "" : value);
         }
-        node.append(...kids.flat().filter((k) => k !== null && k !== undefined && k !== false).map((k) => (k instanceof Node ? k : String(k))));
+        node.append(...kids.flat(Infinity).filter((k) => k !== null && k !== undefined && k !== false).map((k) => (k instanceof Node ? k : String(k))));
         return node;
     }
     /* An element with attributes (`on`: {event: function}) and children; text is text. */

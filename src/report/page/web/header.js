@@ -124,12 +124,13 @@
         const found = wanted.map(([name, label]) => ({ label, time: (r.times || []).find((t) => t.name === name && t.reached) })).filter((w) => w.time && list.length > 1);
         found.sort((a, b) => a.time.step - b.time.step);
         const box = hs.id("hs-marks"), width = box.clientWidth || 800, size = (w) => (w.label.length * 7 + 16) / width;
-        let free = -1; // a label that would run into the one before it is left out, its tick is not
+        let free = -1, before = -1; // a label that would run into its neighbours is left out, its tick is not
         box.replaceChildren(...found.map((w, i) => {
             const x = place(w.time.step), end = x + size(w) > 1;
             const next = i + 1 < found.length ? place(found[i + 1].time.step) : 1;
-            const tight = end ? x - size(w) < free : x < free || x + size(w) > Math.max(next, i + 1 < found.length ? 0 : 1);
+            const tight = end ? x - size(w) < Math.max(free, before) : x < free || x + size(w) > next;
             if (!tight) free = end ? x : x + size(w);
+            before = x;
             return hs.el("span", { class: `mark${tight ? " tight" : ""}${end ? " end" : ""}`, style: `--x:${x}`, title: `${w.label} at step ${hs.fmt(w.time.step)}` }, w.label);
         }));
     }

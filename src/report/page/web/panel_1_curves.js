@@ -133,7 +133,7 @@
             const fits = px(p.x, end) > p.short.length * 7.2 + 8;
             return { p, end, fits };
         });
-        const area = (labels) => ({ silent: true, data: marks.map((k) => [{ xAxis: k.p.x, itemStyle: { color: k.p.color, opacity: 0.09 }, name: labels && k.fits ? k.p.short : "", label: { show: labels && k.fits, position: "top", distance: 3, color: hs.ink().text, fontSize: 12 } }, { xAxis: k.end }]) });
+        const area = (labels) => ({ silent: true, data: marks.map((k) => [{ xAxis: k.p.x, itemStyle: { color: k.p.color, opacity: 0.09 }, name: labels && k.fits ? k.p.short : "", label: { show: labels && k.fits, position: "top", distance: 7, color: hs.ink().text, fontSize: 12 } }, { xAxis: k.end }]) });
         const lines = { silent: true, symbol: "none", label: { show: false }, lineStyle: { width: 1, type: "solid", opacity: 0.45 }, data: marks.map((k) => ({ xAxis: k.p.x, lineStyle: { color: k.p.color } })) };
         return (m.inside ? [0, 1] : [0]).map((pane) => ({ type: "line", name: `phases ${pane}`, xAxisIndex: pane, yAxisIndex: pane, data: [], silent: true, markArea: area(pane === 0), markLine: lines, tooltip: { show: false } }));
     }
@@ -164,7 +164,7 @@
         const label = (value) => ((value === m.low || value === m.high) && !Number.isInteger(Math.log10(value)) ? "" : hs.fmt(value)); // the ends of the data are no round steps
         const xAxis = [{ ...axis, gridIndex: 0, axisLabel: { show: !inside, formatter: label, hideOverlap: true }, name: inside ? "" : v.seconds ? "seconds of training" : "step of training", nameLocation: "middle", nameGap: 26 }];
         const yAxis = [v.loss ? { type: logLoss ? "log" : "value", gridIndex: 0, name: "loss", nameLocation: "end", nameTextStyle: { align: "left", padding: [0, 0, 0, -40] }, axisLabel: { formatter: (x) => hs.fmt(x) } } : { type: "value", min: 0, max: 1, gridIndex: 0, interval: narrow ? 0.5 : 0.25, name: "accuracy", nameTextStyle: { align: "left", padding: [0, 0, 0, -40] } }];
-        const grid = [{ left: LEFT, right: RIGHT, top: 30, height: cut - 30 - (inside ? 18 : 0) }];
+        const grid = [{ left: LEFT, right: RIGHT, top: 34, height: cut - 34 - (inside ? 18 : 0) }];
         if (inside) {
             xAxis.push({ ...axis, gridIndex: 1, axisLabel: { formatter: label, hideOverlap: true }, name: v.seconds ? "seconds of training" : "step of training", nameLocation: "middle", nameGap: 26 });
             yAxis.push({ type: "value", min: 0, max: 1, interval: 0.5, gridIndex: 1, name: "inside the model: share of questions", nameTextStyle: { align: "left", padding: [0, 0, 0, -40] } });
