@@ -5,6 +5,7 @@
  *     dataset/          the dataset as built (hs_dataset_write)
  *     run.db            the record (train.h)
  *     checkpoints/      weights and optimizer state
+ *     init.safetensors  the initial weights, where model.init names some
  *     lock              held while a process works on the run
  * experiment.yaml is written first, then dataset/, each whole or not at all; so a run that was stopped anywhere goes on
  * from what is there.
@@ -110,6 +111,7 @@ typedef struct hs_config {
     hs_data_config data;
     char model_preset[24]; /* key model.preset: what `model` started from, or "" */
     char model_init[1024]; /* key model.init: weights to start from, or "" */
+    uint64_t model_init_step; /* key model.init_step: of the run at model.init; 0 = the newest */
     hs_model_config model; /* vocab and n_positions follow from the dataset and are no keys */
     hs_train_config train;
     hs_interpret_config interpret; /* at every evaluation; methods "" = nothing */
@@ -241,9 +243,10 @@ typedef struct hs_split_result {
     double paper;           /* from report.paper_values; NaN without */
 } hs_split_result;
 
-/* The model training starts from: drawn from train.seed, or read from model.init, whose own configuration then holds. `out`
- * is zero-initialized. */
-hs_status hs_experiment_initial_model(const hs_config *config, const hs_dataset *data, hs_model *out, hs_error *err);
+/* The model training starts from: drawn from train.seed, or read from model.init: a file, whose own configuration then
+ * holds, or a run, whose tokens are matched by name (docs/howto-staged.md). `out` is zero-initialized. */
+hs_status hs_experiment_initial_model(const hs_config *config, const hs_dataset *data, hs_model *out,
+                                      const hs_events *events, hs_error *err);
 
 /* What a run costs, known before training (event HS_EVENT_INFO, stage "cost", data = this). */
 typedef struct hs_run_cost {

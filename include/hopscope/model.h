@@ -142,6 +142,10 @@ typedef struct hs_model {
 hs_status hs_model_create(hs_model *out, const hs_model_config *config, uint64_t seed, hs_error *err);
 void hs_model_free(hs_model *model);
 const hs_tensor *hs_model_tensor(const hs_model *model, const char *name); /* NULL if absent */
+/* Weights of `from` into `to`, a model that may have other tokens and more positions. token (to's vocab): the token of
+ * `from` whose rows each takes, HS_NO_TARGET for one that keeps what it was drawn with, as positions beyond from's do.
+ * HS_ERR_DATA names the first tensor that only one of them has or whose shape differs; `to` is then undefined. */
+hs_status hs_model_take(hs_model *to, const hs_model *from, const uint32_t *token, hs_error *err);
 
 const hs_model_traits *hs_model_traits_of(const hs_model *model);
 /* Tokens of the longest prompt that leaves room for an answer. */

@@ -24,6 +24,12 @@ hs_status hs_run_wanted_steps(const char *wish, const hs_run *run, uint64_t **st
 /* Accuracy of a split in report.paper_values, or NaN. */
 double hs_paper_value(const hs_config *config, const char *split);
 
+/* RUN_DIR/init.safetensors: what the run began with, written before its first step where model.init names weights. */
+hs_status hs_run_init_path(char *out, size_t size, const char *run_dir, hs_error *err);
+/* The model that the run begins with: that file where it is there, else hs_experiment_initial_model. */
+hs_status hs_run_initial_model(const char *run_dir, const hs_config *config, const hs_dataset *data, hs_model *out,
+                               const hs_events *events, hs_error *err);
+
 /* A run for reading without its model: configuration and dataset; hs_run_close. */
 hs_status hs_run_open_data(hs_run *out, const char *run_dir, hs_error *err);
 

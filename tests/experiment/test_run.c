@@ -1,74 +1,8 @@
 /* The whole way in small: a run directory, resuming to the same bits, what is refused, failures of disk and memory. */
-#include "hopscope/experiment.h"
-
-#include "check.h"
+#include "experiment/run_test.h"
 
 #include <dirent.h>
 #include <signal.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
-static char folder[256];
-
-static int set_up(void **state)
-{
-    (void)state;
-    snprintf(folder, sizeof folder, "%s/experiment_XXXXXX", TEST_BINARY_DIR);
-    return mkdtemp(folder) ? 0 : -1;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    char command[700];
-    snprintf(command, sizeof command, "rm -rf '%s'", folder);
-    return system(command);
-}
-
-static const char small[] = "data:\n  entities: 20\n  relations: 5\n  out_degree: 3\n  phi: 0\n  holdout: 0.1\n"
-                            "model:\n  n_embd: 16\n  n_head: 2\n"
-                            "train:\n  steps: 12\n  batch: 16\n  threads: 2\n  checkpoint_every: 5\n"
-                            "report:\n  paper_values: [test_ii=0.93]\n";
-
-static hs_config *configure(const char *set)
-{
-    static hs_config config;
-    hs_error err = {0};
-    if (hs_config_parse(&config, "small", small, sizeof small - 1, &set, set ? 1 : 0, &err) != HS_OK)
-        fail_msg("%s: %s", err.where, err.what);
-    return &config;
-}
-
-static hs_error err;
-
-static hs_status run_in(const char *name, const hs_config *config, hs_signals *signals, hs_experiment_result *result)
-{
-    static char dir[512];
-    snprintf(dir, sizeof dir, "%s/%s", folder, name);
-    const hs_experiment_options options = {.run_dir = dir, .no_estimate = true};
-    memset(&err, 0, sizeof err);
-    return hs_experiment_run(config, &options, signals, NULL, result, &err);
-}
-
-static void run_well(const char *name, const hs_config *config)
-{
-    hs_experiment_result result = {0};
-    if (run_in(name, config, NULL, &result) != HS_OK)
-        fail_msg("%s: %s '%s'", err.where, err.what, err.value);
-    hs_experiment_result_free(&result);
-}
-
-static uint64_t final_hash(const char *name)
-{
-    char dir[512];
-    snprintf(dir, sizeof dir, "%s/%s", folder, name);
-    hs_run run = {0};
-    if (hs_run_open(&run, dir, HS_LATEST, &err) != HS_OK)
-        fail_msg("%s: %s", err.where, err.what);
-    uint64_t hash = hs_model_hash(&run.model);
-    hs_run_close(&run);
-    return hash;
-}
 
 static void test_result(void **state)
 {

@@ -69,9 +69,12 @@ static const hs_setting model_keys[] = {
     HS_SETTING(
         STRUCT, model_preset, "preset", 0, 0, hs_model_preset_choices, HS_SETTING_FIRST,
         "family and size; chooses the defaults of this section (docs/models.md); empty: gpt2, 2 blocks, width 128"),
-    HS_SETTING(STRUCT, model_init, "init", 0, 0, NULL, HS_SETTING_PATH,
-               "start from the weights of this safetensors file (hopscope import writes one); its own configuration "
-               "holds, not this section"),
+    HS_SETTING(
+        STRUCT, model_init, "init", 0, 0, NULL, HS_SETTING_PATH,
+        "start from these weights: a safetensors file (hopscope import writes one), whose own configuration holds, "
+        "or a run directory, tokens matched by name (docs/howto-staged.md)"),
+    HS_SETTING(STRUCT, model_init_step, "init_step", 0, HS_SETTING_MAX64, NULL, 0,
+               "the step of the run at model.init; 0: its newest"),
 };
 #undef STRUCT
 #define STRUCT hs_report_config

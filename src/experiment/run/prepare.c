@@ -1,6 +1,5 @@
 /* prepare.c - from configuration to graph and dataset. Every count that reading repaired or dropped is said. */
 #include "experiment/internal.h"
-#include "hopscope/tensor.h"
 
 #include <string.h>
 
@@ -167,15 +166,4 @@ void hs_experiment_model_config(const hs_config *config, const hs_dataset *data,
     *out = config->model;
     out->vocab = data->vocab.n;
     out->n_positions = hs_model_positions_for(config->model.kind, data->max_width);
-}
-
-hs_status hs_experiment_initial_model(const hs_config *config, const hs_dataset *data, hs_model *out, hs_error *err)
-{
-    if (config->model_init[0]) {
-        HS_TRY(hs_tensor_open(err));
-        return hs_model_load(out, config->model_init, err);
-    }
-    hs_model_config model;
-    hs_experiment_model_config(config, data, &model);
-    return hs_model_create(out, &model, config->train.seed, err);
 }

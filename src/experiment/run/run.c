@@ -1,7 +1,8 @@
 /* run.c - one experiment from its configuration to its result.
  *
  * Invariant: everything a run needs is in its directory before the first step, in the order lock, experiment.yaml,
- * dataset/, run.db, checkpoints/; whatever is found there on a later start is used, never made again. */
+ * init.safetensors, dataset/, run.db, checkpoints/; whatever is found there on a later start is used, never made again.
+ */
 #include "experiment/internal.h"
 #include "hopscope/tensor.h"
 
@@ -130,6 +131,11 @@ static hs_status settle(session *s, bool *started, hs_error *err)
 static hs_status write_start(session *s, hs_error *err)
 {
     HS_TRY(write_config(s, err));
+    if (s->config->model_init[0]) {
+        char path[4096];
+        HS_TRY(hs_run_init_path(path, sizeof path, s->options->run_dir, err));
+        HS_TRY(hs_model_save(&s->model, path, NULL, 0, err));
+    }
     return hs_dataset_write(&s->data, s->dataset, err);
 }
 
@@ -153,9 +159,13 @@ static void check_stop_split(const session *s)
         near ? " (did you mean " : "", near ? near : "", near ? "?)" : "");
 }
 
-static hs_status make_model(session *s, hs_error *err)
+/* Of a started run, the weights it began with. `events` hears where they come from. */
+static hs_status make_model(session *s, bool started, const hs_events *events, hs_error *err)
 {
-    HS_TRY(hs_experiment_initial_model(s->config, &s->data, &s->model, err));
+    if (started)
+        HS_TRY(hs_run_initial_model(s->options->run_dir, s->config, &s->data, &s->model, events, err));
+    else
+        HS_TRY(hs_experiment_initial_model(s->config, &s->data, &s->model, events, err));
     return hs_trainer_create(&s->trainer, &s->model, &s->data, &s->config->train, s->pool, err);
 }
 
@@ -172,7 +182,7 @@ static hs_status estimate(session *s, hs_run_cost *cost, hs_error *err)
     s->trainer = NULL;
     hs_model_free(&s->model);
     s->model = (hs_model){0};
-    return make_model(s, err);
+    return make_model(s, !s->options->dry_run, NULL, err);
 }
 
 static hs_status measure_cost(session *s, hs_run_cost *cost, hs_error *err)
@@ -500,7 +510,7 @@ static hs_status run(session *s, hs_experiment_result *result, hs_error *err)
     HS_TRY(settle(s, &started, err));
     HS_TRY(make_splits(s->config, &s->data, result, err));
     check_stop_split(s);
-    HS_TRY(make_model(s, err));
+    HS_TRY(make_model(s, started, s->events, err));
     s->wrote = true;
     if (!started && !s->options->dry_run)
         HS_TRY(write_start(s, err));

@@ -334,8 +334,8 @@ static hs_status set_up_replay(verifier *v, uint64_t from, hs_error *err)
         HS_TRY(hs_checkpoint_path(weights, sizeof weights, path, from, HS_CHECKPOINT_WEIGHTS, err));
         HS_TRY(hs_model_load(&run->model, weights, err));
     } else {
-        HS_TRY(hs_experiment_initial_model(&run->config, &run->data, &run->model,
-                                           err)); /* the weights as they were drawn */
+        HS_TRY(hs_run_initial_model(run->dir, &run->config, &run->data, &run->model, NULL,
+                                    err)); /* the weights as they were drawn */
     }
     HS_TRY(hs_trainer_create(&v->trainer, &run->model, &run->data, &run->config.train, v->pool, err));
     return from > 0 ? hs_checkpoint_load(path, from, &run->model, v->trainer, &seconds, err) : HS_OK;
