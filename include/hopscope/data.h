@@ -6,6 +6,7 @@
  *
  * The forms of an item (arXiv 2405.15071, 3.1, 4 and 5), one token each unless entities have two tokens:
  *     fact                 h r               | t
+ *     identity             b                 | b      (kind "other")
  *     query                h r1 r2 ...       | t
  *     comparison           attr <q> e1 <mask> e2            | label
  *     complex: fact        <q> e attr <mask> </q>           | <a> v </a>
@@ -175,6 +176,7 @@ typedef struct hs_data_config {
     bool cover;     /* enforce: each hop of an II test query is used by some training query. A query that would break
                        this goes back to training when phi = 0, and is dropped otherwise */
     bool end_token; /* score "</a>" after the answer (the published form) */
+    bool identity;  /* composition: items b -> b for every entity b that can be a bridge (arXiv 2509.24653) */
     hs_tails tails; /* FUNCTIONAL: drop facts whose head and relation have several tails; ANY: each tail is right */
     bool test_real_only; /* test queries, and OOD facts, only over real facts (matters with an augmented graph) */
     hs_balance balance;  /* comparison: LABELS: as many same as different, as many earlier as later; AUTO: none for

@@ -46,6 +46,11 @@ typedef struct hs_model_traits {
 } hs_model_traits;
 const hs_model_traits *hs_model_kind_traits(hs_model_kind kind); /* NULL if there is no such kind */
 
+/* GPT-2's learned table of positions: a row for each place from the beginning; no table; or a row for each place
+ * counted back from the last token of a sequence, so that an answer of one token is read at the same row whatever the
+ * prompt's length. */
+typedef enum hs_positions { HS_POSITIONS_LEARNED, HS_POSITIONS_NONE, HS_POSITIONS_ANSWER } hs_positions;
+
 typedef struct hs_model_config {
     hs_model_kind kind;
     uint32_t vocab, n_positions;
@@ -63,6 +68,7 @@ typedef struct hs_model_config {
     bool share_mlp;   /* one MLP and its norm for all blocks */
     uint32_t memory_inner; /* extra MLP of this width in parallel, shared by blocks i and i + L/2; 0 = none */
     bool no_ln, no_mlp;
+    hs_positions positions;
     /* Llama */
     float rope_theta;
     bool qk_norm;
@@ -157,6 +163,16 @@ uint32_t hs_model_sequence_rows(const hs_model *model, uint32_t T);
 
 #define HS_NO_TARGET UINT32_MAX /* in hs_batch.full: not scored */
 
+typedef struct hs_exits {
+    uint32_t n;                 /* at most P of the batch; 0 = none */
+    uint32_t passes;            /* after the first so many passes; 0 = after each but the last */
+    const uint32_t *row;        /* (n) ascending, scored or not */
+    const uint32_t *target;     /* (n) */
+    const float *weight;        /* (n) of a row's loss, after each such pass */
+    const uint64_t *also_start; /* (n+1) or NULL: further right answers, as in hs_batch */
+    const uint32_t *also;
+} hs_exits;
+
 typedef struct hs_batch {
     uint32_t B, N, P;
     const uint32_t *token;     /* (N) */
@@ -164,9 +180,10 @@ typedef struct hs_batch {
     const uint32_t *score_row; /* (P) rows whose next token is scored, ascending */
     const uint32_t *target;    /* (P) */
     const float *weight;       /* (P) weight of each row's loss in the total; NULL for prediction */
-    /* (P) or NULL: weight of row p's loss after each pass but the last (TRM: each H cycle but the last): the head reads
-     * the state there as if it were the last one. Its gradient is added by hs_model_backward. */
-    const float *exit;
+    /* Rows that must be answered after earlier passes (TRM: H cycles) already: the head reads the states there as if these
+     * were the last ones. The gradient is added by hs_model_backward. */
+    hs_exits exits;
+    float smoothing; /* share of a uniform distribution over the vocabulary in what the loss asks for; 0 = none */
     const uint64_t *also_start; /* (P+1) or NULL: further right answers of row p, also[also_start[p]..] */
     const uint32_t *also;
     /* A model that answers in place predicts every position: the whole item without shift */
@@ -179,7 +196,7 @@ typedef struct hs_batch {
 typedef struct hs_loss_result {
     double loss;      /* weighted sum */
     uint32_t correct; /* rows whose top token is right (any right answer counts) */
-    double exit_loss; /* weighted sum of the losses after earlier passes (hs_batch.exit); not in `loss` */
+    double exit_loss; /* weighted sum of the losses after earlier passes (hs_batch.exits); not in `loss` */
 } hs_loss_result;
 
 /* Floats of scratch memory that the calls below need for batches of up to (B, N, P). */

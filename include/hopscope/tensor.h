@@ -107,11 +107,13 @@ typedef struct hs_kernels {
     void (*attention_backward)(const hs_attention *a, const float *d_out, size_t ldo, float *d_q, float *d_k, float *d_v);
     /* x (P,V) logits in; out: gradient w.r.t. them, weight[p] * (softmax - target). Returns sum of weight * loss;
      * *correct += rows whose top entry is right. weight NULL: x is left as it is and the loss is unweighted. With
-     * several right answers (also_start not NULL) the loss is -log of their total probability. */
-    double (*cross_entropy)(size_t P, size_t V, float *x, const uint32_t *target, const float *weight,
+     * several right answers (also_start not NULL) the loss is -log of their total probability. `smoothing` e mixes a
+     * uniform distribution into the target: 1 - e times that loss, plus e times the mean of -log over all V entries
+     * (label smoothing, Szegedy et al., arXiv 1512.00567, 7). */
+    double (*cross_entropy)(size_t P, size_t V, float *x, const uint32_t *target, const float *weight, float smoothing,
                             const uint64_t *also_start, const uint32_t *also, uint32_t *correct);
     /* The same for StableMax, s(x) = x + 1 (x >= 0), 1 / (1 - x) (x < 0) (Prieto et al., arXiv 2501.04697, eq. 5). */
-    double (*stablemax)(size_t P, size_t V, float *x, const uint32_t *target, const float *weight,
+    double (*stablemax)(size_t P, size_t V, float *x, const uint32_t *target, const float *weight, float smoothing,
                         const uint64_t *also_start, const uint32_t *also, uint32_t *correct);
     /* Index of the largest of x (n), the first of equals. */
     size_t (*argmax)(size_t n, const float *x);

@@ -54,7 +54,11 @@ typedef struct hs_train_config {
     uint32_t threads;       /* 0 = one per core; never changes a bit */
     hs_loss_kind loss;
     bool answer_only; /* models that answer in place: the loss counts the answer alone, not the prompt's copy */
-    double fact_exit; /* weight of a fact's loss after each pass but the last; 0 = off (docs/models.md) */
+    double label_smoothing; /* share of a uniform target in the loss; 0 = none */
+    double fact_weight;     /* of a fact's loss, beside a query's 1 */
+    double fact_exit;       /* weight of a fact's loss after each pass but the last; 0 = off (docs/models.md) */
+    double query_exit;      /* the same for the bridge of a training query, at its first relation; 0 = off */
+    uint32_t exit_passes;   /* both: after the first so many passes only; 0 = after each but the last */
     /* optimizer */
     hs_optimizer_kind optimizer;
     double lr, beta1, beta2, eps, weight_decay;
@@ -98,7 +102,7 @@ double hs_schedule_factor(const hs_train_config *config, uint64_t step);
 
 typedef struct hs_step_stats {
     double loss;      /* mean over scored positions, before the step */
-    double exit_loss; /* of facts after earlier passes, weighted (train.fact_exit); 0 when off */
+    double exit_loss; /* of what is answered after earlier passes, weighted (train.fact_exit, query_exit); 0 when off */
     double accuracy;  /* of the batch */
     double grad_norm; /* before clipping */
     double lr;

@@ -36,6 +36,8 @@ static const hs_setting SETTINGS[] = {
     NUMBER(test_max, 0, HS_SETTING_MAX32, 0, "items kept per test split; 0: all"),
     SWITCH(cover, "each hop of an ID test query is a hop of some training query"),
     SWITCH(end_token, "score </a> after the answer, as published"),
+    SWITCH(identity,
+           "composition: train items b -> b too, of every entity that facts lead to and from (arXiv 2509.24653)"),
     CHOICE(tails, hs_tails_names, 0,
            "facts whose head and relation have several tails: dropped (functional) or any tail is right"),
     SWITCH(test_real_only, "test queries and OOD facts only over real facts"),

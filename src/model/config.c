@@ -9,6 +9,8 @@
 #define MODEL_NAME(constant, name) #name,
 static const char *const kind_names[] = {HS_MODELS(MODEL_NAME) NULL};
 
+static const char *const positions_names[] = {"learned", "none", "answer", NULL};
+
 #define NUMBER(f, min, max, flags, help) HS_SETTING(hs_model_config, f, #f, min, max, NULL, flags, help)
 #define SWITCH(f, help) HS_SETTING(hs_model_config, f, #f, 0, 1, NULL, 0, help)
 #define CHOICE(f, names, flags, help) HS_SETTING(hs_model_config, f, #f, 0, 0, names, flags, help)
@@ -33,6 +35,8 @@ static const hs_setting SETTINGS[] = {
     NUMBER(memory_inner, 0, 262144, 0, "width of an extra MLP shared by blocks i and i + L/2; 0: none"),
     SWITCH(no_ln, "without layer norm"),
     SWITCH(no_mlp, "without MLP"),
+    CHOICE(positions, positions_names, 0,
+           "gpt2: a learned table from the first token on, none, or counted back from the answer"),
     NUMBER(rope_theta, 1, 1e12, 0, "llama: base of the rotary positions"),
     SWITCH(qk_norm, "llama: norm of queries and keys"),
     NUMBER(prefix, 0, 1024, 0, "trm: positions of the puzzle embedding"),
@@ -116,9 +120,14 @@ hs_status hs_model_check_plain(const hs_model_config *c, hs_error *err)
     const struct {
         const char *name;
         bool on;
-    } switches[] = {{"re_embed", c->re_embed},  {"share_mlp", c->share_mlp}, {"memory_inner", c->memory_inner > 0},
-                    {"no_ln", c->no_ln},        {"no_mlp", c->no_mlp},       {"inject", c->inject},
-                    {"dropout", c->dropout > 0}};
+    } switches[] = {{"re_embed", c->re_embed},
+                    {"share_mlp", c->share_mlp},
+                    {"memory_inner", c->memory_inner > 0},
+                    {"no_ln", c->no_ln},
+                    {"no_mlp", c->no_mlp},
+                    {"inject", c->inject},
+                    {"dropout", c->dropout > 0},
+                    {"positions", c->positions != HS_POSITIONS_LEARNED}};
     for (size_t i = 0; i < sizeof switches / sizeof switches[0]; i++)
         if (switches[i].on)
             return hs_model_bad_field(err, switches[i].name, 1, "only GPT-2 has this");

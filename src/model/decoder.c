@@ -34,27 +34,37 @@ void hs_scatter_add_rows(uint32_t R, size_t D, const uint32_t *row, const float 
         k->axpy(D, 1.0f, y + r * D, x + row[r] * D);
 }
 
-void hs_embed(const hs_batch *batch, size_t D, const float *wte, const float *wpe, float *x)
+/* The row of the table of positions for row n, of sequence b. */
+static size_t position_of(const hs_model *model, const hs_batch *batch, uint32_t b, uint32_t n)
+{
+    if (model->config.positions == HS_POSITIONS_ANSWER)
+        return model->config.n_positions - (batch->start[b + 1] - n);
+    return n - batch->start[b];
+}
+
+void hs_embed(const hs_model *model, const hs_batch *batch, const float *wte, const float *wpe, float *x)
 {
     const hs_kernels *k = hs_kernels_get();
+    const size_t D = model->config.n_embd;
     for (uint32_t b = 0; b < batch->B; b++)
         for (uint32_t n = batch->start[b]; n < batch->start[b + 1]; n++) {
             const float *token = wte + batch->token[n] * D;
             if (wpe)
-                k->copy_bias(1, D, token, wpe + (n - batch->start[b]) * D, x + n * D);
+                k->copy_bias(1, D, token, wpe + position_of(model, batch, b, n) * D, x + n * D);
             else
                 memcpy(x + n * D, token, D * sizeof *x);
         }
 }
 
-void hs_embed_backward(const hs_batch *batch, size_t D, const float *d_x, float *d_wte, float *d_wpe)
+void hs_embed_backward(const hs_model *model, const hs_batch *batch, const float *d_x, float *d_wte, float *d_wpe)
 {
     const hs_kernels *k = hs_kernels_get();
+    const size_t D = model->config.n_embd;
     for (uint32_t b = 0; b < batch->B; b++)
         for (uint32_t n = batch->start[b]; n < batch->start[b + 1]; n++) {
             k->axpy(D, 1.0f, d_x + n * D, d_wte + batch->token[n] * D);
             if (d_wpe)
-                k->axpy(D, 1.0f, d_x + n * D, d_wpe + (n - batch->start[b]) * D);
+                k->axpy(D, 1.0f, d_x + n * D, d_wpe + position_of(model, batch, b, n) * D);
         }
 }
 
@@ -205,7 +215,7 @@ void hs_decoder_run(hs_decoder *d, const hs_taps *taps)
         hs_gather_rows(P, D, d->batch->score_row, given, D, d->xs);
         patch(d, taps, &next, d->S, true, d->xs);
         if (taps->logits)
-            d->parts->head(d->pass, taps->logits);
+            d->parts->head(d->pass, P, taps->logits);
         return;
     }
     if (!given || (from > 0 && d->x0_later))
@@ -225,24 +235,33 @@ void hs_decoder_run(hs_decoder *d, const hs_taps *taps)
         return;
     if (!d->prune)
         hs_gather_rows(P, D, d->batch->score_row, d->out[d->S - 1], D, d->xs);
-    d->parts->head(d->pass, taps->logits);
+    d->parts->head(d->pass, P, taps->logits);
 }
 
-/* Loss of the rows that must be answered after an earlier pass already: `stage` is its last. Adds to d_x (N,D), the gradient of
- * that stage's output. What the head kept of the last stage is overwritten. */
+/* Are rows answered after block application `stage`, the last of a pass? */
+static bool exits_after(const hs_decoder *d, uint32_t stage)
+{
+    const hs_exits *e = &d->batch->exits;
+    const uint32_t L = d->model->config.n_layer;
+    return e->n > 0 && stage < d->S && stage % L == 0 && (e->passes == 0 || stage / L <= e->passes);
+}
+
+/* Loss of the rows that must be answered after an earlier pass already: `stage` is its last. Adds to d_x (N,D), the
+ * gradient of that stage's output. Only these rows go through the head; what it kept of the last stage is overwritten.
+ */
 static double exit_backward(hs_decoder *d, uint32_t stage, hs_loss_kind loss, float *grad)
 {
-    const hs_batch *batch = d->batch;
+    const hs_exits *e = &d->batch->exits;
     const hs_kernels *k = hs_kernels_get();
     const size_t D = d->model->config.n_embd, V = d->model->config.vocab;
     uint32_t correct = 0;
-    hs_gather_rows(batch->P, D, batch->score_row, d->out[stage - 1], D, d->xs);
-    d->parts->head(d->pass, d->logits);
+    hs_gather_rows(e->n, D, e->row, d->out[stage - 1], D, d->xs);
+    d->parts->head(d->pass, e->n, d->logits);
     const double result = (loss == HS_LOSS_STABLEMAX ? k->stablemax : k->cross_entropy)(
-        batch->P, V, d->logits, batch->target, batch->exit, batch->also_start, batch->also, &correct);
-    memset(d->d_rows, 0, batch->P * D * sizeof *d->d_rows);
-    d->parts->head_backward(d->pass, d->logits, d->d_rows, grad);
-    hs_scatter_add_rows(batch->P, D, batch->score_row, d->d_rows, d->d_x);
+        e->n, V, d->logits, e->target, e->weight, d->batch->smoothing, e->also_start, e->also, &correct);
+    memset(d->d_rows, 0, e->n * D * sizeof *d->d_rows);
+    d->parts->head_backward(d->pass, e->n, d->logits, d->d_rows, grad);
+    hs_scatter_add_rows(e->n, D, e->row, d->d_rows, d->d_x);
     return result;
 }
 
@@ -255,15 +274,16 @@ hs_loss_result hs_decoder_backward(hs_decoder *d, hs_loss_kind loss, float *grad
     hs_decoder_run(d, &taps);
     hs_loss_result result = {0};
     result.loss = (loss == HS_LOSS_STABLEMAX ? k->stablemax : k->cross_entropy)(
-        batch->P, V, d->logits, batch->target, batch->weight, batch->also_start, batch->also, &result.correct);
+        batch->P, V, d->logits, batch->target, batch->weight, batch->smoothing, batch->also_start, batch->also,
+        &result.correct);
     memset(d->d_rows, 0, batch->P * D * sizeof *d->d_rows);
-    d->parts->head_backward(d->pass, d->logits, d->d_rows, grad);
+    d->parts->head_backward(d->pass, batch->P, d->logits, d->d_rows, grad);
     if (!d->prune) {
         memset(d->d_x, 0, batch->N * D * sizeof *d->d_x);
         hs_scatter_add_rows(batch->P, D, batch->score_row, d->d_rows, d->d_x);
     }
     for (uint32_t s = d->S; s-- > 0;) {
-        if (batch->exit && s + 1 < d->S && (s + 1) % d->model->config.n_layer == 0)
+        if (exits_after(d, s + 1))
             result.exit_loss += exit_backward(d, s + 1, loss, grad);
         d->parts->block_backward(d->pass, s, d->prune && s + 1 == d->S ? d->d_rows : d->d_x, d->d_x, grad);
     }

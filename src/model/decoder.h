@@ -29,8 +29,8 @@ void hs_gather_rows(uint32_t R, size_t D, const uint32_t *row, const float *x, s
 void hs_scatter_add_rows(uint32_t R, size_t D, const uint32_t *row, const float *y, float *x);
 
 /* x (N,D) = wte[token] + wpe[position]; wpe NULL = no position table. */
-void hs_embed(const hs_batch *batch, size_t D, const float *wte, const float *wpe, float *x);
-void hs_embed_backward(const hs_batch *batch, size_t D, const float *d_x, float *d_wte, float *d_wpe);
+void hs_embed(const hs_model *model, const hs_batch *batch, const float *wte, const float *wpe, float *x);
+void hs_embed_backward(const hs_model *model, const hs_batch *batch, const float *d_x, float *d_wte, float *d_wpe);
 
 /* Stride of attention rows: the longest a sequence of this batch size can be. */
 uint32_t hs_longest(const hs_model *model, uint32_t B, uint32_t N);
@@ -53,11 +53,11 @@ bool hs_dropout_on(const hs_model *model, const hs_batch *batch);
 typedef struct hs_decoder_parts {
     void (*embed)(void *pass);               /* x0 */
     void (*block)(void *pass, uint32_t s);   /* out[s] from in[s], and what stands between two passes */
-    void (*head)(void *pass, float *logits); /* logits (P,V) of xs */
+    void (*head)(void *pass, uint32_t R, float *logits); /* logits (R,V) of the first R <= P rows of xs */
     /* grad += . In d: gradient of out[s], (P,D) when pruned, else (N,D); d_in (N,D) becomes that of in[s]. */
     void (*block_backward)(void *pass, uint32_t s, float *d, float *d_in, float *grad);
-    /* In: d_logits (P,V). d_rows (P,D), zeroed, becomes the gradient of xs. */
-    void (*head_backward)(void *pass, float *d_logits, float *d_rows, float *grad);
+    /* In: d_logits (R,V) after head() of R rows. d_rows (R,D), zeroed, becomes the gradient of xs. */
+    void (*head_backward)(void *pass, uint32_t R, float *d_logits, float *d_rows, float *grad);
     void (*embed_backward)(void *pass, float *d_x, float *grad);
 } hs_decoder_parts;
 

@@ -27,8 +27,11 @@ hs_status hs_batch_memory_create(hs_batch_memory *m, const hs_dataset *data, uin
     m->score_row = hs_alloc(rows * sizeof *m->score_row);
     m->target = hs_alloc(rows * sizeof *m->target);
     m->weight = hs_alloc(rows * sizeof *m->weight);
-    m->exit = hs_alloc(rows * sizeof *m->exit);
-    bool ok = m->token && m->start && m->score_row && m->target && m->weight && m->exit;
+    m->exit_row = hs_alloc(sequences * sizeof *m->exit_row);
+    m->exit_target = hs_alloc(sequences * sizeof *m->exit_target);
+    m->exit_weight = hs_alloc(sequences * sizeof *m->exit_weight);
+    bool ok = m->token && m->start && m->score_row && m->target && m->weight && m->exit_row && m->exit_target &&
+              m->exit_weight;
     if (full_width)
         ok &= (m->full = hs_alloc((size_t)sequences * full_width * sizeof *m->full)) != NULL;
     if (several) {
@@ -42,6 +45,8 @@ hs_status hs_batch_memory_create(hs_batch_memory *m, const hs_dataset *data, uin
         m->also_cap = most * sequences;
         ok &= (m->also_start = hs_alloc((rows + 1) * sizeof *m->also_start)) != NULL;
         ok &= (m->also = hs_alloc((m->also_cap + 1) * sizeof *m->also)) != NULL;
+        ok &= (m->exit_also_start = hs_alloc((sequences + 1) * sizeof *m->exit_also_start)) != NULL;
+        ok &= (m->exit_also = hs_alloc((m->also_cap + 1) * sizeof *m->exit_also)) != NULL;
     }
     if (!ok) {
         hs_batch_memory_free(m);
@@ -58,9 +63,13 @@ void hs_batch_memory_free(hs_batch_memory *m)
     hs_free(m->target);
     hs_free(m->full);
     hs_free(m->weight);
-    hs_free(m->exit);
+    hs_free(m->exit_row);
+    hs_free(m->exit_target);
+    hs_free(m->exit_weight);
     hs_free(m->also_start);
     hs_free(m->also);
+    hs_free(m->exit_also_start);
+    hs_free(m->exit_also);
     *m = (hs_batch_memory){0};
 }
 
@@ -105,14 +114,49 @@ hs_batch hs_batch_fill(hs_batch_memory *m, const hs_dataset *data, const hs_item
                       .full = m->full};
 }
 
-void hs_batch_exit(hs_batch_memory *m, const hs_dataset *data, const hs_item *items, float weight, hs_batch *batch)
+void hs_batch_weigh_facts(hs_batch_memory *m, const hs_dataset *data, const hs_item *items, float factor,
+                          const hs_batch *batch)
 {
     uint32_t scored = 0;
     for (uint32_t b = 0; b < batch->B; b++) {
         const hs_split *split = &data->splits[items[b].split];
-        const bool fact = hs_split_is_facts(split);
-        for (uint32_t p = split->prompt - 1; p + 1 < split->width; p++)
-            m->exit[scored++] = fact && p + 1 == split->answer ? weight : 0;
+        const uint32_t end = scored + split->width - split->prompt;
+        for (; scored < end; scored++)
+            m->weight[scored] *= hs_split_is_facts(split) ? factor : 1;
     }
-    batch->exit = m->exit;
+}
+
+static void add_exit(hs_batch_memory *m, hs_exits *e, uint32_t row, uint32_t target, float weight)
+{
+    m->exit_row[e->n] = row;
+    m->exit_target[e->n] = target;
+    m->exit_weight[e->n++] = weight;
+}
+
+void hs_batch_exits(hs_batch_memory *m, const hs_dataset *data, const hs_item *items, float fact, float query,
+                    hs_batch *batch)
+{
+    hs_exits e = {.row = m->exit_row,
+                  .target = m->exit_target,
+                  .weight = m->exit_weight,
+                  .also_start = m->exit_also_start,
+                  .also = m->exit_also};
+    uint64_t also = 0;
+    for (uint32_t b = 0; b < batch->B; b++) {
+        const hs_split *split = &data->splits[items[b].split];
+        const uint64_t i = items[b].index;
+        if (m->exit_also_start)
+            m->exit_also_start[e.n] = also;
+        if (fact > 0 && hs_split_is_facts(split)) {
+            if (split->also_start)
+                for (uint64_t k = split->also_start[i]; k < split->also_start[i + 1]; k++)
+                    m->exit_also[also++] = split->also[k];
+            add_exit(m, &e, batch->start[b] + split->answer - 1, split->tokens[i * split->width + split->answer], fact);
+        } else if (query > 0 && split->bridges > 0 && split->bridge[i * split->bridges] != HS_PAD) {
+            add_exit(m, &e, batch->start[b] + data->tokens_per_entity, split->bridge[i * split->bridges], query);
+        }
+    }
+    if (m->exit_also_start)
+        m->exit_also_start[e.n] = also;
+    batch->exits = e;
 }

@@ -45,7 +45,7 @@ static void eval_chunk(void *ctx, uint32_t chunk, uint32_t worker)
         uint32_t right = 0;
         const uint32_t p = i * answers;
         t->loss[chunk] +=
-            hs_kernels_get()->cross_entropy(answers, V, logits + p * V, batch.target + p, NULL,
+            hs_kernels_get()->cross_entropy(answers, V, logits + p * V, batch.target + p, NULL, 0,
                                             batch.also_start ? batch.also_start + p : NULL, batch.also, &right);
         t->correct[chunk] += right == answers;
     }

@@ -30,9 +30,10 @@ bool hs_split_is_facts(const hs_split *split);
 /* Memory for one micro-batch, and the arrays hs_batch points into. */
 typedef struct hs_batch_memory {
     uint32_t *token, *start, *score_row, *target, *full;
-    float *weight, *exit;
-    uint64_t *also_start;
-    uint32_t *also;
+    float *weight, *exit_weight;
+    uint32_t *exit_row, *exit_target;
+    uint64_t *also_start, *exit_also_start;
+    uint32_t *also, *exit_also;
     size_t also_cap;
     uint32_t max_sequences, max_width, full_width;
 } hs_batch_memory;
@@ -42,8 +43,13 @@ hs_status hs_batch_memory_create(hs_batch_memory *m, const hs_dataset *data, uin
 void hs_batch_memory_free(hs_batch_memory *m);
 /* The batch of items[0..n). `weight` goes to every scored row; 0 = prediction (batch.weight NULL). */
 hs_batch hs_batch_fill(hs_batch_memory *m, const hs_dataset *data, const hs_item *items, uint32_t n, float weight);
-/* Gives `weight` to the first answer row of each fact of that batch as hs_batch.exit, 0 to the others. */
-void hs_batch_exit(hs_batch_memory *m, const hs_dataset *data, const hs_item *items, float weight, hs_batch *batch);
+/* Multiplies the weight of each scored row of a fact of that batch. */
+void hs_batch_weigh_facts(hs_batch_memory *m, const hs_dataset *data, const hs_item *items, float factor,
+                          const hs_batch *batch);
+/* Lists what that batch must answer after earlier passes (hs_batch.exits): the first answer token of each fact, with
+ * weight `fact`, and that of the first bridge of each query at its first relation, with weight `query`; 0: none. */
+void hs_batch_exits(hs_batch_memory *m, const hs_dataset *data, const hs_item *items, float fact, float query,
+                    hs_batch *batch);
 /* Tokens of the longest item of the dataset that are fed to a model (its width less one). */
 uint32_t hs_dataset_rows(const hs_dataset *data);
 

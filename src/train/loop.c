@@ -188,7 +188,7 @@ static hs_status record_evaluation(loop *l, const hs_step_stats *stats, double s
         KEEP(hs_record_metric(l->record, step, "batch_accuracy", stats->accuracy, to));
         KEEP(hs_record_metric(l->record, step, "grad_norm", stats->grad_norm, to));
         KEEP(hs_record_metric(l->record, step, "lr", stats->lr, to));
-        if (hs_trainer_config(l->trainer)->fact_exit > 0)
+        if (hs_trainer_config(l->trainer)->fact_exit > 0 || hs_trainer_config(l->trainer)->query_exit > 0)
             KEEP(hs_record_metric(l->record, step, "exit_loss", stats->exit_loss, to));
     }
     if (!l->evaluated)

@@ -64,6 +64,12 @@ static hs_status check_fit(const hs_model *model, const hs_dataset *data, hs_err
         hs_fail(err, HS_ERR_DATA, "the dataset has %u tokens, the model only %u", data->vocab.n, model->config.vocab);
         return hs_error_hint(err, "train a model made for this dataset");
     }
+    for (uint32_t s = 0; s < data->n_splits && model->config.positions == HS_POSITIONS_ANSWER; s++)
+        if (data->splits[s].width != data->splits[s].prompt + 1) {
+            hs_fail(err, HS_ERR_DATA, "positions counted back from the answer need answers of one token");
+            hs_error_where(err, "model.positions");
+            return hs_error_hint(err, "data.end_token: false, and one token an entity; or positions none");
+        }
     return HS_OK;
 }
 
@@ -111,13 +117,18 @@ static hs_status allocate(hs_trainer *t, hs_error *err)
     return hs_optimizer_create(&t->opt, t->model, c, t->workers, err);
 }
 
-/* Facts can be answered early only where the blocks are run again. */
+static bool exits_on(const hs_train_config *config)
+{
+    return config->fact_exit > 0 || config->query_exit > 0;
+}
+
+/* Anything can be answered early only where the blocks are run again. */
 static hs_status check_exit(const hs_model *model, const hs_train_config *config, hs_error *err)
 {
-    if (config->fact_exit <= 0 || hs_model_stage(model, model->n_stages).pass > 1)
+    if (!exits_on(config) || hs_model_stage(model, model->n_stages).pass > 1)
         return HS_OK;
-    hs_fail(err, HS_ERR_DATA, "this model has no earlier pass whose state could answer a fact");
-    hs_error_where(err, "train.fact_exit");
+    hs_fail(err, HS_ERR_DATA, "this model has no earlier pass whose state could answer");
+    hs_error_where(err, config->fact_exit > 0 ? "train.fact_exit" : "train.query_exit");
     return hs_error_hint(
         err, "a decoder with model.passes 2 or more has, or a trm with model.h_cycles 2 or more; 0 turns it off");
 }
@@ -211,8 +222,13 @@ static void run_shard(void *ctx, uint32_t shard, uint32_t worker)
     for (uint32_t i = first; i < last; i += t->micro) {
         const uint32_t n = last - i < t->micro ? last - i : t->micro;
         hs_batch batch = hs_batch_fill(&t->memory[worker], t->data, t->items + i, n, t->weight);
-        if (t->config.fact_exit > 0)
-            hs_batch_exit(&t->memory[worker], t->data, t->items + i, t->weight * (float)t->config.fact_exit, &batch);
+        if (t->config.fact_weight != 1)
+            hs_batch_weigh_facts(&t->memory[worker], t->data, t->items + i, (float)t->config.fact_weight, &batch);
+        if (exits_on(&t->config))
+            hs_batch_exits(&t->memory[worker], t->data, t->items + i, t->weight * (float)t->config.fact_exit,
+                           t->weight * (float)t->config.query_exit, &batch);
+        batch.exits.passes = t->config.exit_passes;
+        batch.smoothing = (float)t->config.label_smoothing;
         batch.dropout_seed = t->model->config.dropout > 0 ? t->config.seed + 1 : 0;
         batch.step = t->step;
         batch.first_sequence = i;

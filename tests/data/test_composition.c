@@ -30,6 +30,52 @@ static void published_counts(void **state)
     hs_dataset_free(&d);
 }
 
+/* Identity items: one for each entity that facts lead to and from, trained, nothing else changed; written and read
+ * again. */
+static void identity_items(void **state)
+{
+    (void)state;
+    hs_data_config c = small_config(2);
+    for (int two = 0; two < 2; two++) {
+        hs_dataset plain, d, again = {0};
+        c.token_multiplicity = two ? 4 : 0;
+        c.end_token = two;
+        c.identity = false;
+        build(&plain, &c);
+        c.identity = true;
+        build(&d, &c);
+        assert_int_equal(d.n_splits, plain.n_splits + 1);
+        for (uint32_t k = 0; k < plain.n_splits; k++)
+            assert_true(hs_dataset_split(&d, plain.splits[k].name)->hash == plain.splits[k].hash);
+        const hs_split *s = hs_dataset_split(&d, "identity");
+        assert_true(s && s->role == HS_SPLIT_TRAIN && s->prompt == d.tokens_per_entity);
+        bool head[40] = {false}, tail[40] = {false};
+        for (uint64_t i = 0; i < d.n_facts; i++)
+            head[d.facts[i].head] = tail[d.facts[i].tail] = true;
+        uint64_t n = 0;
+        for (uint32_t e = 0; e < 40; e++)
+            if (head[e] && tail[e]) {
+                uint32_t name[2];
+                hs_dataset_entity_tokens(&d, e, name);
+                assert_memory_equal(item(s, n), name, s->prompt * sizeof *name);
+                assert_memory_equal(item(s, n) + s->answer, name, s->answers * sizeof *name);
+                n++;
+            }
+        assert_int_equal(s->n, n);
+        assert_int_equal(d.audit.training_items, plain.audit.training_items + n);
+        assert_true(d.audit.passed && d.audit.phi == plain.audit.phi);
+        char path[256];
+        fresh_path(path, "identity");
+        assert_ok(hs_dataset_write_as(&d, two ? "jsonl" : "published", path, err));
+        assert_ok(hs_dataset_read_any(&again, path, err));
+        assert_same_splits(&d, &again);
+        remove_path(path);
+        hs_dataset_free(&again);
+        hs_dataset_free(&plain);
+        hs_dataset_free(&d);
+    }
+}
+
 static void both_id_paths(void **state)
 {
     (void)state;
@@ -443,21 +489,14 @@ static void avoiding_test_bridges(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(published_counts),
-        cmocka_unit_test(both_id_paths),
-        cmocka_unit_test(brute_force_two),
-        cmocka_unit_test(brute_force_three),
-        cmocka_unit_test(brute_force_four),
-        cmocka_unit_test(generator_shape),
-        cmocka_unit_test(same_for_any_threads),
-        cmocka_unit_test(impossible_parameters),
-        cmocka_unit_test(phi_and_test_max_are_exact),
-        cmocka_unit_test(second_hop_restricted),
-        cmocka_unit_test(fact_variants),
-        cmocka_unit_test(two_token_entities),
-        cmocka_unit_test(dead_vocabulary),
-        cmocka_unit_test(published_settings),
-        cmocka_unit_test(injected_queries),
+        cmocka_unit_test(published_counts),      cmocka_unit_test(identity_items),
+        cmocka_unit_test(both_id_paths),         cmocka_unit_test(brute_force_two),
+        cmocka_unit_test(brute_force_three),     cmocka_unit_test(brute_force_four),
+        cmocka_unit_test(generator_shape),       cmocka_unit_test(same_for_any_threads),
+        cmocka_unit_test(impossible_parameters), cmocka_unit_test(phi_and_test_max_are_exact),
+        cmocka_unit_test(second_hop_restricted), cmocka_unit_test(fact_variants),
+        cmocka_unit_test(two_token_entities),    cmocka_unit_test(dead_vocabulary),
+        cmocka_unit_test(published_settings),    cmocka_unit_test(injected_queries),
         cmocka_unit_test(avoiding_test_bridges),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

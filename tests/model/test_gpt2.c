@@ -210,7 +210,7 @@ static void test_golden_patches(void **state)
 
 typedef struct toy {
     uint32_t token[9], start[4], score_row[5], target[5];
-    float weight[5], exit[5];
+    float weight[5];
     hs_batch batch;
 } toy;
 
@@ -223,13 +223,16 @@ static void make_toy(toy *t)
     memcpy(t->start, start, sizeof start);
     memcpy(t->score_row, score_row, sizeof score_row);
     memcpy(t->target, target, sizeof target);
-    for (int i = 0; i < 5; i++) {
+    for (int i = 0; i < 5; i++)
         t->weight[i] = 0.2f;
-        t->exit[i] = i == 1 || i == 4 ? 0.5f : 0; /* facts */
-    }
     t->batch = (hs_batch){.B = 3, .N = 9, .P = 5, .token = t->token, .start = t->start, .score_row = t->score_row,
                           .target = t->target, .weight = t->weight};
 }
+
+/* Answered after earlier passes too: two scored rows, and one that is not. */
+static const uint32_t exit_row[3] = {3, 6, 8}, exit_target[3] = {9, 4, 10};
+static const float exit_weight[3] = {0.5f, 0.25f, 0.5f};
+static const hs_exits exits_of_toy = {.n = 3, .row = exit_row, .target = exit_target, .weight = exit_weight};
 
 static hs_model_config small(void)
 {
@@ -252,13 +255,14 @@ static double loss_of(const hs_model *m, const hs_batch *batch, hs_loss_kind kin
 
 /* Central differences on a sample of every tensor. float32 losses resolve about 1e-6; steps of 1e-2 keep noise and
  * curvature below the bound. */
-static void check_gradient_of(const hs_model_config *c, hs_loss_kind kind, bool dropout, bool exits)
+static void check_gradient_of(const hs_model_config *c, hs_loss_kind kind, bool dropout, bool exits, float smoothing)
 {
     hs_model m = {0};
     toy t;
     make_toy(&t);
     t.batch.dropout_seed = dropout ? 7 : 0;
-    t.batch.exit = exits ? t.exit : NULL;
+    t.batch.exits = exits ? exits_of_toy : (hs_exits){0};
+    t.batch.smoothing = smoothing;
     t.batch.step = 3;
     assert_ok(hs_model_create(&m, c, 5, err));
     float *work = hs_alloc(4 * hs_model_work_size(&m, 3, 9, 5, true));
@@ -293,7 +297,7 @@ static void check_gradient_of(const hs_model_config *c, hs_loss_kind kind, bool 
 
 static void check_gradient(const hs_model_config *c, hs_loss_kind kind, bool dropout)
 {
-    check_gradient_of(c, kind, dropout, false);
+    check_gradient_of(c, kind, dropout, false, 0);
 }
 
 /* Rows that must be answered after earlier passes too: gradient of the sum of both losses; nothing for a model of one pass. */
@@ -303,33 +307,40 @@ static void test_gradient_of_exits(void **state)
     hs_model_config c = small();
     c.passes = 3;
     c.inject = true;
-    check_gradient_of(&c, HS_LOSS_CROSS_ENTROPY, false, true);
+    check_gradient_of(&c, HS_LOSS_CROSS_ENTROPY, false, true, 0);
     c.tied = false;
     c.n_layer = 1;
-    check_gradient_of(&c, HS_LOSS_STABLEMAX, false, true);
+    check_gradient_of(&c, HS_LOSS_STABLEMAX, false, true, 0);
+    check_gradient_of(&c, HS_LOSS_STABLEMAX, false, true, 0.2f);
     c.dropout = 0.2f;
-    check_gradient_of(&c, HS_LOSS_CROSS_ENTROPY, true, true);
+    check_gradient_of(&c, HS_LOSS_CROSS_ENTROPY, true, true, 0.1f);
     /* the loss after a pass is that of the head on the state there */
     hs_model m = {0};
     toy t;
     make_toy(&t);
-    t.batch.exit = t.exit;
+    t.batch.exits = exits_of_toy;
     c = small();
-    c.passes = 2;
+    c.passes = 3;
     assert_ok(hs_model_create(&m, &c, 5, err));
     float *work = hs_alloc(4 * hs_model_work_size(&m, 3, 9, 5, true)), *grad = hs_calloc(m.n_params, 4),
-          *states = hs_alloc(4 * 5 * 9 * c.n_embd), *logits = hs_alloc(4 * 11), *rows = hs_alloc(4 * (c.n_embd + 80));
-    const hs_loss_result r = hs_model_backward(&m, &t.batch, HS_LOSS_CROSS_ENTROPY, work, grad);
+          *states = hs_alloc(4 * 7 * 9 * c.n_embd), *logits = hs_alloc(4 * 11), *rows = hs_alloc(4 * (c.n_embd + 80));
     hs_model_states(&m, &t.batch, work, states);
-    double expected = 0;
-    for (int p = 0; p < 5; p++) {
-        hs_model_lens(&m, 1, states + ((size_t)2 * 9 + t.score_row[p]) * c.n_embd, rows, logits);
-        double total = 0;
-        for (int v = 0; v < 11; v++)
-            total += exp((double)logits[v] - (double)logits[t.target[p]]);
-        expected += (double)t.exit[p] * log(total);
+    double expected[3] = {0}; /* after passes 1 and 2; [0]: after both */
+    for (size_t pass = 1; pass < 3; pass++)
+        for (int i = 0; i < 3; i++) {
+            hs_model_lens(&m, 1, states + (2 * pass * 9 + exit_row[i]) * c.n_embd, rows, logits);
+            double total = 0;
+            for (int v = 0; v < 11; v++)
+                total += exp((double)logits[v] - (double)logits[exit_target[i]]);
+            expected[pass] += (double)exit_weight[i] * log(total);
+        }
+    expected[0] = expected[1] + expected[2];
+    expected[2] = expected[0]; /* exits.passes: 0 stands for all there are */
+    for (uint32_t passes = 0; passes < 3; passes++) {
+        t.batch.exits.passes = passes;
+        const hs_loss_result r = hs_model_backward(&m, &t.batch, HS_LOSS_CROSS_ENTROPY, work, grad);
+        assert_true(fabs(r.exit_loss - expected[passes]) < 1e-5);
     }
-    assert_true(fabs(r.exit_loss - expected) < 1e-5);
     hs_free(work);
     hs_free(grad);
     hs_free(states);
@@ -362,6 +373,10 @@ static void test_gradient_of_every_switch(void **state)
     c = small();
     c.no_mlp = true;
     c.tied = false;
+    check_gradient(&c, HS_LOSS_CROSS_ENTROPY, false);
+    c.positions = HS_POSITIONS_NONE;
+    check_gradient(&c, HS_LOSS_CROSS_ENTROPY, false);
+    c.positions = HS_POSITIONS_ANSWER;
     check_gradient(&c, HS_LOSS_CROSS_ENTROPY, false);
     c = small();
     c.dropout = 0.2f;
@@ -500,6 +515,36 @@ static void test_from_every_stage(void **state)
     from_every_stage(&c);
 }
 
+/* Without a table of positions a token's embedding is the same everywhere; counted back from the answer, last tokens
+ * share a row. */
+static void test_positions(void **state)
+{
+    (void)state;
+    toy t;
+    make_toy(&t);
+    for (int kind = HS_POSITIONS_LEARNED; kind <= HS_POSITIONS_ANSWER; kind++) {
+        hs_model_config c = small();
+        c.positions = (hs_positions)kind;
+        hs_model m = {0};
+        assert_ok(hs_model_create(&m, &c, 5, err));
+        float *work = hs_alloc(4 * hs_model_work_size(&m, 3, 9, 9, false)), *states = hs_alloc(4 * 3 * 9 * c.n_embd);
+        const hs_tensor *wpe = hs_model_tensor(&m, "transformer.wpe.weight");
+        const float *wte = m.param + hs_model_tensor(&m, "transformer.wte.weight")->offset;
+        assert_true((wpe == NULL) == (kind == HS_POSITIONS_NONE));
+        hs_model_states(&m, &t.batch, work, states);
+        for (uint32_t b = 0; b < 3; b++)
+            for (uint32_t n = t.start[b]; n < t.start[b + 1]; n++)
+                for (uint32_t i = 0; i < c.n_embd; i++) {
+                    const uint32_t place = kind == HS_POSITIONS_ANSWER ? 6 - (t.start[b + 1] - n) : n - t.start[b];
+                    const float at = wpe ? m.param[wpe->offset + place * c.n_embd + i] : 0;
+                    assert_true(states[n * c.n_embd + i] == wte[t.token[n] * c.n_embd + i] + at);
+                }
+        hs_free(work);
+        hs_free(states);
+        hs_model_free(&m);
+    }
+}
+
 static void test_stage_names(void **state)
 {
     (void)state;
@@ -529,12 +574,12 @@ static void test_several_right_answers(void **state)
     const uint64_t also_start[2] = {0, 2};
     const float weight = 0.5f;
     for (int stable = 0; stable < 2; stable++) {
-        double (*loss)(size_t, size_t, float *, const uint32_t *, const float *, const uint64_t *, const uint32_t *,
-                       uint32_t *) = stable ? k->stablemax : k->cross_entropy;
+        double (*loss)(size_t, size_t, float *, const uint32_t *, const float *, float, const uint64_t *,
+                       const uint32_t *, uint32_t *) = stable ? k->stablemax : k->cross_entropy;
         float x[7];
         uint32_t correct = 0;
         memcpy(x, logits, sizeof x);
-        const double value = loss(1, 7, x, &target, &weight, also_start, also, &correct);
+        const double value = loss(1, 7, x, &target, &weight, 0, also_start, also, &correct);
         double s[7], total = 0;
         for (int i = 0; i < 7; i++) {
             const double l = (double)logits[i];
@@ -547,7 +592,7 @@ static void test_several_right_answers(void **state)
             for (int sign = 0; sign < 2; sign++) {
                 memcpy(y, logits, sizeof y);
                 y[i] += sign ? -1e-2f : 1e-2f;
-                d[sign] = loss(1, 7, y, &target, NULL, also_start, also, &correct);
+                d[sign] = loss(1, 7, y, &target, NULL, 0, also_start, also, &correct);
             }
             assert_true(fabs(0.5 * (d[0] - d[1]) / 2e-2 - (double)x[i]) < 2e-4);
         }
@@ -562,11 +607,17 @@ int main(void)
         return 1;
     }
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_golden_states),     cmocka_unit_test(test_from_every_stage),
-        cmocka_unit_test(test_stage_names),       cmocka_unit_test(test_golden_gradients),
-        cmocka_unit_test(test_golden_patches),    cmocka_unit_test(test_gradient_of_every_switch),
-        cmocka_unit_test(test_gradient_of_exits), cmocka_unit_test(test_pruning_and_raggedness),
-        cmocka_unit_test(test_patch_is_causal),   cmocka_unit_test(test_several_right_answers),
+        cmocka_unit_test(test_golden_states),
+        cmocka_unit_test(test_from_every_stage),
+        cmocka_unit_test(test_positions),
+        cmocka_unit_test(test_stage_names),
+        cmocka_unit_test(test_golden_gradients),
+        cmocka_unit_test(test_golden_patches),
+        cmocka_unit_test(test_gradient_of_every_switch),
+        cmocka_unit_test(test_gradient_of_exits),
+        cmocka_unit_test(test_pruning_and_raggedness),
+        cmocka_unit_test(test_patch_is_causal),
+        cmocka_unit_test(test_several_right_answers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

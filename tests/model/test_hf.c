@@ -121,7 +121,7 @@ static void test_export_and_import_are_the_same_function(void **state)
 static void test_what_has_no_form_is_refused(void **state)
 {
     (void)state;
-    for (int i = 0; i < 6; i++) {
+    for (int i = 0; i < 7; i++) {
         hs_model_config c = config_of(i == 0 ? HS_MODEL_TRM : HS_MODEL_GPT2);
         c.passes = i == 1 || i == 2 ? 2 : 1;
         c.re_embed = i == 1;
@@ -129,8 +129,14 @@ static void test_what_has_no_form_is_refused(void **state)
         c.memory_inner = i == 3 ? 8 : 0;
         c.no_ln = i == 4;
         c.no_mlp = i == 5;
-        static const char *where[] = {
-            "", "model.re_embed", "model.inject", "model.memory_inner", "model.no_ln", "model.no_mlp"};
+        c.positions = i == 6 ? HS_POSITIONS_ANSWER : HS_POSITIONS_LEARNED;
+        static const char *where[] = {"",
+                                      "model.re_embed",
+                                      "model.inject",
+                                      "model.memory_inner",
+                                      "model.no_ln",
+                                      "model.no_mlp",
+                                      "model.positions"};
         hs_model m = {0};
         hs_error e = {0};
         assert_ok(hs_model_create(&m, &c, 3, err));

@@ -93,7 +93,9 @@ static const uint32_t toy_token[9] = {1, 5, 3, 7, 2, 6, 4, 0, 8}, toy_start[4] =
 static const uint32_t toy_row[5] = {1, 3, 5, 7, 8}, toy_target[5] = {2, 9, 1, 3, 10};
 static const uint32_t toy_all[9] = {0, 1, 2, 3, 4, 5, 6, 7, 8};
 static const float toy_weight[5] = {0.1f, 0.2f, 0.3f, 0.2f, 0.2f};
-static const float toy_exit[5] = {0.5f, 0, 0, 0.3f, 0}; /* answered after earlier passes too */
+/* Answered after earlier passes too: two scored rows, and one that is not. */
+static const uint32_t toy_exit_row[3] = {1, 6, 7}, toy_exit_target[3] = {2, 5, 3};
+static const float toy_exit_weight[3] = {0.5f, 0.2f, 0.3f};
 
 static hs_batch toy(void)
 {
@@ -105,7 +107,7 @@ static hs_batch toy(void)
                       .score_row = toy_row,
                       .target = toy_target,
                       .weight = toy_weight,
-                      .exit = toy_exit};
+                      .exits = {.n = 3, .row = toy_exit_row, .target = toy_exit_target, .weight = toy_exit_weight}};
 }
 
 static hs_model_config small(void)

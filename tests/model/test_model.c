@@ -247,6 +247,7 @@ static void round_trip(const hs_model_config *c)
         SAME(memory_inner);
         SAME(no_ln);
         SAME(no_mlp);
+        SAME(positions);
         SAME(init_std);
     } else if (c->kind == HS_MODEL_LLAMA) {
         SAME(n_head);
@@ -292,6 +293,10 @@ static void test_files_bring_back_the_model(void **state)
     round_trip(&c);
     c = config_of(HS_MODEL_GPT2);
     c.no_ln = c.no_mlp = true;
+    c.positions = HS_POSITIONS_NONE;
+    round_trip(&c);
+    c = config_of(HS_MODEL_GPT2);
+    c.positions = HS_POSITIONS_ANSWER;
     round_trip(&c);
     c = config_of(HS_MODEL_LLAMA);
     round_trip(&c);

@@ -174,7 +174,7 @@ static void golden_exit(const char *name)
                             .score_row = score_row,
                             .target = target,
                             .weight = weight,
-                            .exit = expected(&g, "exit")};
+                            .exits = {.n = B, .row = score_row, .target = target, .weight = expected(&g, "exit")}};
     g.work = hs_alloc(4 * hs_model_work_size(&g.model, B, B * T, B, true));
     float *grad = hs_calloc(g.model.n_params, 4);
     const hs_loss_result r = hs_model_backward(&g.model, &batch, HS_LOSS_CROSS_ENTROPY, g.work, grad);
@@ -271,7 +271,14 @@ static void check_gradient_of(const hs_model_config *c, hs_loss_kind kind, bool 
         t.batch.also_start = also_start;
         t.batch.also = also;
     }
-    t.batch.exit = exits ? t.exit : NULL;
+    if (exits)
+        t.batch.exits = (hs_exits){.n = 4,
+                                   .row = t.score_row,
+                                   .target = t.target,
+                                   .weight = t.exit,
+                                   .also_start = t.batch.also_start,
+                                   .also = t.batch.also};
+    t.batch.smoothing = exits ? 0.1f : 0;
     assert_ok(hs_model_create(&m, c, 5, err));
     for (uint32_t i = 0; i < m.n_tensors; i++) /* what starts at zero would hide errors behind it */
         if (m.tensor[i].init == HS_INIT_ZERO)

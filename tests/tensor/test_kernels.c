@@ -264,10 +264,12 @@ static void losses_case(const hs_kernels *k, size_t V, hs_rng *rng, float *resul
             tops += top;
         }
         memcpy(y, x, sizeof y);
-        const double unweighted = (stable ? k->stablemax : k->cross_entropy)(N, V, y, target, NULL, NULL, NULL, &correct);
+        const double unweighted =
+            (stable ? k->stablemax : k->cross_entropy)(N, V, y, target, NULL, 0, NULL, NULL, &correct);
         assert_memory_equal(x, y, N * V * sizeof *x);
         assert_true(fabs(unweighted - plain) < 1e-5 * (1 + plain));
-        const double loss = (stable ? k->stablemax : k->cross_entropy)(N, V, y, target, weight, NULL, NULL, &correct_again);
+        const double loss =
+            (stable ? k->stablemax : k->cross_entropy)(N, V, y, target, weight, 0, NULL, NULL, &correct_again);
         assert_true(fabs(loss - want) < 1e-5 * (1 + want));
         assert_int_equal(correct, tops);
         assert_int_equal(correct_again, tops);
@@ -284,6 +286,54 @@ static void losses_case(const hs_kernels *k, size_t V, hs_rng *rng, float *resul
         memcpy(result + (size_t)stable * N * V, y, N * V * sizeof *y);
     }
     *n = 2 * N * V;
+}
+
+/* Label smoothing: loss by its definition in double, gradient by central differences of that; also where the right
+ * answers are far under the top, where the kernel takes another way. */
+static void smoothing_case(const hs_kernels *k, size_t V, hs_rng *rng, float *result, size_t *n)
+{
+    const float weight = 0.5f, smoothing = 0.2f;
+    const uint32_t target = 0, also = (uint32_t)(V > 2 ? 2 : 0);
+    const uint64_t also_start[2] = {0, V > 2};
+    *n = 0;
+    for (int c = 0; c < 3; c++) {
+        const bool stable = c % 2 == 1;
+        float x[100], y[100];
+        fill(rng, V, x, 4);
+        if (c == 2 && V > 1)
+            x[1] += 80;
+        for (size_t i = 0; i <= V; i++) { /* entry i moved; at last the row itself */
+            double loss[2];
+            for (int sign = 0; sign < 2; sign++) {
+                const double h = i == V ? 0 : sign ? -1e-3 : 1e-3;
+                double total = 0, right = 0, logs = 0;
+                for (size_t j = 0; j < V; j++) {
+                    const double z = (double)x[j] + (i == j ? h : 0);
+                    const double log_s = stable ? copysign(log1p(fabs(z)), z) : z;
+                    total += exp(log_s);
+                    right += j == target || (V > 2 && j == also) ? exp(log_s) : 0;
+                    logs += log_s / (double)V;
+                }
+                loss[sign] = log(total) - 0.8 * log(right) - 0.2 * logs;
+            }
+            if (i < V) {
+                y[i] = (float)(0.5 * (loss[0] - loss[1]) / 2e-3);
+                continue;
+            }
+            float got[100];
+            uint32_t correct = 0;
+            memcpy(got, x, V * sizeof *got);
+            const double value = (stable ? k->stablemax : k->cross_entropy)(1, V, got, &target, &weight, smoothing,
+                                                                            V > 2 ? also_start : NULL, &also, &correct);
+            assert_true(fabs(value - 0.5 * loss[0]) < 1e-5 * (1 + loss[0]));
+            for (size_t j = 0; j < V; j++)
+                if (!(fabs((double)got[j] - (double)y[j]) < 1e-4))
+                    fail_msg("%s, V %zu, case %d: gradient %g at %zu, expected %g", k->isa, V, c, (double)got[j], j,
+                             (double)y[j]);
+            memcpy(result + *n, got, V * sizeof *got);
+            *n += V;
+        }
+    }
 }
 
 /* A row whose right answers lie `gap` nats under the top: loss and gradient against the log domain in long double. `n`
@@ -309,9 +359,9 @@ static void far_row(const hs_kernels *k, size_t V, double gap, size_t n, double 
     const double want = (double)(logl(total) + 3 - (long double)x[target] - logl(mass));
     uint32_t correct = 0;
     memcpy(y, x, V * sizeof *y);
-    const double plain = k->cross_entropy(1, V, y, &target, NULL, n ? also_start : NULL, also, &correct);
+    const double plain = k->cross_entropy(1, V, y, &target, NULL, 0, n ? also_start : NULL, also, &correct);
     assert_true(isfinite(plain) && fabs(plain - want) < 1e-5 * (1 + want));
-    const double loss = k->cross_entropy(1, V, y, &target, &weight, n ? also_start : NULL, also, &correct);
+    const double loss = k->cross_entropy(1, V, y, &target, &weight, 0, n ? also_start : NULL, also, &correct);
     assert_true(isfinite(loss) && fabs(loss - 0.25 * want) < 1e-5 * (1 + want));
     assert_int_equal(correct, 0);
     const double precision = 1e-5 + 1e-7 * gap; /* that of float logits `gap` apart */
@@ -336,6 +386,12 @@ static void far_case(const hs_kernels *k, size_t V, hs_rng *rng, float *result, 
     *n = *n < RESULT ? *n : RESULT / V * V;
 }
 
+static void test_label_smoothing(void **state)
+{
+    (void)state;
+    on_every_build(smoothing_case);
+}
+
 static void test_losses_far_from_the_top(void **state)
 {
     (void)state;
@@ -355,7 +411,7 @@ static void test_stablemax_far_from_the_top(void **state)
             const float weight = 1;
             const double t = (double)tops[i], total = t + 1 + 1 / (t + 1) + 1;
             uint32_t correct = 0;
-            const double loss = k->stablemax(1, 3, x, &target, &weight, NULL, NULL, &correct);
+            const double loss = k->stablemax(1, 3, x, &target, &weight, 0, NULL, NULL, &correct);
             assert_true(fabs(loss - log(total * (t + 1))) < 1e-6);
             assert_true(fabs((double)x[0] * total - 1) < 1e-5);
             assert_true(fabs((double)x[1] * (t + 1) + 1 - 1 / (t + 1) / total) < 1e-5);
@@ -525,6 +581,7 @@ int main(void)
         cmocka_unit_test(test_activations),
         cmocka_unit_test(test_attention),
         cmocka_unit_test(test_losses),
+        cmocka_unit_test(test_label_smoothing),
         cmocka_unit_test(test_losses_far_from_the_top),
         cmocka_unit_test(test_stablemax_far_from_the_top),
         cmocka_unit_test(test_elementwise),

@@ -189,8 +189,8 @@ static void test_threads(void **state)
 }
 
 /* Stopped anywhere, resumed with any number of threads. */
-/* Facts answered after the first pass: a loss of its own, other weights, the same bits for any threads; and refused where there is
- * no earlier pass. */
+/* Facts answered after the first pass: a loss of its own, other weights, the same bits for any threads; and refused where
+ * there is no earlier pass. */
 static void test_fact_exit(void **state)
 {
     (void)state;

@@ -235,12 +235,50 @@ static hs_status emit_facts(emit_ctx *ctx, hs_error *err)
     return HS_OK;
 }
 
+/* ---------------------------------------------------------------- identity items */
+
+/* b -> b for every entity that some fact leads to and another from: training items that say nothing about a fact. */
+static hs_status emit_identity(emit_ctx *ctx, hs_error *err)
+{
+    const hs_fact_table *table = &ctx->c->table;
+    const hs_dataset *d = ctx->out;
+    const uint32_t tpe = d->tokens_per_entity;
+    hs_split form = {.name = "identity", .role = HS_SPLIT_TRAIN, .kind = HS_ITEM_OTHER, .prompt = tpe, .answer = tpe};
+    form.answers = tpe;
+    form.width = 2 * tpe + (ctx->end_token != HS_PAD);
+    uint8_t *met = hs_calloc((size_t)table->n_entities + 1, 1); /* bit 0: a head, bit 1: a tail */
+    if (!met)
+        return hs_fail_memory(err, table->n_entities);
+    for (uint32_t i = 0; i < table->n_facts; i++) {
+        met[table->facts[i].head] |= 1;
+        met[table->facts[i].tail] |= 2;
+    }
+    for (uint32_t e = 0; e < table->n_entities; e++)
+        form.n += met[e] == 3;
+    hs_split *s;
+    hs_status status = form.n > 0 ? hs_dataset_add_split(ctx->out, &form, false, false, &s, err) : HS_OK;
+    for (uint32_t e = 0, item = 0; status == HS_OK && e < table->n_entities; e++) {
+        if (met[e] != 3)
+            continue;
+        uint32_t two[2], *tokens = s->tokens + (size_t)item++ * s->width;
+        hs_dataset_entity_tokens(d, e, two);
+        for (uint32_t k = 0; k < 2 * tpe; k++)
+            tokens[k] = two[k % tpe];
+        if (ctx->end_token != HS_PAD)
+            tokens[2 * tpe] = ctx->end_token;
+    }
+    hs_free(met);
+    return status;
+}
+
 hs_status hs_composition_emit(hs_composition *c, hs_dataset *out, hs_error *err)
 {
     emit_ctx ctx = {.c = c, .out = out, .end_token = HS_PAD};
     if (c->config->end_token)
         ctx.end_token = hs_vocab_token(out, "</a>");
     HS_TRY(emit_facts(&ctx, err));
+    if (c->config->identity)
+        HS_TRY(emit_identity(&ctx, err));
     uint32_t blocks = (c->table.n_entities + HEADS_PER_BLOCK - 1) / HEADS_PER_BLOCK;
     ctx.offset = hs_calloc((size_t)blocks * HS_N_CATS, sizeof *ctx.offset);
     if (!ctx.offset)

@@ -102,7 +102,7 @@ static double log_sum(const float *logits, size_t V)
 {
     const uint32_t target = 0; /* any: loss = log sum - logit */
     uint32_t correct = 0;
-    return hs_kernels_get()->cross_entropy(1, V, (float *)(uintptr_t)logits, &target, NULL, NULL, NULL, &correct) +
+    return hs_kernels_get()->cross_entropy(1, V, (float *)(uintptr_t)logits, &target, NULL, 0, NULL, NULL, &correct) +
            (double)logits[0];
 }
 

@@ -307,7 +307,7 @@ static void embed(void *p)
 {
     pass *a = p;
     const size_t D = a->model->config.n_embd;
-    hs_embed(a->batch, D, param(a, a->o.wte), param(a, a->o.wpe), a->x0);
+    hs_embed(a->model, a->batch, param(a, a->o.wte), param(a, a->o.wpe), a->x0);
     hs_dropout_rows(a->model, a->batch, 0, a->batch->N, NULL, D, a->mask, a->x0);
 }
 
@@ -320,13 +320,12 @@ static void block(void *p, uint32_t s)
     mlp_forward(a, s);
 }
 
-static void head(void *p, float *logits)
+static void head(void *p, uint32_t R, float *logits)
 {
     pass *a = p;
     const size_t D = a->model->config.n_embd, V = a->model->config.vocab;
-    const uint32_t P = a->batch->P;
-    norm_forward(a, P, a->xs, a->o.lnf_w, a->o.lnf_b, a->xf, a->mean_f, a->rstd_f);
-    hs_gemm(false, true, P, V, D, 1, a->xf, D, param(a, a->o.head), D, 0, logits, V);
+    norm_forward(a, R, a->xs, a->o.lnf_w, a->o.lnf_b, a->xf, a->mean_f, a->rstd_f);
+    hs_gemm(false, true, R, V, D, 1, a->xf, D, param(a, a->o.head), D, 0, logits, V);
 }
 
 /* ---------------------------------------------------------------- backward */
@@ -463,14 +462,13 @@ static void block_backward(void *p, uint32_t s, float *d, float *d_in, float *gr
         boundary_backward(a, s, d_in, grad);
 }
 
-static void head_backward(void *p, float *d_logits, float *d_rows, float *grad)
+static void head_backward(void *p, uint32_t R, float *d_logits, float *d_rows, float *grad)
 {
     pass *a = p;
     const size_t D = a->model->config.n_embd, V = a->model->config.vocab;
-    const uint32_t P = a->batch->P;
-    hs_gemm(true, false, V, D, P, 1, d_logits, V, a->xf, D, 1, grad + a->o.head, D);
-    hs_gemm(false, false, P, D, V, 1, d_logits, V, param(a, a->o.head), D, 0, a->d_ln, D);
-    norm_backward(a, P, a->d_ln, a->xs, a->o.lnf_w, a->o.lnf_b, a->mean_f, a->rstd_f, d_rows, grad);
+    hs_gemm(true, false, V, D, R, 1, d_logits, V, a->xf, D, 1, grad + a->o.head, D);
+    hs_gemm(false, false, R, D, V, 1, d_logits, V, param(a, a->o.head), D, 0, a->d_ln, D);
+    norm_backward(a, R, a->d_ln, a->xs, a->o.lnf_w, a->o.lnf_b, a->mean_f, a->rstd_f, d_rows, grad);
 }
 
 static void embed_backward(void *p, float *d_x, float *grad)
@@ -480,7 +478,7 @@ static void embed_backward(void *p, float *d_x, float *grad)
     if (a->d_x0)
         a->k->axpy(a->batch->N * D, 1.0f, a->d_x0, d_x);
     hs_dropout_rows(a->model, a->batch, 0, a->batch->N, NULL, D, a->mask, d_x);
-    hs_embed_backward(a->batch, D, d_x, grad + a->o.wte, grad + a->o.wpe);
+    hs_embed_backward(a->model, a->batch, d_x, grad + a->o.wte, grad_at(grad, a->o.wpe));
 }
 
 static const hs_decoder_parts parts = {.embed = embed,

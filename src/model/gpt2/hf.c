@@ -12,6 +12,8 @@ static hs_status check(const hs_model_config *c, hs_error *err)
         return hs_hf_cannot(err, "memory_inner");
     if (c->no_ln)
         return hs_hf_cannot(err, "no_ln");
+    if (c->positions != HS_POSITIONS_LEARNED)
+        return hs_hf_cannot(err, "positions");
     return c->no_mlp ? hs_hf_cannot(err, "no_mlp") : HS_OK;
 }
 

@@ -24,6 +24,7 @@ const hs_model_field hs_gpt2_fields[] = {
     HS_FIELD("memory_inner", HS_FIELD_U32, memory_inner),
     HS_FIELD("no_ln", HS_FIELD_BOOL, no_ln),
     HS_FIELD("no_mlp", HS_FIELD_BOOL, no_mlp),
+    HS_FIELD("positions", HS_FIELD_U32, positions),
     {.key = "activation_function", .type = HS_FIELD_TEXT, .text = "gelu_new"},
     {0},
 };
@@ -97,7 +98,9 @@ static void walk_tensors(hs_walk *w, const hs_model_config *c, gpt2_offsets *o)
     const uint32_t D = c->n_embd;
     const double std = (double)c->init_std, proj_std = std / sqrt(2.0 * c->n_layer);
     o->wte = visit(w, "transformer.", "wte.weight", c->vocab, D, HS_INIT_NORMAL, std, HS_GROUP_EMBEDDING);
-    o->wpe = visit(w, "transformer.", "wpe.weight", c->n_positions, D, HS_INIT_NORMAL, std, HS_GROUP_EMBEDDING);
+    o->wpe = NONE;
+    if (c->positions != HS_POSITIONS_NONE)
+        o->wpe = visit(w, "transformer.", "wpe.weight", c->n_positions, D, HS_INIT_NORMAL, std, HS_GROUP_EMBEDDING);
     mlp_offsets shared = {0};
     if (c->share_mlp && !c->no_mlp)
         visit_mlp(w, c, "transformer.shared.", "ln_2", hs_gpt2_inner(c), proj_std, &shared);

@@ -236,7 +236,7 @@ static void mlp_forward(const pass *a, uint32_t s, const llama_block *o, const s
 static void embed(void *p)
 {
     const pass *a = p;
-    hs_embed(a->batch, a->model->config.n_embd, a->model->param + a->o.embed, NULL, a->x0);
+    hs_embed(a->model, a->batch, a->model->param + a->o.embed, NULL, a->x0);
 }
 
 static void block(void *p, uint32_t s)
@@ -247,13 +247,13 @@ static void block(void *p, uint32_t s)
     mlp_forward(a, s, o, &a->stage[s]);
 }
 
-static void head(void *p, float *logits)
+static void head(void *p, uint32_t R, float *logits)
 {
     const pass *a = p;
     const hs_model *m = a->model;
     const size_t D = m->config.n_embd, V = m->config.vocab;
-    a->k->rms_norm(a->batch->P, D, a->xs, m->param + a->o.norm, m->config.eps, a->xf, a->rf);
-    hs_gemm(false, true, a->batch->P, V, D, 1, a->xf, D, m->param + a->o.head, D, 0, logits, V);
+    a->k->rms_norm(R, D, a->xs, m->param + a->o.norm, m->config.eps, a->xf, a->rf);
+    hs_gemm(false, true, R, V, D, 1, a->xf, D, m->param + a->o.head, D, 0, logits, V);
 }
 
 /* ---------------------------------------------------------------- backward */
@@ -316,19 +316,18 @@ static void block_backward(void *p, uint32_t s, float *d, float *d_in, float *gr
     attention_backward(a, o, &a->stage[s], d, d_in, grad);
 }
 
-static void head_backward(void *p, float *d_logits, float *d_rows, float *grad)
+static void head_backward(void *p, uint32_t R, float *d_logits, float *d_rows, float *grad)
 {
     const pass *a = p;
     const size_t D = a->model->config.n_embd, V = a->model->config.vocab;
-    const uint32_t P = a->batch->P;
-    linear_backward(a, P, D, V, a->xf, d_logits, V, a->o.head, 0, a->d_ln, grad);
-    a->k->rms_norm_backward(P, D, a->d_ln, a->xs, a->model->param + a->o.norm, a->rf, d_rows, grad + a->o.norm);
+    linear_backward(a, R, D, V, a->xf, d_logits, V, a->o.head, 0, a->d_ln, grad);
+    a->k->rms_norm_backward(R, D, a->d_ln, a->xs, a->model->param + a->o.norm, a->rf, d_rows, grad + a->o.norm);
 }
 
 static void embed_backward(void *p, float *d_x, float *grad)
 {
     const pass *a = p;
-    hs_embed_backward(a->batch, a->model->config.n_embd, d_x, grad + a->o.embed, NULL);
+    hs_embed_backward(a->model, a->batch, d_x, grad + a->o.embed, NULL);
 }
 
 static const hs_decoder_parts parts = {.embed = embed,

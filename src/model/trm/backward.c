@@ -4,7 +4,7 @@
  * weights of its scored rows), plus half the binary cross-entropy of the halting head against "every labelled position
  * is right". Gradients run back through the H cycle whose state the head reads: into z_L, X and the weights, not into
  * the states it started from; with full_gradient through all cycles before it too. Where rows must be answered after
- * every cycle (hs_batch.exit), the head reads the state after each of them, at the same rows.
+ * earlier cycles (hs_batch.exits), the head reads the states after these too.
  *
  * Invariant: a->d holds the gradient of the current application's output and is rewritten in place into that of its
  * input. */
@@ -166,14 +166,14 @@ static double halt_backward(trm_pass *a, uint32_t b, float weight, bool exact, f
 /* Cross-entropy of a->target (n) at a->row of z_H, weighed by `weight`; a->logits hold the logits, padding last. Adds
  * to a->d, the gradient of z_H. */
 static double table_backward(trm_pass *a, hs_loss_kind kind, uint32_t n, const uint32_t *target, const float *weight,
-                             const uint64_t *also_start, float *grad)
+                             const uint64_t *also_start, const uint32_t *also, float *grad)
 {
     const size_t D = a->D, V = a->model->config.vocab, W = V + 1;
     const float *table = a->model->param + a->o.head;
     float *d_table = grad + a->o.head;
     uint32_t ignored = 0;
     const double loss = (kind == HS_LOSS_STABLEMAX ? a->k->stablemax : a->k->cross_entropy)(
-        n, W, a->logits, target, weight, also_start, a->batch->also, &ignored);
+        n, W, a->logits, target, weight, a->batch->smoothing, also_start, also, &ignored);
     hs_gemm(true, false, V, D, n, 1, a->logits, W, a->rows, D, 1, d_table + D, D);
     hs_gemm(true, false, 1, D, n, 1, a->logits + V, W, a->rows, D, 1, d_table, D);
     hs_gemm(false, false, n, D, V, 1, a->logits, W, table + D, D, 0, a->d_rows, D);
@@ -191,13 +191,20 @@ static void table_forward(trm_pass *a, uint32_t n)
     hs_gemm(false, true, n, 1, D, 1, a->rows, D, a->model->param + a->o.head, D, 0, a->logits + V, W);
 }
 
+/* Are rows answered after this cycle, from 0? */
+static bool exits_after(const trm_pass *a, uint32_t cycle)
+{
+    const hs_exits *e = &a->batch->exits;
+    return e->n > 0 && cycle + 1 < a->model->config.h_cycles && (e->passes == 0 || cycle < e->passes);
+}
+
 /* Loss of the rows that must be answered after this cycle already; adds to a->d. */
 static double exit_backward(trm_pass *a, hs_loss_kind kind, float *grad)
 {
-    const hs_batch *batch = a->batch;
-    hs_trm_answer_rows(a);
-    table_forward(a, batch->P);
-    return table_backward(a, kind, batch->P, batch->target, batch->exit, batch->also_start, grad);
+    const hs_exits *e = &a->batch->exits;
+    hs_trm_answer_rows(a, e->n, e->row);
+    table_forward(a, e->n);
+    return table_backward(a, kind, e->n, e->target, e->weight, e->also_start, e->also, grad);
 }
 
 /* Loss at the labelled positions and the halting head; gradient of z_H into a->d. */
@@ -224,7 +231,7 @@ static hs_loss_result heads_backward(trm_pass *a, hs_loss_kind kind, float *grad
         if (model->config.halt_head)
             result.loss += halt_backward(a, b, sequence_weight(batch, scored_first, p), exact, grad);
     }
-    result.loss += table_backward(a, kind, n, a->target, a->weight, batch->also_start ? a->also_start : NULL, grad);
+    result.loss += table_backward(a, kind, n, a->target, a->weight, batch->also_start ? a->also_start : NULL, batch->also, grad);
     return result;
 }
 
@@ -294,7 +301,7 @@ hs_loss_result hs_trm_backward(const hs_model *model, const hs_batch *batch, hs_
     memset(a.d_x, 0, bytes);
     for (uint32_t cycle = 0; cycle < cycles; cycle++) {
         hs_trm_cycle(&a, cycle);
-        if (!batch->exit || full || cycle + 1 == cycles)
+        if (full || !exits_after(&a, cycle))
             continue;
         memset(a.d, 0, bytes); /* this cycle's part, before the next overwrites what it kept */
         exit_loss += exit_backward(&a, loss, grad);
@@ -306,7 +313,7 @@ hs_loss_result hs_trm_backward(const hs_model *model, const hs_batch *batch, hs_
     cycle_backward(&a, cycles - 1, grad);
     for (uint32_t cycle = full ? cycles - 1 : 0; cycle-- > 0;) {
         a.h = hs_trm_cycle_state(&a, cycle);
-        if (batch->exit)
+        if (exits_after(&a, cycle))
             exit_loss += exit_backward(&a, loss, grad);
         cycle_backward(&a, cycle, grad);
     }

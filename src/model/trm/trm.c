@@ -407,14 +407,13 @@ void hs_trm_head(const hs_model *model, const trm_offsets *o, size_t n, const fl
     hs_gemm(false, true, n, V, D, 1, x, D, table + D, D, 0, logits, ld);
 }
 
-/* a->row = where the scored rows are answered: at the position after each. */
-void hs_trm_answer_rows(trm_pass *a)
+void hs_trm_answer_rows(trm_pass *a, uint32_t n, const uint32_t *row)
 {
     const hs_batch *batch = a->batch;
-    for (uint32_t i = 0, b = 0; i < batch->P; i++) {
-        while (batch->score_row[i] >= batch->start[b + 1])
+    for (uint32_t i = 0, b = 0; i < n; i++) {
+        while (row[i] >= batch->start[b + 1])
             b++;
-        const uint32_t p = batch->score_row[i] - batch->start[b] + 1;
+        const uint32_t p = row[i] - batch->start[b] + 1;
         assert(p < a->T);
         a->row[i] = (uint32_t)hs_trm_row(a, a->model->config.prefix + p, b);
     }
@@ -425,7 +424,7 @@ static void predict(trm_pass *a, const hs_taps *taps)
 {
     const uint32_t n = taps->row ? taps->n_rows : a->batch->P;
     if (!taps->row)
-        hs_trm_answer_rows(a);
+        hs_trm_answer_rows(a, n, a->batch->score_row);
     for (uint32_t i = 0; taps->row && i < n; i++) {
         assert(taps->row[i] < a->R);
         a->row[i] = (uint32_t)hs_trm_row(a, taps->row[i] % a->S, taps->row[i] / a->S);

@@ -90,8 +90,8 @@ void hs_trm_begin(trm_pass *a);
 void hs_trm_cycle(trm_pass *a, uint32_t cycle);
 /* z_H (R,D) after a kept H cycle */
 const float *hs_trm_cycle_state(const trm_pass *a, uint32_t cycle);
-/* a->row (P) = the rows where the batch's scored rows are answered */
-void hs_trm_answer_rows(trm_pass *a);
+/* a->row (n) = where these rows of the batch, ascending, are answered: at the position after each */
+void hs_trm_answer_rows(trm_pass *a, uint32_t n, const uint32_t *row);
 /* logits (n, V): the head without the padding column; ld floats apart. */
 void hs_trm_head(const hs_model *model, const trm_offsets *o, size_t n, const float *x, float *logits, size_t ld);
 hs_loss_result hs_trm_backward(const hs_model *model, const hs_batch *batch, hs_loss_kind loss, float *work,

@@ -97,19 +97,43 @@ static inline float exp_sum(size_t V, float *x, float top, bool keep)
  * is not trusted with the gradient. */
 static const float FAR = 64;
 
+static inline void add_under(sum_lanes *s, size_t n, const float *x, float top)
+{
+    for (size_t p = 0; p < PARTS; p++)
+        s->part[p] += load_some(x + p * L, left_for(n, p), top) - splat(top);
+}
+
+/* Mean of x - top over the row. */
+static double mean_under(size_t V, const float *x, float top)
+{
+    sum_lanes s = {0};
+    HS_EACH_W(V, add_under(&s, n, x + i, top));
+    return (double)fold_sum(&s) / (double)V;
+}
+
+static inline void add_to_row(size_t n, float a, float *restrict y)
+{
+    for (size_t i = 0; i < n; i++)
+        y[i] += a;
+}
+
 /* One row. The loss is log(total) - log(mass), total and mass the sums of exp(x - top) over all and over the right
  * answers; the gradient exp(x - top) / total, less each right answer's share of `mass`. A right answer lies at x[j] =
- * weight * exp / total after the pass and lacks the factor (mass - total) / mass.
+ * weight * exp / total after the pass and lacks the factor (mass - total) / mass. With smoothing e it is
+ * log(total) - (1 - e) log(mass) - e mean(x - top): a share counts 1 - e times, and each entry loses e / V.
  *
- * Where every right answer is far below the top, shares are taken relative to the best of them: it is lifted to the top,
- * the others with it, before the row is turned into exponentials; the factor is then exp(best - top) - total / mass. */
-static double cross_entropy_row(size_t V, float *x, const float *weight, const right_answers *r)
+ * Where every right answer is far below the top, shares are taken relative to the best of them: it is lifted to the
+ * top, the others with it, before the row is turned into exponentials; the factor is then exp(best - top) - total /
+ * mass. */
+static double cross_entropy_row(size_t V, float *x, const float *weight, float smoothing, const right_answers *r)
 {
     const float top = row_max(V, x), best = best_right(x, r);
     const bool far = top - best > FAR;
     const float shift = far ? best : top;
     double mass = right_mass(x, shift, r);
     const double log_mass = log(mass) - ((double)top - (double)shift);
+    const double right = 1 - (double)smoothing;
+    const double spread = smoothing > 0 ? (double)smoothing * mean_under(V, x, top) : 0;
     float total;
     if (far && weight) {
         total = exp_sum(V, x, top, false);
@@ -123,21 +147,23 @@ static double cross_entropy_row(size_t V, float *x, const float *weight, const r
     }
     if (weight) {
         scale_row(V, *weight / total, x);
-        const double factor =
-            far ? exp((double)best - (double)top) - (double)total / mass : (mass - (double)total) / mass;
+        const double factor = far ? exp((double)best - (double)top) - right * (double)total / mass
+                                  : (mass - right * (double)total) / mass;
         scale_right(x, (float)factor, r);
+        if (smoothing > 0)
+            add_to_row(V, -*weight * smoothing / (float)V, x);
     }
-    return log((double)total) - log_mass;
+    return log((double)total) - right * log_mass - spread;
 }
 
-static double cross_entropy(size_t P, size_t V, float *x, const uint32_t *target, const float *weight,
+static double cross_entropy(size_t P, size_t V, float *x, const uint32_t *target, const float *weight, float smoothing,
                             const uint64_t *also_start, const uint32_t *also, uint32_t *correct)
 {
     double loss = 0;
     for (size_t p = 0; p < P; p++, x += V) {
         const right_answers r = right_of(p, target, also_start, also);
         *correct += is_right(argmax(V, x), &r);
-        loss += (weight ? (double)weight[p] : 1.0) * cross_entropy_row(V, x, weight ? weight + p : NULL, &r);
+        loss += (weight ? (double)weight[p] : 1.0) * cross_entropy_row(V, x, weight ? weight + p : NULL, smoothing, &r);
     }
     return loss;
 }
@@ -149,7 +175,34 @@ static inline double stable_s(float x)
     return x >= 0 ? (double)x + 1.0 : 1.0 / (1.0 - (double)x);
 }
 
-static double stablemax(size_t P, size_t V, float *x, const uint32_t *target, const float *weight,
+/* Mean of log s over the row. */
+static double mean_log_stable(size_t V, const float *x)
+{
+    double sum = 0;
+    for (size_t i = 0; i < V; i++)
+        sum += copysign(log1p(fabs((double)x[i])), (double)x[i]);
+    return sum / (double)V;
+}
+
+/* One row to its gradient: s' q, q = weight / total, where s' = 1 for x >= 0 and 1 / (1 - x)^2 below; a right answer's
+ * times `factor`. With smoothing each entry loses `part` = weight * e / V times s' / s = 1 / (1 + |x|). */
+static void stablemax_gradient(size_t V, float *x, float q, float factor, float part, const right_answers *r)
+{
+    if (part == 0) {
+        for (size_t i = 0; i < V; i++) {
+            const float d = 1.0f - x[i];
+            x[i] = x[i] >= 0 ? q : q / (d * d);
+        }
+        scale_right(x, factor, r);
+        return;
+    }
+    for (size_t i = 0; i < V; i++) {
+        const float d = 1.0f + fabsf(x[i]), slope = x[i] >= 0 ? q : q / (d * d);
+        x[i] = slope * (is_right(i, r) ? factor : 1.0f) - part / d;
+    }
+}
+
+static double stablemax(size_t P, size_t V, float *x, const uint32_t *target, const float *weight, float smoothing,
                         const uint64_t *also_start, const uint32_t *also, uint32_t *correct)
 {
     double loss = 0;
@@ -164,15 +217,12 @@ static double stablemax(size_t P, size_t V, float *x, const uint32_t *target, co
             total += lane[j];
         for (uint64_t j = 0; j < r.n_also; j++)
             mass += stable_s(x[r.also[j]]);
-        loss += (weight ? (double)weight[p] : 1.0) * (log(total) - log(mass));
-        if (!weight)
-            continue;
-        const float q = (float)((double)weight[p] / total);
-        for (size_t i = 0; i < V; i++) { /* s' = 1 for x >= 0, 1 / (1 - x)^2 below */
-            const float d = 1.0f - x[i];
-            x[i] = x[i] >= 0 ? q : q / (d * d);
-        }
-        scale_right(x, (float)((mass - total) / mass), &r); /* as in cross_entropy_row, with s in the place of exp */
+        const double spread = smoothing > 0 ? (double)smoothing * mean_log_stable(V, x) : 0;
+        loss += (weight ? (double)weight[p] : 1.0) * (log(total) - (1 - (double)smoothing) * log(mass) - spread);
+        if (weight) /* the factor as in cross_entropy_row, with s in the place of exp */
+            stablemax_gradient(V, x, (float)((double)weight[p] / total),
+                               (float)((mass - (1 - (double)smoothing) * total) / mass),
+                               weight[p] * smoothing / (float)V, &r);
     }
     return loss;
 }
