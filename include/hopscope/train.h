@@ -69,6 +69,7 @@ typedef struct hs_train_config {
     double clip;            /* global gradient norm; 0 = off */
     double row_clip;        /* after each step rows of matrices are scaled to at most this norm; 0 = off */
     double ema;             /* decay of the averaged weights used for evaluation; 0 = off */
+    char freeze[1024];      /* list of globs: tensors that keep their bits; "" = none */
     /* schedule */
     hs_schedule_kind schedule;
     uint64_t warmup;        /* linear from 0 */

@@ -49,6 +49,8 @@ static const hs_setting SETTINGS[] = {
     NUMBER(clip, 0, 1e9, 0, "largest norm of the gradient; 0: off"),
     NUMBER(row_clip, 0, 1e9, 0, "largest norm of a matrix's row after a step; 0: off"),
     NUMBER(ema, 0, 1, HS_SETTING_BELOW, "decay of the averaged weights used for evaluation; 0: off"),
+    TEXT(freeze, HS_SETTING_LIST,
+         "tensors that are not trained, by name; * stands for anything (docs/howto-staged.md)"),
     CHOICE(schedule, hs_schedule_names, 0, "schedule of the learning rate"),
     NUMBER(warmup, 0, HS_SETTING_MAX64, 0, "steps of linear warm-up"),
     NUMBER(lr_min, 0, 1, 0, "last rate as a share of lr"),

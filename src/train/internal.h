@@ -58,6 +58,20 @@ uint32_t hs_dataset_rows(const hs_dataset *data);
 /* Is `step` on the grid of `per_decade` points a decade? The k-th point is round(10^(k / per_decade)). */
 bool hs_on_log_grid(uint64_t step, double per_decade);
 
+/* ---------------------------------------------------------------- frozen tensors */
+
+/* Which tensors of a model keep their bits; all zero: none. */
+typedef struct hs_freeze {
+    const hs_model *model;
+    bool *frozen; /* (n_tensors) or NULL: none */
+} hs_freeze;
+/* patterns: a list of globs over tensor names. HS_ERR_DATA for one that fits none, or when nothing is left to train. */
+hs_status hs_freeze_create(hs_freeze *out, const hs_model *model, const char *patterns, hs_error *err);
+void hs_freeze_free(hs_freeze *freeze);
+bool hs_is_frozen(const hs_freeze *freeze, const hs_tensor *tensor);
+/* Frozen elements of [first, first + n) of `to` (n_params) become those of `from`, or 0 where that is NULL. */
+void hs_freeze_apply(const hs_freeze *freeze, size_t first, size_t n, const float *from, float *to);
+
 /* ---------------------------------------------------------------- optimizers */
 
 enum { HS_STATE_ARRAYS = 2 }; /* most that an update rule may have */
@@ -68,8 +82,9 @@ const hs_optimizer_rule *hs_optimizer_rule_of(hs_optimizer_kind kind);
 
 /* The configured rule over all tensors, in parallel. */
 typedef struct hs_optimizer hs_optimizer;
-hs_status hs_optimizer_create(hs_optimizer **out, const hs_model *model, const hs_train_config *config, uint32_t workers,
-                              hs_error *err);
+/* Borrows `freeze`, whose tensors it leaves as they are. */
+hs_status hs_optimizer_create(hs_optimizer **out, const hs_model *model, const hs_train_config *config,
+                              const hs_freeze *freeze, uint32_t workers, hs_error *err);
 void hs_optimizer_free(hs_optimizer *opt);
 /* Name of the rule's i-th state array, or NULL. */
 const char *hs_optimizer_state_name(hs_optimizer_kind kind, int i);

@@ -34,6 +34,7 @@ struct hs_trainer {
     float *optimizer_state[HS_STATE_ARRAYS], *filter, *ema; /* (n_params) */
     float weight;                                           /* of each scored row in this step */
     bool dirty;                                             /* grad[0] holds the gradient of a step that was refused */
+    hs_freeze freeze;
     hs_optimizer *opt;
     hs_state_array state[HS_STATE_ARRAYS + 2];
     size_t n_state;
@@ -114,7 +115,7 @@ static hs_status allocate(hs_trainer *t, hs_error *err)
     HS_TRY(add_state(t, c->ema > 0 ? "ema" : NULL, &t->ema, err));
     if (t->ema)
         memcpy(t->ema, t->model->param, n * sizeof *t->ema);
-    return hs_optimizer_create(&t->opt, t->model, c, t->workers, err);
+    return hs_optimizer_create(&t->opt, t->model, c, &t->freeze, t->workers, err);
 }
 
 static bool exits_on(const hs_train_config *config)
@@ -150,6 +151,8 @@ hs_status hs_trainer_create(hs_trainer **out, hs_model *model, const hs_dataset 
     t->pool = pool;
     t->workers = hs_pool_threads(pool);
     hs_status status = hs_draw_create(&t->draw, data, config->shares, config->seed, err);
+    if (status == HS_OK)
+        status = hs_freeze_create(&t->freeze, model, config->freeze, err);
     if (status == HS_OK) {
         const uint64_t items = hs_draw_items(t->draw);
         t->batch = config->batch && config->batch < items ? config->batch : (uint32_t)items;
@@ -187,6 +190,7 @@ void hs_trainer_free(hs_trainer *t)
     hs_free(t->filter);
     hs_free(t->ema);
     hs_optimizer_free(t->opt);
+    hs_freeze_free(&t->freeze);
     hs_free(t);
 }
 
@@ -253,6 +257,7 @@ static void reduce_chunk(void *ctx, uint32_t chunk, uint32_t worker)
             k->axpy(n, 1.0f, t->grad[s + stride] + first, t->grad[s] + first);
             memset(t->grad[s + stride] + first, 0, n * sizeof **t->grad);
         }
+    hs_freeze_apply(&t->freeze, first, n, NULL, t->grad[0]);
     if (t->filter) /* mu_0 = g_0 */
         hs_grokfast_ema(n, t->step == 0 ? 0.0f : (float)t->config.filter_alpha, (float)t->config.filter_lambda,
                         t->filter + first, t->grad[0] + first);

@@ -271,6 +271,79 @@ static void test_trm_settings(void **state)
     }
 }
 
+static bool matches(const char *name, const char *const *part, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (strstr(name, part[i]))
+            return true;
+    return false;
+}
+
+/* Frozen tensors keep their bits, and so do their averages, whatever the optimizer, decay, filter and clipping of rows;
+ * the others move; a frozen gradient counts in no norm; a resumed run has the same bits. */
+static void test_freeze(void **state)
+{
+    (void)state;
+    static const char *const frozen[] = {"wte.weight", "h.0.", "h.1.mlp.c_fc.weight", "ln_f.bias"};
+    for (int optimizer = HS_OPT_ADAMW; optimizer <= HS_OPT_LION; optimizer++)
+        for (int filter = HS_FILTER_NONE; filter <= HS_FILTER_ORTHOGRAD; filter++) {
+            hs_train_config config = busy((hs_optimizer_kind)optimizer, (hs_filter_kind)filter);
+            config.row_clip = 0.05; /* below every row's norm */
+            config.weight_decay = 3;
+            fixture free_run, f;
+            hs_step_stats all, some;
+            create(&free_run, &config, 2);
+            assert_ok(hs_trainer_step(free_run.trainer, &all, err));
+            destroy(&free_run);
+            snprintf(config.freeze, sizeof config.freeze,
+                     "*wte.weight, transformer.h.0.*,*h.1.mlp.c_fc.weight,*ln_f.bias");
+            create(&f, &config, 2);
+            float *before = hs_alloc(f.model.n_params * sizeof *before);
+            memcpy(before, f.model.param, f.model.n_params * sizeof *before);
+            assert_ok(hs_trainer_step(f.trainer, &some, err));
+            assert_true(some.loss == all.loss && some.grad_norm < all.grad_norm);
+            steps(&f, 5);
+            assert_ok(hs_checkpoint_save(checkpoints, &f.model, f.trainer, 0, err));
+            steps(&f, 4);
+            const uint64_t hash = hash_of(&f);
+            const float *average = hs_trainer_eval_param(f.trainer);
+            for (uint32_t i = 0; i < f.model.n_tensors; i++) {
+                const hs_tensor *t = &f.model.tensor[i];
+                const bool held = matches(t->name, frozen, sizeof frozen / sizeof *frozen);
+                const size_t size = t->size * sizeof(float);
+                const bool same = memcmp(f.model.param + t->offset, before + t->offset, size) == 0;
+                if (same != held || (held && memcmp(average + t->offset, before + t->offset, size) != 0))
+                    fail_msg("%s, optimizer %d, filter %d: %s", t->name, optimizer, filter,
+                             held ? "moved" : "stood still");
+            }
+            hs_free(before);
+            destroy(&f);
+            create(&f, &config, 3);
+            assert_ok(hs_checkpoint_load(checkpoints, 6, &f.model, f.trainer, NULL, err));
+            steps(&f, 4);
+            assert_true(hash_of(&f) == hash);
+            destroy(&f);
+        }
+}
+
+static void test_freeze_refused(void **state)
+{
+    (void)state;
+    hs_train_config c = busy(HS_OPT_ADAMW, HS_FILTER_NONE);
+    fixture f;
+    create(&f, &c, 1);
+    hs_trainer *other = NULL;
+    snprintf(c.freeze, sizeof c.freeze, "*wte.weight, *h.1.attn.c_proj.weights");
+    assert_int_equal(hs_trainer_create(&other, &f.model, &data, &c, f.pool, &error), HS_ERR_DATA);
+    assert_string_equal(error.where, "train.freeze");
+    assert_string_equal(error.value, "*h.1.attn.c_proj.weights");
+    assert_non_null(strstr(error.hint, "nearest: transformer.h.1.attn.c_proj.weight, "));
+    snprintf(c.freeze, sizeof c.freeze, "*");
+    assert_int_equal(hs_trainer_create(&other, &f.model, &data, &c, f.pool, &error), HS_ERR_DATA);
+    assert_non_null(strstr(error.what, "nothing is left to train"));
+    destroy(&f);
+}
+
 static void test_any_pattern(void **state)
 {
     (void)state;
@@ -847,6 +920,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_threads, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_fact_exit, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_trm_settings, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_freeze, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_freeze_refused, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_any_pattern, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_probes, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_evaluation_cut_short, set_up, tear_down),

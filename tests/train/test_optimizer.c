@@ -39,7 +39,8 @@ static void golden_steps(const char *name, const double (*loss_and_norm)[2])
     c.warmup = 4;
     c.clip = 1;
     hs_optimizer *opt;
-    assert_ok(hs_optimizer_create(&opt, &m, &c, 1, err));
+    const hs_freeze none = {0};
+    assert_ok(hs_optimizer_create(&opt, &m, &c, &none, 1, err));
     float *work = hs_alloc(4 * hs_model_work_size(&m, B, N, P, true)), *g = hs_calloc(m.n_params, 4);
     float *m1 = hs_calloc(m.n_params, 4), *m2 = hs_calloc(m.n_params, 4);
     for (uint32_t step = 0; step < 12; step++) {

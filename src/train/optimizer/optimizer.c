@@ -19,6 +19,7 @@ typedef struct piece {
 
 struct hs_optimizer {
     const hs_optimizer_rule *rule;
+    const hs_freeze *freeze;
     size_t n_pieces;
     piece *piece;
     size_t scratch_size; /* floats a worker */
@@ -38,13 +39,14 @@ static void block_shape(const hs_tensor *t, uint32_t *rows, uint32_t *cols)
 }
 
 hs_status hs_optimizer_create(hs_optimizer **out, const hs_model *model, const hs_train_config *config,
-                              uint32_t workers, hs_error *err)
+                              const hs_freeze *freeze, uint32_t workers, hs_error *err)
 {
     *out = NULL;
     hs_optimizer *opt = hs_calloc(1, sizeof *opt);
     if (!opt)
         return hs_fail_memory(err, sizeof *opt);
     opt->rule = hs_optimizer_rule_of(config->optimizer);
+    opt->freeze = freeze;
     size_t n = 0;
     for (uint32_t i = 0; i < model->n_tensors; i++) {
         const hs_tensor *t = &model->tensor[i];
@@ -68,7 +70,7 @@ hs_status hs_optimizer_create(hs_optimizer **out, const hs_model *model, const h
     for (int heavy = 1; heavy >= 0; heavy--)
         for (uint32_t i = 0; i < model->n_tensors; i++) {
             const hs_tensor *t = &model->tensor[i];
-            if (t->group == HS_GROUP_BUFFER || in_blocks(opt->rule, t) != (heavy == 1))
+            if (t->group == HS_GROUP_BUFFER || hs_is_frozen(freeze, t) || in_blocks(opt->rule, t) != (heavy == 1))
                 continue;
             if (heavy)
                 for (uint32_t b = 0; b < t->splits; b++)
@@ -172,7 +174,7 @@ static void clip_rows(void *ctx, uint32_t task, uint32_t worker)
     const step_task *s = ctx;
     const hs_tensor *t = &s->model->tensor[task];
     (void)worker;
-    if (t->ndim != 2 || t->group == HS_GROUP_BUFFER)
+    if (t->ndim != 2 || t->group == HS_GROUP_BUFFER || hs_is_frozen(s->opt->freeze, t))
         return;
     const hs_kernels *k = hs_kernels_get();
     for (uint32_t r = 0; r < t->shape[0]; r++) {
@@ -192,6 +194,7 @@ static void average_piece(void *ctx, uint32_t task, uint32_t worker)
     (void)worker;
     hs_kernels_get()->scale(n, s->ema_decay, s->ema + first);
     hs_kernels_get()->axpy(n, 1.0f - s->ema_decay, s->model->param + first, s->ema + first);
+    hs_freeze_apply(s->opt->freeze, first, n, s->model->param, s->ema); /* rounding would move the average */
 }
 
 void hs_optimizer_step(hs_optimizer *opt, hs_pool *pool, hs_model *model, const hs_train_config *config, double factor,
