@@ -200,6 +200,9 @@ typedef struct hs_answer {
  * the nearest known one. A two-token entity is two words. The answer is freed with hs_answer_free. */
 hs_status hs_ask(const hs_model *model, const hs_dataset *data, const char *const *words, uint32_t n_words, hs_answer *out,
                  hs_error *err);
+/* The tokens (n) of words, each a name of the vocabulary: first the head, of as many words as an entity has tokens, then relations,
+ * where the task knows them. HS_ERR_DATA names an unknown word and the nearest known one. */
+hs_status hs_ask_words(const hs_dataset *data, const char *const *words, uint32_t n, uint32_t *tokens, hs_error *err);
 /* Name of a token that a model gave: a model may know more tokens than the dataset, whose name is then "token 1234". */
 const char *hs_answer_name(const hs_dataset *data, uint32_t token, char text[32]);
 void hs_answer_free(hs_answer *answer);

@@ -34,7 +34,7 @@ static bool is_relation(const hs_dataset *data, uint32_t token)
     return token >= data->n_entities && token - data->n_entities < data->n_relations;
 }
 
-static hs_status find_words(const hs_dataset *data, const char *const *words, uint32_t n, uint32_t *tokens, hs_error *err)
+hs_status hs_ask_words(const hs_dataset *data, const char *const *words, uint32_t n, uint32_t *tokens, hs_error *err)
 {
     /* Where the vocabulary tells entities from relations and an entity is one word. */
     const bool kinds = data->n_relations > 0 && data->tokens_per_entity == 1 && strcmp(data->task, "composition") == 0;
@@ -217,7 +217,7 @@ hs_status hs_ask(const hs_model *model, const hs_dataset *data, const char *cons
     uint32_t *tokens = hs_alloc(n_words * sizeof *tokens);
     if (!tokens)
         return hs_fail_memory(err, n_words * sizeof *tokens);
-    hs_status status = find_words(data, words, n_words, tokens, err);
+    hs_status status = hs_ask_words(data, words, n_words, tokens, err);
     if (status == HS_OK && composition)
         follow(data, tokens, n_words, out);
     if (status == HS_OK)

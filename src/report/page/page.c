@@ -50,6 +50,11 @@ static void add_scripts(hs_str *out)
     for (size_t i = 0; i < sizeof assets / sizeof *assets; i++) {
         if (!ends_with(assets[i].name, ".js"))
             continue;
+        if (strcmp(assets[i].name, "echarts.min.js") == 0) { /* what its licence asks for */
+            hs_str_addf(out, "<!-- ");
+            add_asset(out, "ECHARTS-NOTICE");
+            hs_str_addf(out, " -->\n");
+        }
         hs_str_addf(out, "<script>");
         add_asset(out, assets[i].name);
         hs_str_addf(out, "</script>\n");
@@ -145,33 +150,84 @@ static void note_empty(const hs_page_run *r, hs_str *missing)
     hs_str_free(&clean);
 }
 
-hs_status hs_page_bundle(const char *const *dirs, size_t n, const hs_page_options *options, const hs_signals *signals,
-                         hs_str *out, hs_error *err)
+/* The looks of run number `number`, packed, as a script of their own, within `bytes` (0: any) beside `bundled` bytes. */
+static hs_status add_looks(hs_page_run *run, hs_page_looks *looks, size_t number, size_t bytes, size_t bundled, hs_str *out,
+                           hs_error *err)
+{
+    hs_str packed = {0};
+    HS_TRY(hs_page_looks_pack(run, looks, &packed, err));
+    while (bytes && packed.len + bundled > bytes && looks->n > 2) {
+        hs_str_free(&packed);
+        hs_page_looks_halve(run, looks);
+        HS_TRY(hs_page_looks_pack(run, looks, &packed, err));
+    }
+    hs_str_addf(out, "<script type=\"text/plain\" id=\"hs-looks-%zu\">", number);
+    hs_str_add(out, packed.s ? packed.s : "", packed.len);
+    hs_str_addf(out, "</script>\n");
+    out->failed |= packed.failed;
+    hs_str_free(&packed);
+    return HS_OK;
+}
+
+typedef struct maker {
+    const hs_page_options *options;
+    const hs_signals *signals;
+    const hs_events *events;
+    size_t bytes; /* of a run: JSON and looks; 0 = any */
+    hs_str *bundle, *looks; /* looks NULL: none are made */
+    hs_str missing;
+} maker;
+
+static hs_status add_run(maker *m, const hs_page_folder *folder, size_t number, hs_error *err)
+{
+    hs_page_looks looks = {0};
+    hs_page_run *run = hs_calloc(1, sizeof *run);
+    if (!run)
+        return hs_fail_memory(err, sizeof *run);
+    hs_status status = hs_page_run_open(run, folder, m->options, err);
+    if (status == HS_OK && m->looks) {
+        hs_page_afford(run, m->options);
+        status = hs_page_looks_make(run, m->options, m->signals, m->events, &looks, err);
+    }
+    const size_t before = m->bundle->len;
+    if (status == HS_OK)
+        hs_page_run_json(run, m->options, m->signals, m->bundle);
+    if (status == HS_OK && looks.n > 0)
+        status = add_looks(run, &looks, number, m->bytes, m->bundle->len - before, m->looks, err);
+    if (status == HS_OK) {
+        hs_page_run_end(run, m->bundle);
+        note_empty(run, &m->missing);
+        status = hs_signals_status(m->signals);
+    }
+    hs_page_looks_free(&looks);
+    hs_page_run_close(run);
+    hs_free(run);
+    return status;
+}
+
+/* Bundle, and looks where m->looks takes them; `taken`: bytes of the file that hold neither. */
+static hs_status build(maker *m, const char *const *dirs, size_t n, size_t taken, hs_error *err)
 {
     hs_page_folder *folder;
     size_t n_runs;
-    hs_str missing = {0};
-    options = options ? options : &defaults;
     HS_TRY(hs_page_folders(dirs, n, &folder, &n_runs, err));
-    begin_bundle(dirs, n, options, out);
+    const size_t file = m->options->bytes ? m->options->bytes : 5000000 + 2000000 * (n_runs - 1);
+    m->bytes = file > taken ? (file - taken) / n_runs : 1;
+    begin_bundle(dirs, n, m->options, m->bundle);
     hs_status status = HS_OK;
-    for (size_t i = 0; i < n_runs && status == HS_OK; i++) {
-        hs_page_run *run = hs_calloc(1, sizeof *run);
-        status = run ? hs_page_run_open(run, &folder[i], options, err) : hs_fail_memory(err, sizeof *run);
-        if (status == HS_OK) {
-            hs_page_run_json(run, options, signals, out);
-            hs_page_run_end(run, out);
-            note_empty(run, &missing);
-            status = hs_signals_status(signals);
-        }
-        if (run)
-            hs_page_run_close(run);
-        hs_free(run);
-    }
-    end_bundle(&missing, out);
-    hs_str_free(&missing);
+    for (size_t i = 0; i < n_runs && status == HS_OK; i++)
+        status = add_run(m, &folder[i], i, err);
+    end_bundle(&m->missing, m->bundle);
+    hs_str_free(&m->missing);
     hs_free(folder);
-    return status == HS_OK && out->failed ? hs_fail_memory(err, out->len) : status;
+    return status == HS_OK && m->bundle->failed ? hs_fail_memory(err, m->bundle->len) : status;
+}
+
+hs_status hs_page_bundle(const char *const *dirs, size_t n, const hs_page_options *options, const hs_signals *signals,
+                         hs_str *out, hs_error *err)
+{
+    maker m = {.options = options ? options : &defaults, .signals = signals, .bundle = out};
+    return build(&m, dirs, n, 0, err);
 }
 
 /* ---------------------------------------------------------------- the file */
@@ -179,18 +235,26 @@ hs_status hs_page_bundle(const char *const *dirs, size_t n, const hs_page_option
 hs_status hs_page_write(const char *const *dirs, size_t n, const hs_page_options *options, const char *path,
                         const hs_signals *signals, const hs_events *events, hs_error *err)
 {
-    hs_str bundle = {0}, data = {0}, page = {0};
-    (void)events;
-    hs_status status = hs_page_bundle(dirs, n, options, signals, &bundle, err);
+    hs_str bundle = {0}, looks = {0}, data = {0}, page = {0};
+    add_page(&page, &data); /* without data: for its size */
+    maker m = {.options = options ? options : &defaults,
+               .signals = signals,
+               .events = events,
+               .bundle = &bundle,
+               .looks = &looks};
+    hs_status status = build(&m, dirs, n, page.len, err);
+    hs_str_free(&page);
     if (status == HS_OK) {
         hs_str_addf(&data, "<script type=\"application/json\" id=\"hs-data\">");
         hs_page_escape(&data, bundle.s, bundle.len);
         hs_str_addf(&data, "</script>\n");
+        hs_str_add(&data, looks.s ? looks.s : "", looks.len);
         add_page(&page, &data);
-        status =
-            data.failed || page.failed ? hs_fail_memory(err, page.len) : hs_file_write(path, page.s, page.len, err);
+        status = looks.failed || data.failed || page.failed ? hs_fail_memory(err, page.len)
+                                                            : hs_file_write(path, page.s, page.len, err);
     }
     hs_str_free(&bundle);
+    hs_str_free(&looks);
     hs_str_free(&data);
     hs_str_free(&page);
     return status;

@@ -63,6 +63,8 @@ typedef struct hs_page_run {
 hs_status hs_page_run_open(hs_page_run *out, const hs_page_folder *folder, const hs_page_options *options,
                            hs_error *err);
 void hs_page_run_close(hs_page_run *run);
+/* At most `most` of the steps, evenly spaced in their order (which is about log time), first and last among them. */
+void hs_page_thin(uint64_t *step, size_t *n, size_t most);
 /* Another sentence of what is missing; hs_page_lacks: with the error's words. */
 void hs_page_missing(hs_page_run *run, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void hs_page_lacks(hs_page_run *run, const char *what, const hs_error *err);
@@ -87,5 +89,31 @@ hs_status hs_page_query_of(const hs_dataset *data, const uint32_t *token, uint32
 hs_status hs_page_query_place(const hs_dataset *data, const hs_model *model, hs_scope *scope, hs_page_query *query,
                               hs_error *err);
 void hs_page_query_json(const hs_dataset *data, const hs_page_query *query, hs_str *out);
+
+/* ---------------------------------------------------------------- looks (look.c, looks.c) */
+
+/* LOOKs of n placed queries by one model, each appended as JSON to its json[i]. The same for any number of threads. */
+hs_status hs_page_look(const hs_model *model, const hs_dataset *data, const hs_page_query *query, uint32_t n, hs_pool *pool,
+                       const hs_signals *signals, hs_str *json, hs_error *err);
+/* Floating point operations of one look, about. */
+double hs_page_look_flop(const hs_model *model, uint32_t tokens);
+extern const float hs_page_alphas[];
+enum { HS_PAGE_ALPHAS = 5 };
+
+/* A run's LOOKS: a text for each checkpoint, "[LOOK,...]". Steps that cannot be loaded are taken from r->step and named in
+ * `missing`. */
+typedef struct hs_page_looks {
+    hs_str *text; /* (r->n_steps) */
+    size_t n;
+} hs_page_looks;
+/* Fewer checkpoints and queries where a look is dear: before looks and JSON of the run. */
+void hs_page_afford(hs_page_run *run, const hs_page_options *options);
+hs_status hs_page_looks_make(hs_page_run *run, const hs_page_options *options, const hs_signals *signals,
+                             const hs_events *events, hs_page_looks *out, hs_error *err);
+/* About half the checkpoints, the last among them; of the run too. */
+void hs_page_looks_halve(hs_page_run *run, hs_page_looks *looks);
+/* LOOKS as gzip in base64, appended to `out`. */
+hs_status hs_page_looks_pack(const hs_page_run *run, const hs_page_looks *looks, hs_str *out, hs_error *err);
+void hs_page_looks_free(hs_page_looks *looks);
 
 #endif

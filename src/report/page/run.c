@@ -89,8 +89,7 @@ static void open_data(hs_page_run *r)
         hs_page_lacks(r, "The dataset cannot be read, so no questions, facts and proofs", &err);
 }
 
-/* At most `most` of the steps, evenly spaced in their order (which is about log time), first and last among them. */
-static void thin(uint64_t *step, size_t *n, size_t most)
+void hs_page_thin(uint64_t *step, size_t *n, size_t most)
 {
     if (*n <= most)
         return;
@@ -112,7 +111,7 @@ static void open_model(hs_page_run *r, const hs_page_options *options)
             r->n_steps = i - 1;
         }
     }
-    thin(r->step, &r->n_steps, options->checkpoints ? options->checkpoints : HS_PAGE_CHECKPOINTS);
+    hs_page_thin(r->step, &r->n_steps, options->checkpoints ? options->checkpoints : HS_PAGE_CHECKPOINTS);
     if (r->n_steps == 0)
         hs_page_missing(r, "No checkpoint to look into: hopscope run %s", r->run.dir);
     if (!r->has_model && r->has_config && r->has_data) {
