@@ -80,6 +80,12 @@
     };
     draw.stage = (run, s) => (run.stages || [])[s] || `stage ${s}`;
 
+    /* Why there is no look to show. */
+    draw.waiting = (ctx) => {
+        if (!(ctx.run.checkpoints || []).length) return `No checkpoint was looked at. ${ctx.run.command}`;
+        return ctx.run.looks === null && !ctx.live ? `This file holds no look at single questions: hopscope report ${draw.word(ctx.run.dir)}` : "Reading what was looked at…";
+    };
+
     draw.words = (ctx, query) => query.tokens.map((id) => ctx.t(id));
 
     draw.mark = (query, id) => {

@@ -263,7 +263,7 @@
         p.bars.update(rows);
         const right = rightAnswer(look), inBars = rows.find((row) => row.mark === "right");
         const name = query.target === null || query.target === undefined ? "" : ctx.t(query.target);
-        let said = look ? "" : ctx.run.checkpoints.length ? "Reading the model's answers…" : "No checkpoint was looked at.";
+        let said = look ? "" : draw.waiting(ctx);
         if (look && !name) said = "The facts do not say what is right.";
         else if (look && rows.length && rows[0].mark === "right") said = `Right: ${name}.`;
         else if (look) said = `Wrong. The facts say ${name}${inBars || !right ? "" : `, here at rank ${right.rank} with p ${draw.p(right.p)} (rank 0 is on top)`}.`;

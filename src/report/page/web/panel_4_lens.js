@@ -95,6 +95,7 @@
         draw.show(p.wait, !(look && look.lens));
         draw.show(p.scroll, !!(look && look.lens));
         if (!look || !look.lens) {
+            draw.notice(p.wait, draw.waiting(ctx));
             draw.text(p.said, "");
             return;
         }
@@ -117,7 +118,7 @@
             const p = ctx.mine;
             p.switch = draw.radios("Color by probability of", [["bridge", "bridge", "bridge"], ["target", "right answer", "target"], ["top", "top token", "top"]], (value) => ctx.set({ lens: value }));
             p.said = el("p", { class: "hp-said" });
-            p.wait = el("p", { class: "note" }, "Reading what was looked at…");
+            p.wait = el("div");
             p.table = el("table", { class: "hp-lens" });
             p.scroll = el("div", { class: "hp-scroll", tabindex: "0", role: "region", "aria-label": "Lens grid" }, p.table);
             box.append(p.switch.node, p.wait, p.scroll, p.said);

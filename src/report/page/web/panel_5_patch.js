@@ -7,6 +7,7 @@
 (() => {
     const { draw } = hs;
     const { el } = hs;
+    const OWN = "own"; /* instead of a token: each at its own place */
     const ALPHAS = [0, 0.25, 0.5, 0.75, 1];
     const MEASURES = { effect: "fall of the logit difference, as a share of the whole fall", strength: "share of items whose top token is not the right answer", changed: "share of right answers that change", restored: "share of answers that the normal state brings back" };
 
@@ -16,12 +17,20 @@
 
     const of = (ctx, key, all, fallback) => (all.includes(ctx.state[key]) ? ctx.state[key] : all.includes(fallback) ? fallback : all[0]);
 
+    /* The token whose replacement was put in at several places; else each at its own, as the papers print it. */
+    function widest(series, tokens) {
+        const places = (token) => new Set(series.filter((s) => s.role === token).map((s) => s.position)).size;
+        const best = tokens.reduce((a, b) => (places(b) > places(a) ? b : a), tokens[0]);
+        return best && places(best) > 1 ? best : OWN;
+    }
+
     /* Choices among the rows of method trace, each within the one before. */
     function choice(ctx) {
-        const all = draw.series(ctx.run, { method: "trace" }).filter((s) => s.stage > 0 && s.position && MEASURES[s.measure]);
+        const all = draw.series(ctx.run, { method: "trace" }).filter((s) => s.stage >= 0 && s.position && MEASURES[s.measure]);
         const splits = draw.values(all.map((s) => s.split)), split = of(ctx, "trace_split", splits, "test_ii");
-        const roles = draw.values(all.filter((s) => s.split === split).map((s) => s.role)), role = of(ctx, "trace_role", roles, "h");
-        const here = all.filter((s) => s.split === split && s.role === role);
+        const ofSplit = all.filter((s) => s.split === split), tokens = draw.values(ofSplit.map((s) => s.role));
+        const roles = tokens.length > 1 ? [OWN, ...tokens] : tokens, role = of(ctx, "trace_role", roles, widest(ofSplit, tokens));
+        const here = ofSplit.filter((s) => (role === OWN ? s.role === s.position : s.role === role));
         const measures = draw.values(here.map((s) => s.measure)), measure = of(ctx, "trace_measure", measures, "strength");
         return { splits, split, roles, role, measures, measure, series: here.filter((s) => s.measure === measure) };
     }
@@ -35,7 +44,7 @@
                 const at = draw.at(s.step, ctx.step);
                 if (at < 0) continue;
                 step = Math.max(step, s.step[at]);
-                cells.set(`${s.stage} ${s.position}`, { value: s.value[at], step: s.step[at], n: s.n[at], low: s.low[at], high: s.high[at] });
+                cells.set(`${s.stage} ${s.position}`, { value: s.value[at], role: s.role, step: s.step[at], n: s.n[at], low: s.low[at], high: s.high[at] });
             }
             const order = ctx.run.roles || [];
             const places = draw.values(c.series.map((s) => s.position)).sort((a, b) => order.indexOf(a) - order.indexOf(b));
@@ -54,14 +63,14 @@
         };
     }
 
-    /* The chosen cell [stage, place]: the one asked for, else the one with the largest effect. */
+    /* The chosen cell [stage, place]: the one asked for, else the largest above the first stage. */
     function chosen(ctx, grid) {
         const [stage, at] = String(ctx.state.cell || "").split(",").map(Number);
         if (grid.stages.includes(stage) && at >= 0 && at < grid.places.length) return [stage, at];
         let best = [grid.stages[0], 0], most = -Infinity;
-        for (const s of grid.stages)
-            for (let i = 0; i < grid.places.length - 1; i++) {
-                const cell = s > 1 || grid.stages.length < 2 ? grid.value(s, i) : null;
+        for (const s of grid.stages.slice(1))
+            for (let i = 0; i < grid.places.length; i++) {
+                const cell = grid.value(s, i);
                 if (cell && cell.value > most) [best, most] = [[s, i], cell.value];
             }
         return best;
@@ -161,10 +170,10 @@
     function updateMean(ctx, grid) {
         const p = ctx.mine, c = choice(ctx), [stage, at] = chosen(ctx, grid), cell = grid.value(stage, at);
         p.split.set(c.splits.map((s) => [s, s]), c.split);
-        p.role.set(c.roles.map((r) => [r, r]), c.role);
+        p.role.set(c.roles.map((r) => [r, r === OWN ? "each, at its own place" : r]), c.role);
         p.measure.set(c.measures.map((m) => [m, m]), c.measure);
         const late = grid.step > ctx.step ? ` First measured at step ${grid.step}.` : "";
-        draw.text(p.said, `Replaced: ${c.role}. ${c.measure}: ${MEASURES[c.measure]}, ${c.split}, step ${grid.step}.${late}` +
+        draw.text(p.said, `Replaced: ${c.role === OWN ? "the token of each column" : c.role}. ${c.measure}: ${MEASURES[c.measure]}, ${c.split}, step ${grid.step}.${late}` +
             (cell ? ` ${draw.stage(ctx.run, stage)} at ${grid.places[at]}: ${ctx.fmt(cell.value)}${cell.low === null || cell.low === undefined ? "" : ` [${ctx.fmt(cell.low)}, ${ctx.fmt(cell.high)}]`}, n ${cell.n}.` : ""));
     }
 
@@ -181,7 +190,7 @@
         draw.show(p.meanBox, mean(ctx) && on);
         draw.show(p.queryBox, !mean(ctx) && on);
         if (!on) {
-            draw.notice(p.missing, mean(ctx) ? `Not measured for any split: ${traceCommand(ctx.run)}` : look ? "This question cannot be traced: no other head changes its right answer." : "Reading what was looked at…");
+            draw.notice(p.missing, mean(ctx) ? `Not measured for any split: ${traceCommand(ctx.run)}` : look ? "This question cannot be traced: no other head changes its right answer." : draw.waiting(ctx));
             draw.text(p.said, "");
             return;
         }
@@ -233,7 +242,7 @@
                 grid.places.forEach((name, i) => {
                     const cell = grid.value(stage, i);
                     if (!cell) return;
-                    if (c) rows.push([cell.step, c.split, stage, draw.stage(ctx.run, stage), name, c.role, c.measure, cell.n, cell.value, cell.low, cell.high]);
+                    if (c) rows.push([cell.step, c.split, stage, draw.stage(ctx.run, stage), name, cell.role, c.measure, cell.n, cell.value, cell.low, cell.high]);
                     else rows.push([ctx.step, draw.words(ctx, query).join(" "), stage, draw.stage(ctx.run, stage), name, cell.value, ...[0, 2, 4].flatMap((k) => (cell.after[k] === undefined || cell.after[k] === null ? ["", ""] : [ctx.t(cell.after[k]), cell.after[k + 1]]))]);
                 });
             return {

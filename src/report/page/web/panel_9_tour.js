@@ -80,7 +80,17 @@
         if (!time || !train || !main) return null;
         const known = accuracyAt(run, train, time.step), held = accuracyAt(run, main, time.step);
         if (known === null || held === null) return null;
+        const later = timeOf(run, main);
+        if (later && later.step < time.step)
+            return {
+                title: "It knows all it was shown",
+                text: `Only at step ${hs.fmt(time.step)} it knows every fact and training question (each split at least 99%). By then it already answered ${share(held)} of the questions it was never shown.`,
+                see: "A rule can come before the last exception is learned by heart.",
+                set: { panel: "curves", step: stopFrom(run, time.step) },
+                at: time.step,
+            };
         return {
+            at: time.step,
             title: held < 0.9 ? "It learns by heart" : "It knows what it was shown",
             text: `At step ${hs.fmt(time.step)} it answers ${share(known)} of the training questions. Of those it never saw (${main}): ${share(held)}. ` +
                 (held < 0.5 ? "It knows the answers, not the way to them." : held < 0.9 ? "It knows more than it was told, but not yet all." : "Here both came together."),
@@ -95,9 +105,10 @@
         const times = known && time.step >= 1.5 * known.step ? `, ${hs.fmt(Number((time.step / known.step).toPrecision(2)))} times as long as learning by heart took` : "";
         const held = accuracyAt(run, main, time.step);
         return {
+            at: time.step,
             title: "It answers what it never saw",
             text: `At step ${hs.fmt(time.step)}${times}, it answers ${held === null ? "90%" : share(held)} of the questions that it was never shown (${main}).` +
-                (known && time.step < known.step ? ` That was before it knew every training question (step ${hs.fmt(known.step)}).` : ""),
+                (known && time.step < known.step ? ` It did not yet know every fact and question that it was shown (that came at step ${hs.fmt(known.step)}).` : ""),
             see: "A late rise of this line is called grokking.",
             set: { panel: "curves", step: stopFrom(run, time.step) },
         };
@@ -177,7 +188,8 @@
     function stepsOf(run) {
         if (!run.queries || !run.queries.length || !hs.stops(run).length) return [];
         const k = mainQuery(run);
-        const found = [stepAsk(run, k), stepMemorized(run), stepGrokked(run), stepLens(run, k), stepPatch(run, k), stepCircuit(run), stepLimits(run), stepGuess(run, k)];
+        const moments = [stepMemorized(run), stepGrokked(run)].filter(Boolean).sort((a, b) => a.at - b.at);
+        const found = [stepAsk(run, k), ...moments, stepLens(run, k), stepPatch(run, k), stepCircuit(run), stepLimits(run), stepGuess(run, k)];
         const steps = found.filter(Boolean);
         if (steps.length > MOST) steps.splice(steps.findIndex((s) => s.title === "The circuit"), 1);
         return steps;
