@@ -234,10 +234,22 @@
         show(next, new Set());
         (window.requestIdleCallback || setTimeout)(mountRest);
     }
+    /* Narrow panels stand in pairs; one that would stand alone takes the row. */
+    function pair() {
+        let open = null;
+        for (const f of frames) {
+            if (f.panel.wide) {
+                if (open) open.section.classList.add("wide");
+                open = null;
+            } else open = open ? null : f;
+        }
+        if (open) open.section.classList.add("wide");
+    }
     hs.frames = () => {
         const main = hs.id("hs-panels");
         hs.panels.sort((a, b) => (a.key || "5a").localeCompare(b.key || "5a"));
         frames.push(...hs.panels.map(build));
+        pair();
         main.replaceChildren(...frames.map((f) => f.section));
         frames.forEach(remount);
         if (frames.length) show(frames[0], new Set());

@@ -28,13 +28,26 @@
         pick("hs-run", "Run", "run", null);
         pick("hs-compare", "beside", "compare", "none");
     }
+    /* The verdict as one would say it; what was measured stands in Trust. */
+    const SAID = {
+        "grokked with the bridge": (share, split) => `It found the rule: it answers ${share} of the questions it never saw (${split}), and the bridge is there inside, on the way to the answer.`,
+        "fake grokking": (share, split) => `It answers ${share} of the questions it never saw (${split}), yet neither reading nor replacing its states shows the bridge on the way.`,
+        memorized: (share, split) => `It knows its training questions by heart, but answers only ${share} of those it never saw (${split}).`,
+        none: () => "It has not learned its training questions yet.",
+        unknown: (share, split) => `It answers ${share} of the questions it never saw (${split}); how it does so cannot be told here.`,
+    };
+    hs.verdictText = (r) => {
+        const v = r.verdict, e = (r.evaluations || {})[v.split];
+        const share = e && e.accuracy.length ? `${(100 * e.accuracy[e.accuracy.length - 1]).toFixed(1)}%` : "some";
+        return (SAID[v.kind] || (() => v.text || ""))(share, v.split) + (v.clear === false && /grokk|memor/.test(v.kind) ? " The numbers lie near a threshold: borderline." : "");
+    };
     function verdict(r) {
         const box = hs.id("hs-verdict"), v = r.verdict;
         box.hidden = !v;
         if (!v) return;
         box.dataset.kind = KINDS[v.kind] || "plain";
         const words = v.kind ? v.kind[0].toUpperCase() + v.kind.slice(1) : "";
-        box.replaceChildren(hs.el("span", { class: "chip" }, v.clear === false && v.kind !== "unknown" && v.kind !== "none" ? `${words} (borderline)` : words), hs.el("p", {}, v.text || ""));
+        box.replaceChildren(hs.el("span", { class: "chip" }, words), hs.el("p", {}, hs.verdictText(r)));
     }
     function intro() {
         const box = hs.id("hs-intro"), tour = hs.panels.find((p) => p.id === "tour");

@@ -73,7 +73,7 @@
         help: "What a careful reader asks before believing a curve: how many questions, how sure, could a shortcut do it, was anything leaked or made up, and how to run it again. The accuracies are those of the shown step.",
         needs: (run) => (run.card || Object.keys(run.splits || {}).length || Object.keys(run.evaluations || {}).length ? null : "Neither data card nor evaluation is there."),
         mount(box, ctx) {
-            const verdict = ctx.run.verdict ? hs.el("section", { class: "whole" }, hs.el("h3", {}, "Verdict, on the trained model"), hs.el("p", {}, `${ctx.run.verdict.text || ctx.run.verdict.kind}${ctx.run.verdict.clear ? " No interval it rests on reaches over its threshold." : ""}`)) : null;
+            const verdict = ctx.run.verdict ? hs.el("section", { class: "whole" }, hs.el("h3", {}, "Verdict, on the trained model"), hs.el("p", {}, hs.verdictText(ctx.run)), hs.el("p", { class: "note" }, `${ctx.run.verdict.text || ""}${ctx.run.verdict.clear ? ". No interval it rests on reaches over its threshold." : "."}`)) : null;
             box.append(hs.el("div", { class: "facts" }, ...[verdict, measured(ctx), halves(ctx), proofs(ctx.run), phi(ctx.run), identity(ctx), troubles(ctx.run)].filter(Boolean)));
         },
         update(ctx) {
