@@ -8,7 +8,7 @@ JOBS ?= $(shell nproc)
 FUZZ_SECONDS ?= 5
 HOPSCOPE = $(BUILD)/hopscope
 
-.PHONY: all deps deps-test deps-check demo test check check-interop bench fuzz docs install clean help
+.PHONY: all deps deps-test deps-check demo test check check-interop check-page bench fuzz docs install clean help
 
 all: $(BUILD)/build.ninja
 	@cmake --build $(BUILD) -j $(JOBS)
@@ -41,6 +41,11 @@ check: deps-check
 ## check-interop: against Python packages, where they are installed
 check-interop: all
 	@tests/interop/run $(HOPSCOPE) || { code=$$?; [ $$code = 77 ] && echo "check-interop: skipped" || exit $$code; }
+
+## check-page: the page of hopscope report in Chromium (tools/install-deps.sh page; CI=true installs it)
+check-page: all
+	@[ "$${CI:-}" != true ] || tools/install-deps.sh page
+	@tests/page/run $(HOPSCOPE) || { code=$$?; [ $$code = 77 ] && echo "check-page: skipped" || exit $$code; }
 
 ## bench: training steps against the GEMM roof and the same steps in PyTorch (BENCH_PYTHON names its interpreter)
 BENCH_PYTHON ?= python3

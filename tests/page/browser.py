@@ -111,6 +111,7 @@ class Page:
         self.show(panel)
         if self.js("return document.querySelector(`#panel-${arguments[0]} .panel-table`).hidden", panel):
             self.click(f"#panel-{panel} button[aria-label^='As a table']")
+        self.until(f"return document.querySelector('#panel-{panel} .panel-table').childElementCount > 0")
         return self.js("""const t = document.querySelector(`#panel-${arguments[0]} .panel-table table`);
             const texts = (row) => [...row.cells].map((c) => c.textContent);
             return t ? [texts(t.tHead.rows[0]), [...t.tBodies[0].rows].map(texts)] : [[], []];""", panel)

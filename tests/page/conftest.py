@@ -44,8 +44,8 @@ def runs(program, tmp_path_factory):
     evil = root / "evil.yaml"
     evil.write_text(f"graph:\n  path: {graph}\n  columns: hrt\nmodel:\n  n_layer: 2\n  n_embd: 32\n  n_head: 2\ntrain:\n  steps: 60\n  batch: 64\nreport:\n  title: \"</title><script>window.evil=4</script> & title\"\n", encoding="utf-8")
     return {
-        "demo": train(program, root / "demo", train__steps=600, methods="lens,trace,paths"),
-        "seed2": train(program, root / "seed2", train__steps=200, train__seed=2),
+        "demo": train(program, root / "demo", train__steps=400, methods="lens,trace,paths"),
+        "seed2": train(program, root / "seed2", train__steps=400, train__seed=2, methods="lens"),
         "wide": train(program, root / "wide", train__steps=100, model__n_embd=64, methods=""),
         "evil": train(program, root / "evil", experiment=evil),
     }

@@ -37,7 +37,7 @@ def test_every_panel_mounts(page, pages):
         page.show(panel["id"])
     for panel in page.panels():
         assert panel["mounted"] or panel["lack"], panel
-        assert page.all(f"#panel-{panel['id']} .error") == []
+        assert page.all(f"#panel-{panel['id']} .failed") == []
     assert not next(p for p in page.panels() if p["id"] == "curves")["lack"]
 
 
@@ -139,7 +139,7 @@ def test_a_broken_address_is_harmless(page, pages, hash):
     page.open(pages["one"], hash)
     for panel in page.panels():
         page.show(panel["id"])
-        assert page.all(f"#panel-{panel['id']} .error") == []
+        assert page.all(f"#panel-{panel['id']} .failed") == []
 
 
 # ---------------------------------------------------------------- frames
@@ -223,7 +223,7 @@ def test_compare(page, pages):
     assert sides == ["demo", "seed2"]
     for panel in page.panels():
         page.show(panel["id"])
-        assert page.all(f"#panel-{panel['id']} .error") == []
+        assert page.all(f"#panel-{panel['id']} .failed") == []
     page.shot("beside")
     page.set(compare=None, run="wide")
     assert page.text("#hs-model").count("width 64") == 1

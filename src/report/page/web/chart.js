@@ -20,7 +20,7 @@
     };
     hs.runColor = (k) => TEST[hs.theme()][k % TEST.light.length];
 
-    const FONT = 'system-ui, -apple-system, "Segoe UI", Roboto, "Noto Sans", sans-serif';
+    const FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Noto Sans', sans-serif"; // ECharts writes it between double quotes
     function theme(name) {
         const ink = INK[name];
         const axis = {

@@ -24,7 +24,7 @@
             return f();
         } catch (e) {
             console.error(e);
-            instance.box.replaceChildren(hs.el("p", { class: "note error", role: "alert" }, `This panel failed: ${e.message}`));
+            instance.box.replaceChildren(hs.el("p", { class: "note failed", role: "alert" }, `This panel failed: ${e.message}`));
             instance.failed = true;
             return null;
         }

@@ -41,7 +41,7 @@
 
     /* Runs that differ from this one by the training seed alone, itself among them. */
     hs.seedsOf = (run) => {
-        const rest = (r) => JSON.stringify(Object.entries(r.config || {}).filter(([k]) => !/^(train\.seed|report\.|train\.threads)/.test(k)).sort());
+        const rest = (r) => JSON.stringify(Object.entries(r.config || {}).filter(([k]) => !/^(train\.seed|train\.threads|report\.|interpret\.)/.test(k)).sort());
         const own = rest(run);
         const group = run.config ? hs.runs.filter((r) => r.config && rest(r) === own) : [run];
         return new Set(group.map((r) => String(r.config && r.config["train.seed"]))).size > 1 ? group : [run];
