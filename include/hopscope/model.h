@@ -5,14 +5,15 @@
  * only, and the last block's query, projection and MLP too.
  *
  * TRM fills in an answer in place instead of predicting the next token. It reads a batch like this: the tokens of a
- * sequence up to and including its first scored row are the prompt; later rows, missing rows up to n_positions, and tokens
- * UINT32_MAX are its padding token. What a decoder predicts at row p (the token at p + 1) TRM predicts at position p + 1,
- * and that is what its logits (P,V) hold. Padding is row 0 of its tables, token t row t + 1, as published; logits never
- * contain the padding column.
+ * sequence up to and including its first scored row are the prompt; later rows, missing rows up to n_positions, and
+ * tokens UINT32_MAX are its padding token. What a decoder predicts at row p (the token at p + 1) TRM predicts at
+ * position p + 1 (with next_token at position p), and that is what its logits (P,V) hold. Padding is row 0 of its
+ * tables, token t row t + 1, as published; logits never contain the padding column.
  *
- * Stages: what a model computes on the way is read and written between steps, the same way in all families (below, "stages,
- * patches"). Stage 0 is the embeddings; stage s the output of the s-th block application of a decoder (a shared model of K
- * blocks and R passes has K*R of them), or of the s-th L or H step of TRM. The head reads stream 0 after the last stage.
+ * Stages: what a model computes on the way is read and written between steps, the same way in all families (below,
+ * "stages, patches"). Stage 0 is the embeddings; stage s the output of the s-th block application of a decoder (a
+ * shared model of K blocks and R passes has K*R of them), or of the s-th L or H step of TRM. The head reads stream 0
+ * after the last stage.
  */
 #ifndef HOPSCOPE_MODEL_H
 #define HOPSCOPE_MODEL_H
@@ -39,8 +40,8 @@ typedef struct hs_model_traits {
     const char *name;  /* "gpt2" */
     const char *title; /* "GPT-2" */
     /* Fills in answers in place instead of predicting the next token: it answers row p at position p + 1, which must
-     * exist; positions after the first scored row are hidden from it, so only that row of a prompt can be asked; every
-     * sequence costs all its positions; hs_batch.full is read. */
+     * exist (hs_model_answer_offset); positions after the first scored row are hidden from it, so only that row of a
+     * prompt can be asked; every sequence costs all its positions; hs_batch.full is read. */
     bool in_place;
     hs_loss_kind loss; /* the published one */
 } hs_model_traits;
@@ -78,6 +79,7 @@ typedef struct hs_model_config {
     bool halt_head;
     /* TRM, ours */
     bool full_gradient; /* gradients through all H cycles; published: the last one only */
+    bool next_token;    /* a row is answered at its own position, as a decoder's is */
     bool tie_head;      /* output head = embedding */
     float init_scale;   /* times the published standard deviations of tables and matrices */
 } hs_model_config;
@@ -96,9 +98,9 @@ const char *hs_model_preset_name(size_t i); /* the i-th, NULL after the last */
 /* "", then all of them, then NULL: the choices of a setting that may be empty. */
 extern const char *const hs_model_preset_choices[];
 
-/* Positions that a model of this kind needs for items of `width` tokens, question and answer together: a decoder is fed
- * all but the last. */
-uint32_t hs_model_positions_for(hs_model_kind kind, uint32_t width);
+/* Positions that such a model needs for items of `width` tokens, question and answer together: all but the last, or all
+ * where the answer has a place of its own. */
+uint32_t hs_model_positions_for(const hs_model_config *config, uint32_t width);
 
 /* ---------------------------------------------------------------- the table of tensors */
 
@@ -154,6 +156,8 @@ const hs_tensor *hs_model_tensor(const hs_model *model, const char *name); /* NU
 hs_status hs_model_take(hs_model *to, const hs_model *from, const uint32_t *token, hs_error *err);
 
 const hs_model_traits *hs_model_traits_of(const hs_model *model);
+/* Row p is answered at position p plus this: 1 where answers are filled in in place, else 0. */
+uint32_t hs_model_answer_offset(const hs_model *model);
 /* Tokens of the longest prompt that leaves room for an answer. */
 uint32_t hs_model_longest_prompt(const hs_model *model);
 /* Rows that a sequence of T tokens costs a pass. */
@@ -244,7 +248,7 @@ const char *hs_model_stream_name(const hs_model *model, uint32_t stream); /* "re
 uint32_t hs_model_state_rows(const hs_model *model, uint32_t B, uint32_t N);
 /* The state row of position p (from 0, of the tokens; TRM: below n_positions) of sequence b. */
 uint32_t hs_model_state_row(const hs_model *model, const hs_batch *batch, uint32_t b, uint32_t p);
-/* The state row that the logits of the i-th scored row are read from: its own, or TRM's next position. */
+/* The state row that the logits of the i-th scored row are read from: hs_model_answer_offset after its own. */
 uint32_t hs_model_answer_row(const hs_model *model, const hs_batch *batch, uint32_t i);
 
 /* Something written: after stage `stage`, row `row` of stream `stream` becomes x (D). */

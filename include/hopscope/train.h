@@ -62,6 +62,7 @@ typedef struct hs_train_config {
     /* optimizer */
     hs_optimizer_kind optimizer;
     double lr, beta1, beta2, eps, weight_decay;
+    double table_decay; /* times weight_decay, for embeddings and head */
     double muon_momentum;
     double prefix_lr;       /* SignSGD rate of TRM's prefix */
     hs_filter_kind filter;

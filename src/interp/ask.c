@@ -123,7 +123,7 @@ static hs_status read_grid(const hs_model *model, const hs_dataset *data, const 
                            bool composition, hs_answer *out, hs_error *err)
 {
     hs_forward f;
-    out->n_places = n_words + hs_model_predicts_in_place(model);
+    out->n_places = n_words + hs_model_answer_offset(model);
     out->n_stages = model->n_stages;
     out->lens = hs_calloc(((size_t)out->n_stages + 1) * out->n_places, sizeof *out->lens);
     out->place = hs_calloc(out->n_places, sizeof *out->place);

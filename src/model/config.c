@@ -46,6 +46,7 @@ static const hs_setting SETTINGS[] = {
     SWITCH(mix_attention, "trm: causal attention in place of the token MLP"),
     SWITCH(halt_head, "trm: with the halting head"),
     SWITCH(full_gradient, "trm: gradients through all outer cycles; published: through the last one only"),
+    SWITCH(next_token, "trm: the answer is read at the prompt's last token, as a decoder's, not at a place of its own"),
     SWITCH(tie_head, "trm: the output head is the embedding"),
     NUMBER(init_scale, 0, 100, 0, "trm: times the published size of the initial weights"),
 };

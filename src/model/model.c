@@ -162,8 +162,9 @@ uint32_t hs_model_answer_row(const hs_model *model, const hs_batch *batch, uint3
         return row;
     while (row >= batch->start[b + 1])
         b++;
-    assert(row - batch->start[b] + 1 < model->config.n_positions);
-    return hs_model_state_row(model, batch, b, row - batch->start[b] + 1);
+    const uint32_t position = row - batch->start[b] + hs_model_answer_offset(model);
+    assert(position < model->config.n_positions);
+    return hs_model_state_row(model, batch, b, position);
 }
 
 /* Stream by stream, the last stage up to `s` that wrote it, or NULL. */

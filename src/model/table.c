@@ -38,14 +38,24 @@ void hs_model_kinds_text(char *out, size_t size)
     }
 }
 
-uint32_t hs_model_positions_for(hs_model_kind kind, uint32_t width)
+static uint32_t answer_offset(const hs_model_config *config)
 {
-    return hs_model_kind_traits(kind)->in_place || width < 2 ? width : width - 1;
+    return hs_model_kind_traits(config->kind)->in_place && !config->next_token;
+}
+
+uint32_t hs_model_positions_for(const hs_model_config *config, uint32_t width)
+{
+    return width < 2 ? width : width - 1 + answer_offset(config);
+}
+
+uint32_t hs_model_answer_offset(const hs_model *model)
+{
+    return answer_offset(&model->config);
 }
 
 uint32_t hs_model_longest_prompt(const hs_model *model)
 {
-    return model->config.n_positions - (model->ops->traits.in_place ? 1 : 0);
+    return model->config.n_positions - hs_model_answer_offset(model);
 }
 
 uint32_t hs_model_sequence_rows(const hs_model *model, uint32_t T)

@@ -41,6 +41,7 @@ static const hs_setting SETTINGS[] = {
     NUMBER(beta2, 0, 1, HS_SETTING_BELOW, "decay of the second moment"),
     NUMBER(eps, 0, 1, 0, "epsilon of the optimizer"),
     NUMBER(weight_decay, 0, 1000, 0, "decoupled weight decay"),
+    NUMBER(table_decay, 0, 1000, 0, "times weight_decay, for embeddings and head; 0: they are not decayed"),
     NUMBER(muon_momentum, 0, 1, HS_SETTING_BELOW, "Nesterov momentum of Muon"),
     NUMBER(prefix_lr, 0, 1000, 0, "trm: SignSGD rate of the prefix"),
     CHOICE(filter, hs_filter_names, 0, "gradient filter"),
@@ -96,6 +97,7 @@ void hs_train_config_default(hs_train_config *c)
                            .beta2 = 0.999,
                            .eps = 1e-8,
                            .weight_decay = 0.3,
+                           .table_decay = 1,
                            .muon_momentum = 0.95,
                            .prefix_lr = 1e-4,
                            .filter_alpha = 0.98,
@@ -127,6 +129,8 @@ hs_status hs_train_config_check(const hs_train_config *c, hs_error *err)
 {
     HS_TRY(hs_settings_check(SETTINGS, N_SETTINGS, c, "train", err));
     HS_TRY(require(c->lr * c->weight_decay < 1, "train.weight_decay", "less than 1 / train.lr", err));
+    HS_TRY(require(c->lr * c->weight_decay * c->table_decay < 1, "train.table_decay",
+                   "less than 1 / (train.lr * train.weight_decay)", err));
     HS_TRY(hs_shares_check(c->shares, err));
     return require(c->evals_per_decade > 0 || c->eval_every > 0, "train.evals_per_decade",
                    "above 0 while train.eval_every is 0", err);

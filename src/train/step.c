@@ -55,7 +55,7 @@ static uint32_t choose_micro(const hs_train_config *config, const hs_model *mode
 
 static hs_status check_fit(const hs_model *model, const hs_dataset *data, hs_error *err)
 {
-    const uint32_t rows = hs_model_positions_for(model->config.kind, hs_dataset_rows(data) + 1);
+    const uint32_t rows = hs_model_positions_for(&model->config, hs_dataset_rows(data) + 1);
     if (rows > model->config.n_positions) {
         hs_fail(err, HS_ERR_DATA, "items of %u tokens do not fit a model of %u positions", rows,
                 model->config.n_positions);

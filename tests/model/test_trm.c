@@ -338,6 +338,8 @@ static void test_gradient_through_all_cycles(void **state)
     check_gradient_of(&c, HS_LOSS_CROSS_ENTROPY, false, true, true);
     c.init_scale = 0.5f;
     check_gradient_of(&c, HS_LOSS_CROSS_ENTROPY, false, false, false);
+    c.next_token = true;
+    check_gradient_of(&c, HS_LOSS_CROSS_ENTROPY, true, true, true);
 }
 
 static void test_gradient_of_every_switch(void **state)

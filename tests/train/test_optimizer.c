@@ -67,6 +67,46 @@ static void golden_steps(const char *name, const double (*loss_and_norm)[2])
     hs_model_free(&m);
 }
 
+/* A step without a gradient shows the decay alone: that of tables is a share of weight_decay, with every optimizer. */
+static void test_table_decay(void **state)
+{
+    (void)state;
+    for (int kind = 0; hs_optimizer_names[kind]; kind++)
+        for (int share = 0; share < 3; share++) {
+            hs_model m = {0};
+            hs_model_config config;
+            hs_model_config_default(&config);
+            config.vocab = 11;
+            config.n_embd = 16;
+            assert_ok(hs_model_create(&m, &config, 1, err));
+            hs_train_config c;
+            hs_train_config_default(&c);
+            c.optimizer = (hs_optimizer_kind)kind;
+            c.weight_decay = 2;
+            c.table_decay = 0.5 * share;
+            c.lr = 0.1;
+            const hs_freeze none = {0};
+            hs_optimizer *opt;
+            assert_ok(hs_optimizer_create(&opt, &m, &c, &none, 1, err));
+            float *before = hs_alloc(m.n_params * 4), *g = hs_calloc(m.n_params, 4), *a = hs_calloc(m.n_params, 4),
+                  *b = hs_calloc(m.n_params, 4);
+            memcpy(before, m.param, m.n_params * 4);
+            hs_optimizer_step(opt, NULL, &m, &c, 1, 1, 1, g, (float *const[]){a, b}, NULL);
+            for (uint32_t i = 0; i < m.n_tensors; i++) {
+                const hs_tensor *t = &m.tensor[i];
+                const float keep = !t->decay ? 1 : t->group == HS_GROUP_EMBEDDING ? 1 - 0.1f * (float)share : 0.8f;
+                for (size_t j = t->offset; j < t->offset + t->size; j++)
+                    assert_true(fabsf(m.param[j] - keep * before[j]) <= 1e-6f * fabsf(before[j]));
+            }
+            hs_optimizer_free(opt);
+            hs_free(before);
+            hs_free(g);
+            hs_free(a);
+            hs_free(b);
+            hs_model_free(&m);
+        }
+}
+
 static void test_adamw_follows_pytorch(void **state)
 {
     (void)state;
@@ -339,6 +379,7 @@ int main(void)
         return 1;
     }
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_table_decay),
         cmocka_unit_test(test_adamw_follows_pytorch),
         cmocka_unit_test(test_rules),
         cmocka_unit_test(test_newton_schulz),

@@ -31,7 +31,7 @@ static hs_model_config configuration(const hs_config *config, const hs_model_con
     }
     c.dropout = config->model.dropout;
     c.vocab = data->vocab.n;
-    const uint32_t positions = hs_model_positions_for(c.kind, data->max_width);
+    const uint32_t positions = hs_model_positions_for(&c, data->max_width);
     c.n_positions = positions > of_run->n_positions ? positions : of_run->n_positions;
     return c;
 }

@@ -165,5 +165,5 @@ void hs_experiment_model_config(const hs_config *config, const hs_dataset *data,
 {
     *out = config->model;
     out->vocab = data->vocab.n;
-    out->n_positions = hs_model_positions_for(config->model.kind, data->max_width);
+    out->n_positions = hs_model_positions_for(&config->model, data->max_width);
 }

@@ -98,18 +98,20 @@ static float sequence_weight(const hs_batch *batch, uint32_t first, uint32_t las
 }
 
 /* List the labelled positions in order: state row, target, which scored row it is, weight. With batch->full every label
- * counts, else the scored rows' targets. Returns their number. */
+ * counts, else (and with next_token, where a prompt's position has no label) the scored rows' targets. Returns their
+ * number. */
 static uint32_t list_labels(trm_pass *a)
 {
     const hs_batch *batch = a->batch;
-    const uint32_t T = (uint32_t)a->T;
+    const uint32_t T = (uint32_t)a->T, offset = hs_model_answer_offset(a->model);
+    const bool full = batch->full && offset;
     uint32_t n = 0, next = 0;
     a->also_start[0] = batch->also_start ? batch->also_start[0] : 0;
     for (uint32_t b = 0; b < a->B; b++) {
         const uint32_t first = n, scored_first = next;
         for (uint32_t p = 0; p < T; p++) {
-            uint32_t target = batch->full ? batch->full[b * T + p] : HS_NO_TARGET, scored = UINT32_MAX;
-            if (p > 0 && next < batch->P && batch->score_row[next] == batch->start[b] + p - 1 &&
+            uint32_t target = full ? batch->full[b * T + p] : HS_NO_TARGET, scored = UINT32_MAX;
+            if (p >= offset && next < batch->P && batch->score_row[next] == batch->start[b] + p - offset &&
                 batch->score_row[next] < batch->start[b + 1]) {
                 scored = next++;
                 target = batch->target[scored];

@@ -21,6 +21,7 @@ const hs_model_field hs_trm_fields[] = {
     HS_FIELD("rope_theta", HS_FIELD_FLOAT, rope_theta),
     HS_FIELD("halt_head", HS_FIELD_BOOL, halt_head),
     HS_FIELD("full_gradient", HS_FIELD_BOOL, full_gradient),
+    HS_FIELD("next_token", HS_FIELD_BOOL, next_token),
     HS_FIELD("tie_word_embeddings", HS_FIELD_BOOL, tie_head),
     {0},
 };

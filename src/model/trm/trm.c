@@ -413,7 +413,7 @@ void hs_trm_answer_rows(trm_pass *a, uint32_t n, const uint32_t *row)
     for (uint32_t i = 0, b = 0; i < n; i++) {
         while (row[i] >= batch->start[b + 1])
             b++;
-        const uint32_t p = row[i] - batch->start[b] + 1;
+        const uint32_t p = row[i] - batch->start[b] + hs_model_answer_offset(a->model);
         assert(p < a->T);
         a->row[i] = (uint32_t)hs_trm_row(a, a->model->config.prefix + p, b);
     }

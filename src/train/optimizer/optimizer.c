@@ -122,12 +122,18 @@ typedef struct step_task {
     float *g, *state[HS_STATE_ARRAYS], *ema;
 } step_task;
 
+static float decay_of(const hs_train_config *config, const hs_tensor *tensor)
+{
+    const double share = tensor->group == HS_GROUP_EMBEDDING ? config->table_decay : 1;
+    return tensor->decay ? (float)(config->weight_decay * share) : 0.0f;
+}
+
 static hs_update update_of(const step_task *s, const piece *p, size_t offset)
 {
     const bool prefix = p->tensor->group == HS_GROUP_PREFIX;
     hs_update u = {.config = s->config,
                    .rate = prefix ? s->prefix_rate : s->rate,
-                   .decay = p->tensor->decay ? (float)s->config->weight_decay : 0.0f,
+                   .decay = decay_of(s->config, p->tensor),
                    .t = s->t,
                    .gscale = s->gscale,
                    .n = p->n,
