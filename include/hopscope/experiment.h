@@ -102,6 +102,7 @@ typedef struct hs_augment_config {
 typedef struct hs_report_config {
     char title[256];
     char paper_values[1024]; /* list of SPLIT=ACCURACY, shown beside ours */
+    bool page;               /* write report.html at the end of a run */
 } hs_report_config;
 
 typedef struct hs_config {

@@ -162,9 +162,10 @@ hs_status hs_page_write(const char *const *dirs, size_t n, const hs_page_options
                         const hs_signals *signals, const hs_events *events, hs_error *err);
 /* The page without data, as a server sends it: it asks for /api/bundle and the rest by itself. Appended to `out`. */
 void hs_page_live(hs_str *out);
-/* RUN_DIR/report.html at the end of a run (setting report.page), its looks within a fiftieth of what the training has
- * cost. A failure is a warning. */
-void hs_page_after_run(const hs_config *config, const char *run_dir, const hs_experiment_result *result,
+/* DIR/report.html at the end of hopscope run (setting report.page): of the run in `dir`, or of the n runs in it, whose
+ * results are given. Its looks cost a fiftieth of what the training has cost, and no more than those of hs_page_write.
+ * A failure is a warning. */
+void hs_page_after_run(const hs_config *config, const char *dir, const hs_experiment_result *results, uint32_t n,
                        const hs_signals *signals, const hs_events *events);
 
 /* The files of the page (src/report/page/web), as they are part of the program: static. */

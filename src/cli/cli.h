@@ -84,6 +84,8 @@ void hs_cli_warn_damage(const hs_run *run);
 int hs_cli_print(hs_str *out);
 /* The same for a JSON object, indented; takes the reference. NULL counts as no memory. */
 int hs_cli_print_json(json_t *json);
+/* `out`, made of the runs that are the arguments, as JSON. */
+int hs_cli_print_made(const hs_args *args, const char *out);
 /* True where escape codes are welcome: a terminal, no NO_COLOR, TERM not "dumb". */
 bool hs_cli_color(FILE *file);
 

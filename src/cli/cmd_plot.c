@@ -17,14 +17,6 @@ static const hs_usage usage = {"plot", "RUN [RUN ...]",
                                "  hopscope plot runs/demo --loss --script -o loss.pdf\n"
                                "  hopscope plot runs/demo --what lens --split test_ii -o lens.svg"};
 
-static int print_json(const hs_args *args, const char *out)
-{
-    json_t *runs = json_array();
-    for (size_t i = 0; i < args->n; i++)
-        json_array_append_new(runs, json_string(args->arg[i]));
-    return hs_cli_print_json(json_pack("{s:s, s:o}", "out", out, "runs", runs));
-}
-
 int hs_cmd_plot(int argc, const char **argv)
 {
     char *out = NULL, *title = NULL, *splits = NULL, *what = NULL;
@@ -65,7 +57,7 @@ int hs_cmd_plot(int argc, const char **argv)
                        : hs_figure_run(args.arg, args.n, &how, out, &err)) != HS_OK)
             code = hs_cli_fail(&err);
         else if (json)
-            code = print_json(&args, out);
+            code = hs_cli_print_made(&args, out);
         hs_args_free(&args);
     }
     free(out);

@@ -40,7 +40,7 @@ static int write_page(const hs_args *args, const char *out, const hs_page_option
     if (status != HS_OK)
         return hs_cli_fail(&err);
     if (json)
-        return hs_cli_print_json(json_pack("{s:s}", "out", path));
+        return hs_cli_print_made(args, path);
     if (!quiet)
         fprintf(stderr, "written: %s\n", path);
     return 0;

@@ -1,6 +1,6 @@
 /* cmd_run.c - hopscope run: the whole way from an experiment file to a trained, evaluated model. */
 #include "cli/cli.h"
-#include "hopscope/experiment.h"
+#include "hopscope/report.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -82,6 +82,8 @@ static int run_one(const hs_config *config, const hs_experiment_options *options
     hs_experiment_result result = {0};
     hs_error err = {0};
     hs_status status = hs_experiment_run(config, options, signals_of(options), &events, &result, &err);
+    if (status == HS_OK && !options->dry_run)
+        hs_page_after_run(config, options->run_dir, &result, 1, signals_of(options), &events);
     hs_view_close(&view);
     hs_str out = {0};
     if (status == HS_OK || stopped(status)) {
@@ -96,8 +98,9 @@ static int run_one(const hs_config *config, const hs_experiment_options *options
     hs_experiment_result_free(&result);
     int code = finish(status, &err, options->run_dir);
     if (code == 0 && !options->dry_run && !a->quiet && !a->json)
-        fprintf(stderr, "\nnext: hopscope ask %s\n      hopscope plot %s -o curve.svg\n", options->run_dir,
-                options->run_dir);
+        fprintf(stderr, "\nnext: hopscope ask %s\n      hopscope plot %s -o curve.svg\n%s%s%s", options->run_dir,
+                options->run_dir, config->report.page ? "      open " : "", config->report.page ? options->run_dir : "",
+                config->report.page ? "/report.html\n" : "");
     return code ? code : printed;
 }
 
@@ -115,6 +118,8 @@ static int run_seeds(const hs_config *config, const hs_experiment_options *optio
     uint32_t done = 0;
     hs_status status =
         hs_experiment_seeds(config, options, (uint32_t)a->seeds, signals_of(options), &events, results, &done, &err);
+    if (status == HS_OK && !options->dry_run)
+        hs_page_after_run(config, options->run_dir, results, done, signals_of(options), &events);
     hs_view_close(&view);
     hs_str out = {0};
     if (a->json) {

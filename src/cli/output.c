@@ -203,3 +203,11 @@ int hs_cli_subcommand(const char *name, const char *after, const hs_subcommand *
     hs_str_free(&all);
     return code;
 }
+
+int hs_cli_print_made(const hs_args *args, const char *out)
+{
+    json_t *runs = json_array();
+    for (size_t i = 0; i < args->n; i++)
+        json_array_append_new(runs, json_string(args->arg[i]));
+    return hs_cli_print_json(json_pack("{s:s, s:o}", "out", out, "runs", runs));
+}

@@ -81,6 +81,8 @@ static const hs_setting model_keys[] = {
 static const hs_setting report_keys[] = {
     TEXT(title, HS_SETTING_RESUME, "title of the report"),
     TEXT(paper_values, HS_SETTING_LIST | HS_SETTING_RESUME, "SPLIT=ACCURACY of a paper, shown beside ours"),
+    HS_SETTING(STRUCT, page, "page", 0, 1, NULL, HS_SETTING_RESUME,
+               "write report.html into the run's folder at the end of hopscope run (docs/page.md)"),
 };
 #undef STRUCT
 
@@ -180,6 +182,7 @@ void hs_config_default(hs_config *config)
     hs_model_config_default(&config->model);
     hs_train_config_default(&config->train);
     hs_interpret_config_default(&config->interpret);
+    config->report.page = true;
 }
 
 /* ---------------------------------------------------------------- value from text */

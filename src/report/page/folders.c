@@ -91,6 +91,14 @@ static size_t twins(const found *f, size_t i)
     return n;
 }
 
+static bool named_before(const found *f, size_t i)
+{
+    for (size_t k = 0; k < i; k++)
+        if (strcmp(f->run[k].id, f->run[i].id) == 0)
+            return true;
+    return false;
+}
+
 static void name_runs(found *f)
 {
     for (size_t i = 0; i < f->n; i++) {
@@ -109,10 +117,12 @@ static void name_runs(found *f)
             if (twin[i])
                 end_of(f->run[i].dir, parts, f->run[i].id, sizeof f->run[i].id);
     }
-    for (size_t i = 0; i < f->n; i++)
-        for (uint32_t k = 2; twins(f, i) > 0; k++) { /* the same folder twice */
+    for (size_t i = 1; i < f->n; i++) /* the same folder twice */
+        for (uint32_t k = 2; named_before(f, i); k++) {
             char name[200];
             snprintf(name, sizeof name, "%.199s", f->run[i].id);
+            if (k > 2 && strrchr(name, ' '))
+                *strrchr(name, ' ') = 0;
             snprintf(f->run[i].id, sizeof f->run[i].id, "%s (%u)", name, k);
         }
 }

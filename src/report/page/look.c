@@ -1,14 +1,14 @@
 /* look.c - what a model holds inside while it answers a question: LOOK of docs/page.md.
  *
  *     answer  the five most probable answers
- *     lens    at every stage and position the three tokens on top of the logit lens, and rank and probability of the bridge
- *             and of the right answer there (method lens)
- *     trace   the head is replaced (arXiv 2405.15071, section 3.3); the replaced run's state at a stage and position is put
- *             into the normal run: how far the answer goes with it (method trace, measure effect), and the answers then
- *     alpha   the state where the first hop ends is moved towards the bridge's embedding (method realign), and the answers
+ *     lens    at every stage and position the three tokens on top of the logit lens, and rank and probability of the
+ * bridge and of the right answer there (method lens) trace   the head is replaced (arXiv 2405.15071, section 3.3); the
+ * replaced run's state at a stage and position is put into the normal run: how far the answer goes with it (method
+ * trace, measure effect), and the answers then alpha   the state where the first hop ends is moved towards the bridge's
+ * embedding (method realign), and the answers
  *
- * Forward passes are the microscope's (interp/look.h), a chunk of questions at a time. What lies on the last stage needs none:
- * the answer is read from one place of it.
+ * Forward passes are the microscope's (interp/look.h), a chunk of questions at a time. What lies on the last stage
+ * needs none: the answer is read from one place of it.
  *
  * Invariant: a question's look follows from the question and the model alone, whatever stands beside it in a chunk. */
 #include "report/page/page.h"
@@ -57,7 +57,8 @@ typedef struct job {
 
 /* ---------------------------------------------------------------- reading logits */
 
-/* The n most probable tokens, of equals the first; returns the sum that probabilities are shares of, relative to the top. */
+/* The n most probable tokens, of equals the first; returns the sum that probabilities are shares of, relative to the
+ * top. */
 static double read_top(const float *logits, size_t V, uint32_t n, top *out)
 {
     uint32_t best[N_ANSWERS];
@@ -384,7 +385,8 @@ static hs_status make_results(const job *j, uint32_t n, hs_error *err)
     return ok ? HS_OK : hs_fail_memory(err, n * stages * sizeof(cell));
 }
 
-static hs_status look_at_all(job *j, uint32_t n, uint32_t *order, hs_pool *pool, const hs_signals *signals, hs_error *err)
+static hs_status look_at_all(job *j, uint32_t n, uint32_t *order, hs_pool *pool, const hs_signals *signals,
+                             hs_error *err)
 {
     const hs_look look = {.model = j->model, .pool = pool, .signals = signals};
     for (uint32_t first = 0; first < n; first++) { /* each group at its first query */
@@ -402,8 +404,8 @@ static hs_status look_at_all(job *j, uint32_t n, uint32_t *order, hs_pool *pool,
     return HS_OK;
 }
 
-hs_status hs_page_look(const hs_model *model, const hs_dataset *data, const hs_page_query *query, uint32_t n, hs_pool *pool,
-                       const hs_signals *signals, hs_str *json, hs_error *err)
+hs_status hs_page_look(const hs_model *model, const hs_dataset *data, const hs_page_query *query, uint32_t n,
+                       hs_pool *pool, const hs_signals *signals, hs_str *json, hs_error *err)
 {
     job j = {.model = model, .data = data, .query = query};
     uint32_t *order = hs_alloc((n + 1) * sizeof *order);

@@ -1,7 +1,8 @@
-/* looks.c - the looks of a run: its queries at its stored checkpoints, LOOKS of docs/page.md, compressed; and questions to
- * one run, one after another.
+/* looks.c - the looks of a run: its queries at its stored checkpoints, LOOKS of docs/page.md, compressed; and questions
+ * to one run, one after another.
  *
- * Invariant: how many checkpoints and queries are looked at follows from the model and the settings, not from the clock. */
+ * Invariant: how many checkpoints and queries are looked at follows from the model and the settings, not from the
+ * clock. */
 #include "report/page/page.h"
 
 #include "experiment/internal.h"
@@ -16,29 +17,33 @@
 
 enum { FEW_QUERIES = 20, LEAST_CHECKPOINTS = 4 };
 
-/* Every so many of the queries: the same share of every split. */
-static void fewer_queries(hs_page_run *r, uint32_t wanted)
+/* Chosen anew: as many of each split again. */
+static hs_status fewer_queries(hs_page_run *r, uint32_t wanted, hs_error *err)
 {
-    for (uint32_t i = 0; i < wanted; i++)
-        r->query[i] = r->query[(uint64_t)i * r->n_queries / wanted];
-    r->n_queries = wanted;
+    hs_free(r->query);
+    HS_TRY(hs_page_queries(&r->run.data, wanted, &r->query, &r->n_queries, err));
+    hs_status status = HS_OK;
+    for (uint32_t i = 0; i < r->n_queries && status == HS_OK; i++)
+        status = hs_page_query_place(&r->run.data, &r->run.model, NULL, &r->query[i], err);
+    return status;
 }
 
-void hs_page_afford(hs_page_run *r, const hs_page_options *options)
+hs_status hs_page_afford(hs_page_run *r, const hs_page_options *options, hs_error *err)
 {
     if (!r->has_model || r->n_queries == 0 || r->n_steps == 0)
-        return;
+        return HS_OK;
     double one = 0;
     for (uint32_t i = 0; i < r->n_queries; i++)
         one = fmax(one, hs_page_look_flop(&r->run.model, r->query[i].n));
-    const double looks = (options->flop > 0 ? options->flop : 4e12) / one;
+    const double looks = (options->flop > 0 ? options->flop : HS_PAGE_FLOP) / one;
     const uint32_t least = r->n_queries < FEW_QUERIES ? r->n_queries : FEW_QUERIES;
     const double fit = looks / LEAST_CHECKPOINTS;
     if (fit < r->n_queries && !options->queries)
-        fewer_queries(r, fit < least ? least : (uint32_t)fit);
+        HS_TRY(fewer_queries(r, fit < least ? least : (uint32_t)fit, err));
     const double steps = looks / r->n_queries;
     if (steps < (double)r->n_steps && !options->checkpoints)
         hs_page_thin(r->step, &r->n_steps, steps < 1 ? 1 : (size_t)steps);
+    return HS_OK;
 }
 
 /* ---------------------------------------------------------------- looking */
@@ -48,7 +53,8 @@ static hs_status look_at_step(hs_page_run *r, hs_pool *pool, const hs_signals *s
     hs_str *json = hs_calloc(r->n_queries + 1, sizeof *json);
     if (!json)
         return hs_fail_memory(err, r->n_queries * sizeof *json);
-    const hs_status status = hs_page_look(&r->run.model, &r->run.data, r->query, r->n_queries, pool, signals, json, err);
+    const hs_status status =
+        hs_page_look(&r->run.model, &r->run.data, r->query, r->n_queries, pool, signals, json, err);
     hs_page_open(text, '[');
     for (uint32_t i = 0; i < r->n_queries; i++) {
         if (status == HS_OK)
@@ -158,8 +164,8 @@ static void add_base64(hs_str *out, const unsigned char *data, size_t size)
         size_t n = 0;
         for (; i < size && n < sizeof line; i += 3, n += 4) {
             const size_t left = size - i;
-            const uint32_t word = (uint32_t)data[i] << 16 | (left > 1 ? (uint32_t)data[i + 1] << 8 : 0) |
-                                  (left > 2 ? data[i + 2] : 0);
+            const uint32_t word =
+                (uint32_t)data[i] << 16 | (left > 1 ? (uint32_t)data[i + 1] << 8 : 0) | (left > 2 ? data[i + 2] : 0);
             line[n] = digits[word >> 18];
             line[n + 1] = digits[word >> 12 & 63];
             line[n + 2] = left > 1 ? digits[word >> 6 & 63] : '=';
@@ -245,7 +251,8 @@ hs_status hs_page_desk_open(hs_page_desk **out, const char *run_dir, hs_error *e
 }
 
 /* Names, or "#12" where that is no name. */
-static hs_status find_tokens(const hs_dataset *data, const char *const *word, uint32_t n, uint32_t *token, hs_error *err)
+static hs_status find_tokens(const hs_dataset *data, const char *const *word, uint32_t n, uint32_t *token,
+                             hs_error *err)
 {
     const char *name[HS_PAGE_WORDS];
     for (uint32_t i = 0; i < n; i++) {

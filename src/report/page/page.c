@@ -7,6 +7,7 @@
  * (hs_page_escape). */
 #include "report/page/page.h"
 
+#include <math.h>
 #include <string.h>
 
 #define HS_X(symbol, name, path)                                                                                       \
@@ -150,9 +151,10 @@ static void note_empty(const hs_page_run *r, hs_str *missing)
     hs_str_free(&clean);
 }
 
-/* The looks of run number `number`, packed, as a script of their own, within `bytes` (0: any) beside `bundled` bytes. */
-static hs_status add_looks(hs_page_run *run, hs_page_looks *looks, size_t number, size_t bytes, size_t bundled, hs_str *out,
-                           hs_error *err)
+/* The looks of run number `number`, packed, as a script of their own, within `bytes` (0: any) beside `bundled` bytes.
+ */
+static hs_status add_looks(hs_page_run *run, hs_page_looks *looks, size_t number, size_t bytes, size_t bundled,
+                           hs_str *out, hs_error *err)
 {
     hs_str packed = {0};
     HS_TRY(hs_page_looks_pack(run, looks, &packed, err));
@@ -173,7 +175,7 @@ typedef struct maker {
     const hs_page_options *options;
     const hs_signals *signals;
     const hs_events *events;
-    size_t bytes; /* of a run: JSON and looks; 0 = any */
+    size_t bytes;           /* of a run: JSON and looks; 0 = any */
     hs_str *bundle, *looks; /* looks NULL: none are made */
     hs_str missing;
 } maker;
@@ -185,10 +187,10 @@ static hs_status add_run(maker *m, const hs_page_folder *folder, size_t number, 
     if (!run)
         return hs_fail_memory(err, sizeof *run);
     hs_status status = hs_page_run_open(run, folder, m->options, err);
-    if (status == HS_OK && m->looks) {
-        hs_page_afford(run, m->options);
+    if (status == HS_OK && m->looks)
+        status = hs_page_afford(run, m->options, err);
+    if (status == HS_OK && m->looks)
         status = hs_page_looks_make(run, m->options, m->signals, m->events, &looks, err);
-    }
     const size_t before = m->bundle->len;
     if (status == HS_OK)
         hs_page_run_json(run, m->options, m->signals, m->bundle);
@@ -258,4 +260,30 @@ hs_status hs_page_write(const char *const *dirs, size_t n, const hs_page_options
     hs_str_free(&data);
     hs_str_free(&page);
     return status;
+}
+
+#define LEAST_FLOP 5e9 /* a fraction of a second, which even the shortest run may cost more */
+
+void hs_page_after_run(const hs_config *config, const char *dir, const hs_experiment_result *results, uint32_t n,
+                       const hs_signals *signals, const hs_events *events)
+{
+    double flop = 0;
+    for (uint32_t i = 0; i < n; i++)
+        flop += results[i].cost.step_flop * (double)results[i].train.steps / n / 50;
+    const hs_page_options how = {.flop = fmin(fmax(flop, LEAST_FLOP), HS_PAGE_FLOP),
+                                 .threads = config->train.threads,
+                                 .verdict = n == 1 ? &results[0].verdict : NULL};
+    char path[4096];
+    hs_error err = {0};
+    if (!config->report.page || n == 0)
+        return;
+    hs_status status = hs_path_join(path, sizeof path, dir, "report.html", &err);
+    if (status == HS_OK)
+        status = hs_page_write(&dir, 1, &how, path, signals, events, &err);
+    if (status != HS_OK && status != HS_STOPPED_INT && status != HS_STOPPED_TERM) {
+        char text[1200];
+        hs_error_format(&err, text, sizeof text);
+        text[strcspn(text, "\n")] = 0;
+        hs_event_send(events, HS_EVENT_WARNING, "page", "no report.html: %s", text);
+    }
 }

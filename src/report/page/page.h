@@ -93,21 +93,22 @@ void hs_page_query_json(const hs_dataset *data, const hs_page_query *query, hs_s
 /* ---------------------------------------------------------------- looks (look.c, looks.c) */
 
 /* LOOKs of n placed queries by one model, each appended as JSON to its json[i]. The same for any number of threads. */
-hs_status hs_page_look(const hs_model *model, const hs_dataset *data, const hs_page_query *query, uint32_t n, hs_pool *pool,
-                       const hs_signals *signals, hs_str *json, hs_error *err);
+hs_status hs_page_look(const hs_model *model, const hs_dataset *data, const hs_page_query *query, uint32_t n,
+                       hs_pool *pool, const hs_signals *signals, hs_str *json, hs_error *err);
 /* Floating point operations of one look, about. */
 double hs_page_look_flop(const hs_model *model, uint32_t tokens);
 extern const float hs_page_alphas[];
+#define HS_PAGE_FLOP 4e12 /* that all looks of a run may cost, if nothing else is said */
 enum { HS_PAGE_ALPHAS = 5 };
 
-/* A run's LOOKS: a text for each checkpoint, "[LOOK,...]". Steps that cannot be loaded are taken from r->step and named in
- * `missing`. */
+/* A run's LOOKS: a text for each checkpoint, "[LOOK,...]". Steps that cannot be loaded are taken from r->step and named
+ * in `missing`. */
 typedef struct hs_page_looks {
     hs_str *text; /* (r->n_steps) */
     size_t n;
 } hs_page_looks;
 /* Fewer checkpoints and queries where a look is dear: before looks and JSON of the run. */
-void hs_page_afford(hs_page_run *run, const hs_page_options *options);
+hs_status hs_page_afford(hs_page_run *run, const hs_page_options *options, hs_error *err);
 hs_status hs_page_looks_make(hs_page_run *run, const hs_page_options *options, const hs_signals *signals,
                              const hs_events *events, hs_page_looks *out, hs_error *err);
 /* About half the checkpoints, the last among them; of the run too. */

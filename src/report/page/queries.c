@@ -195,7 +195,7 @@ hs_status hs_page_queries(const hs_dataset *data, uint32_t wanted, hs_page_query
     }
     for (bool any = true; any && *n < wanted;) { /* one of each split in turn, so that small splits leave room */
         any = false;
-        for (uint32_t s = 0; s < data->n_splits; s++)
+        for (uint32_t s = 0; s < data->n_splits && *n < wanted; s++)
             if (can_be_shown(&data->splits[s]) && taken[s] < data->splits[s].n) {
                 any = true;
                 taken[s]++;
@@ -204,7 +204,7 @@ hs_status hs_page_queries(const hs_dataset *data, uint32_t wanted, hs_page_query
     }
     *n = 0;
     for (uint32_t s = 0; s < data->n_splits; s++)
-        for (uint64_t i = 0; i < taken[s] && *n < wanted; i++)
+        for (uint64_t i = 0; i < taken[s]; i++)
             hs_page_query_of_item(data, &data->splits[s], hs_permute(data->seed, PURPOSE, s, data->splits[s].n, i),
                                   &(*out)[(*n)++]);
     hs_free(taken);
