@@ -137,7 +137,7 @@ const hs = (window.hs = { panels: [], bundle: null, runs: [], live: false });
                 .then((looks) => {
                     run.looks = looks;
                     if (node) node.textContent = "";
-                    if (looks) hs.touch("look");
+                    hs.touch("look");
                     return looks;
                 });
         }

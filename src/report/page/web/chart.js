@@ -51,10 +51,11 @@
         const chart = echarts.init(el, `hs-${hs.theme()}`, { renderer: "svg" });
         const set = chart.setOption.bind(chart);
         let fresh = true;
-        chart.setOption = (option, ...rest) => {
-            const more = fresh ? { animation: false, aria: { enabled: true, ...option.aria } } : {};
+        chart.setOption = (option, whole, ...rest) => {
+            const anew = fresh || whole === true || Boolean(whole && whole.notMerge);
+            if (anew && !fresh) set({ series: [] }, true); // ECharts keeps clips and mark lines of the old size otherwise
             fresh = false;
-            set({ ...option, ...more }, ...rest);
+            set(anew ? { ...option, animation: false, aria: { enabled: true, ...option.aria } } : option, whole, ...rest);
         };
         let width = el.clientWidth, height = el.clientHeight;
         const watch = new ResizeObserver(() => {

@@ -46,7 +46,7 @@
         box.hidden = !v;
         if (!v) return;
         box.dataset.kind = KINDS[v.kind] || "plain";
-        const words = v.kind ? v.kind[0].toUpperCase() + v.kind.slice(1) : "";
+        const words = v.kind === "none" ? "Still learning" : v.kind ? v.kind[0].toUpperCase() + v.kind.slice(1) : "";
         box.replaceChildren(hs.el("span", { class: "chip" }, words), hs.el("p", {}, hs.verdictText(r)));
     }
     function intro() {
@@ -239,9 +239,9 @@
         if (keys.has("theme")) hs.applyTheme();
         if (keys.has("run") || keys.has("compare")) {
             head();
+            step();
             [run(), hs.run(hs.state.compare)].forEach((r) => r && !hs.live && hs.looks(r));
-        }
-        if (keys.has("run") || keys.has("step")) step();
+        } else if (keys.has("step")) step();
         hs.id("hs-jump").querySelectorAll("button").forEach((b) => b.toggleAttribute("aria-current", b.dataset.panel === hs.state.panel));
     };
     hs.grown = head; // evaluations arrived

@@ -234,7 +234,8 @@
         if (Number.isFinite(at)) mine.cursor.style.transform = `translateX(${Math.round(at)}px)`;
         for (const { s, value } of mine.values) {
             const k = hs.before(s.step, step);
-            value.textContent = k < 0 ? "–" : m.view.loss && s.kind === "split" ? hs.fmt(s.value[k]) : hs.share(s.value[k]);
+            const few = k >= 0 && s.kind === "inside" && s.n[k] < 20 ? ` (n ${s.n[k]})` : "";
+            value.textContent = (k < 0 ? "–" : m.view.loss && s.kind === "split" ? hs.fmt(s.value[k]) : hs.share(s.value[k])) + few;
         }
     }
 
