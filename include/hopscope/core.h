@@ -139,7 +139,7 @@ uint64_t hs_permute(uint64_t seed, uint32_t purpose, uint64_t step, uint64_t n, 
 /* `threads` workers (the caller is one of them). A task's result must not depend on which worker runs it. */
 typedef struct hs_pool hs_pool;
 typedef void (*hs_task_fn)(void *ctx, uint32_t task, uint32_t worker);
-/* threads = 0: one per online core. NULL when out of memory or threads cannot start. */
+/* threads = 0: hs_cores(). NULL when out of memory or threads cannot start. */
 hs_pool *hs_pool_create(uint32_t threads);
 uint32_t hs_pool_threads(const hs_pool *pool); /* 1 for NULL */
 /* Run fn(ctx, task, worker) for task in [0, n_tasks), worker in [0, threads); returns when all are done.
@@ -231,6 +231,19 @@ void hs_io_fail_after(uint64_t n);
 double hs_now(void);
 /* CPU seconds of this process so far, all threads together. */
 double hs_cpu_now(void);
+
+/* ---------------------------------------------------------------- this machine, or the part of it that is ours */
+
+/* Cores this process may use: the least of its affinity mask, the CPU quota of its control group and its ancestors, and
+ * SLURM_CPUS_PER_TASK. At least 1. */
+uint32_t hs_cores(void);
+/* Bytes of memory that can be had: the least of what the machine has available, what its control group and its
+ * ancestors leave, and SLURM_MEM_PER_NODE. UINT64_MAX if nothing says. */
+uint64_t hs_memory_available(void);
+/* The same for a control group below another folder than /sys/fs/cgroup, for tests: cores 0, memory UINT64_MAX: no
+ * limit. */
+uint32_t hs_cgroup_cores(const char *root, const char *group);
+uint64_t hs_cgroup_memory(const char *root, const char *group);
 
 /* ---------------------------------------------------------------- settings */
 

@@ -331,7 +331,7 @@ hs_status hs_experiment_seeds(const hs_config *config, const hs_experiment_optio
 void hs_experiment_seeds_text(const hs_experiment_result *results, uint32_t n, hs_str *out);
 void hs_experiment_seeds_json(const hs_experiment_result *results, uint32_t n, const char *run_dir, hs_str *out);
 
-/* ---------------------------------------------------------------- bakeoff (docs/bakeoff.md) */
+/* ---------------------------------------------------------------- sweeps (docs/sweep.md) */
 
 /* Right-censored times: Kaplan-Meier estimate of the median with its 95% interval by Greenwood's variance on the log-log
  * scale (Brookmeyer & Crowley 1982; Kalbfleisch & Prentice 2002, 1.4). With few runs the upper end is often open. */
@@ -344,52 +344,165 @@ typedef struct hs_survival {
 /* time (n) and event (n: true = happened then, false = not yet when looking ended). HS_ERR_DATA for a negative or NaN time. */
 hs_status hs_survival_estimate(uint32_t n, const double *time, const bool *event, hs_survival *out, hs_error *err);
 
-/* An experiment, and arms: the same experiment with some settings changed, each trained for seeds 1 .. seeds. */
-typedef struct hs_bakeoff_arm {
-    char name[64];     /* letters, digits and . _ + - */
+/* Mean, range and the 95% interval of the mean (Student's t) of the values that are finite; NaN where there is none. */
+typedef struct hs_spread {
+    uint32_t n;
+    double mean, min, max, low, high; /* low, high: NaN for fewer than two values */
+} hs_spread;
+hs_spread hs_spread_of(uint32_t n, const double *value);
+
+/* What the table of a sweep shows of a run: a number at its end, or the first time that a number is past a threshold.
+ */
+typedef enum hs_sweep_source {
+    HS_SWEEP_ACCURACY, /* of a split */
+    HS_SWEEP_LOSS,
+    HS_SWEEP_PROBE,    /* of a method of the microscope: the largest of the values that fit */
+    HS_SWEEP_METRIC,   /* of run.db */
+    HS_SWEEP_STEPS,    /* what the run took: steps, */
+    HS_SWEEP_SECONDS,  /* seconds, */
+    HS_SWEEP_CPU,      /* CPU seconds by threads, */
+    HS_SWEEP_STEP_TIME /* CPU milliseconds a step */
+} hs_sweep_source;
+typedef enum hs_sweep_axis { HS_AXIS_STEPS, HS_AXIS_SECONDS, HS_AXIS_CPU } hs_sweep_axis;
+typedef struct hs_sweep_column {
+    char title[128];
+    hs_sweep_source source;
+    char split[48];              /* "": any (probes) */
+    char name[48], measure[32];  /* metric, or method and its measure */
+    char position[16], role[96]; /* of a probe; "": any */
+    int32_t stage;               /* HS_SWEEP_ANY_STAGE */
+    bool timed, below;           /* the time until value >= threshold (below: <=), on this axis */
+    double threshold;
+    hs_sweep_axis axis;
+} hs_sweep_column;
+enum { HS_SWEEP_ANY_STAGE = -2 };
+/* From a line of a plan: "test_ii", "loss test_ii", "test_ii >= 0.9 in cpu_seconds", "lens found_strict test_ii
+ * role=b", "metric grad_norm", "ms_per_step". HS_ERR_DATA says what is wrong with it. */
+hs_status hs_sweep_column_parse(hs_sweep_column *out, const char *text, hs_error *err);
+
+/* A plan: an experiment, arms (the same experiment with some settings changed), seeds. A member is an arm with a seed;
+ * its index counts all arms of the first seed, then those of the second: so a sweep cut short is a smaller sweep, and
+ * seeds added to a plan change no index. */
+typedef struct hs_sweep_arm {
+    char name[128]; /* letters, digits and . _ + - =; a folder */
     hs_config config;
-} hs_bakeoff_arm;
-typedef struct hs_bakeoff {
-    uint32_t seeds;
-    uint32_t baseline; /* index of the arm that the others are compared with */
-    uint32_t n_arms;
-    hs_bakeoff_arm *arm;
+    bool own_seed[3]; /* data.seed, train.seed, augment.seed are its own, whatever the member's seed */
+} hs_sweep_arm;
+typedef struct hs_sweep {
+    char path[4096], dir[4096]; /* the plan; the folder of the runs */
     char title[256];
-} hs_bakeoff;
-/* Read an experiment file with a section `bakeoff` (seeds, baseline, arms); `set` applies to every arm, an arm's own
- * settings win. HS_ERR_DATA names file, line and arm. `out` is zero-initialized. */
-hs_status hs_bakeoff_read(hs_bakeoff *out, const char *path, const char *const *set, size_t n_set, hs_error *err);
-void hs_bakeoff_free(hs_bakeoff *bakeoff);
+    uint32_t n_seeds, n_arms;
+    uint64_t *seed;               /* (n_seeds) */
+    hs_sweep_arm *arm;            /* (n_arms) */
+    int32_t baseline;             /* arm that the others' times are compared with; -1: none */
+    const hs_config_key **varied; /* (n_varied) settings that arms have of their own */
+    size_t n_varied;
+    hs_sweep_column *column; /* (n_columns); none: hs_sweep_gather chooses */
+    size_t n_columns;
+} hs_sweep;
+/* Read a plan; `dir` NULL: runs/NAME. `set` ("key=value") applies to every arm, an arm's own settings win. HS_ERR_DATA
+ * names file and line, HS_ERR_USAGE is for `set`. `out` is zero-initialized. */
+hs_status hs_sweep_read(hs_sweep *out, const char *path, const char *dir, const char *const *set, size_t n_set,
+                        hs_error *err);
+void hs_sweep_free(hs_sweep *sweep);
+uint32_t hs_sweep_size(const hs_sweep *sweep); /* members */
+/* "ARM/seed-N"; out holds at least 160 bytes. */
+void hs_sweep_name(const hs_sweep *sweep, uint32_t member, char out[160]);
+hs_status hs_sweep_dir(const hs_sweep *sweep, uint32_t member, char *out, size_t size, hs_error *err);
+/* Threads of the members whose plan leaves train.threads at 0. */
+void hs_sweep_share(hs_sweep *sweep, uint32_t threads);
+/* Processes at a time: `cores` by the threads of the largest member, as many as members. */
+uint32_t hs_sweep_jobs(const hs_sweep *sweep, uint32_t cores);
+void hs_sweep_config(const hs_sweep *sweep, uint32_t member, hs_config *out);
 
-/* Train what is not finished: DIR/ARM/seed-N, each a run directory, seed by seed through all arms. A run that another
- * process is working on is left to it, so several processes may share one bakeoff. A run that diverges is a result. */
-hs_status hs_bakeoff_train(const hs_bakeoff *bakeoff, const char *dir, hs_signals *signals, const hs_events *events,
-                           hs_error *err);
-
-/* What became of one run. Time to grok: the first evaluation where train.stop_split has train.stop_accuracy. */
-typedef struct hs_bakeoff_run {
-    bool started, finished, grokked;
+/* A member as its folder tells; one with a problem is neither started nor finished. */
+typedef struct hs_member {
+    bool started, finished;
+    char problem[128]; /* why the folder is none of this member: "holds a run with another train.batch"; or "" */
     hs_stop_reason ended_by;
-    uint64_t steps;              /* to grok, or trained so far */
-    double seconds, cpu_seconds; /* until then: wall clock; CPU seconds of the process by its threads */
-    double accuracy;             /* of the split, last evaluation */
-    double step_cpu;             /* CPU seconds a step, by threads */
-} hs_bakeoff_run;
-typedef struct hs_bakeoff_summary {
-    hs_survival steps, seconds, cpu_seconds;
-    double accuracy, step_cpu;   /* medians over runs */
-    uint32_t diverged;
-} hs_bakeoff_summary;
-typedef struct hs_bakeoff_result {
-    hs_bakeoff_run *run;         /* (n_arms, seeds) */
-    hs_bakeoff_summary *summary; /* (n_arms) */
-} hs_bakeoff_result;
-/* From the run directories as they are now; runs not started do not count. `out` is zero-initialized. */
-hs_status hs_bakeoff_results(const hs_bakeoff *bakeoff, const char *dir, hs_bakeoff_result *out, hs_error *err);
-void hs_bakeoff_result_free(hs_bakeoff_result *result);
-void hs_bakeoff_text(const hs_bakeoff *bakeoff, const hs_bakeoff_result *result, hs_str *out);
-void hs_bakeoff_json(const hs_bakeoff *bakeoff, const hs_bakeoff_result *result, const char *dir, hs_str *out);
-void hs_bakeoff_csv(const hs_bakeoff *bakeoff, const hs_bakeoff_result *result, hs_str *out); /* a line a run */
+    uint64_t steps;              /* of its last evaluation */
+    double seconds, cpu_seconds; /* until then; NaN if not recorded */
+} hs_member;
+/* "budget", "stop rule", "not finite"; "unfinished", "not started", "no run of this plan". */
+const char *hs_member_state_text(const hs_member *member);
+hs_status hs_sweep_look(const hs_sweep *sweep, uint32_t member, hs_member *out, hs_error *err);
+
+/* Train a member here, from where it is; nothing is done for a finished one. A run that diverges is a result: HS_OK,
+ * and a warning. `result` as of hs_experiment_run; in_use: another process works on it. */
+hs_status hs_sweep_train(const hs_sweep *sweep, uint32_t member, hs_signals *signals, const hs_events *events,
+                         hs_experiment_result *result, hs_error *err);
+
+/* What is left to train: of each arm one member is built as a dry run and timed (arms that differ in nothing that costs
+ * share one). */
+typedef struct hs_sweep_cost {
+    uint32_t members, left; /* members that are not finished */
+    double seconds;         /* of all that is left, one after another: whole budgets */
+    double longest;         /* of one member */
+    uint64_t memory;        /* bytes of the largest process */
+} hs_sweep_cost;
+hs_status hs_sweep_estimate(const hs_sweep *sweep, bool time, const hs_signals *signals, const hs_events *events,
+                            hs_sweep_cost *out, hs_error *err);
+
+typedef enum hs_outcome {
+    HS_OUTCOME_NONE,   /* not reached */
+    HS_OUTCOME_BEFORE, /* was done already */
+    HS_OUTCOME_DONE,
+    HS_OUTCOME_BUSY,    /* another process works on it */
+    HS_OUTCOME_STOPPED, /* saved, to go on */
+    HS_OUTCOME_FAILED
+} hs_outcome;
+enum { HS_EXIT_BUSY = 73 }; /* of a process whose member another one works on */
+typedef struct hs_sweep_options {
+    uint32_t jobs;              /* processes at a time */
+    const char *const *command; /* (n_command) program and arguments that run one member, to which its index is added */
+    size_t n_command;
+} hs_sweep_options;
+/* Every member that is not finished, each in a process of its own, `jobs` at a time; what a process says goes to the
+ * end of DIR/ARM/seed-N.log. outcome (hs_sweep_size) tells what became of each; one that fails does not stop the
+ * others. A signal is passed on, once; then HS_STOPPED_* when all have saved. */
+hs_status hs_sweep_run(const hs_sweep *sweep, const hs_sweep_options *options, hs_signals *signals,
+                       const hs_events *events, hs_outcome *outcome, hs_error *err);
+
+/* All members as their folders are now. */
+typedef struct hs_sweep_cell { /* an arm in a column */
+    hs_spread spread;          /* of finished members; of a timed column: nothing */
+    hs_survival time; /* of started members: those that did not get there are censored; nothing of other columns */
+    double paper;     /* report.paper_values, of an accuracy; else NaN */
+} hs_sweep_cell;
+typedef struct hs_sweep_table {
+    size_t n_columns;
+    hs_sweep_column *column; /* (n_columns) */
+    hs_member *member;       /* (members) */
+    double *value;           /* (members, n_columns) at the end, or the time; NaN: none */
+    bool *reached;           /* (members, n_columns) of a timed column: the time is that of the event */
+    hs_sweep_cell *cell;     /* (arms, n_columns) */
+    uint32_t missing, diverged;
+} hs_sweep_table;
+/* `out` is zero-initialized, released with hs_sweep_table_free. */
+hs_status hs_sweep_gather(const hs_sweep *sweep, hs_sweep_table *out, hs_error *err);
+void hs_sweep_table_free(hs_sweep_table *table);
+typedef enum hs_table_format { HS_TABLE_TEXT, HS_TABLE_MARKDOWN } hs_table_format;
+void hs_sweep_table_text(const hs_sweep *sweep, const hs_sweep_table *table, hs_table_format format, hs_str *out);
+void hs_sweep_table_json(const hs_sweep *sweep, const hs_sweep_table *table, hs_str *out);
+void hs_sweep_table_csv(const hs_sweep *sweep, const hs_sweep_table *table, hs_str *out); /* a line a member */
+/* The curve of a column in a member: its values at every evaluation. Allocated as one block: the caller frees *x. */
+hs_status hs_sweep_curve(const hs_sweep *sweep, uint32_t member, const hs_sweep_column *column, double **x, double **y,
+                         size_t *n, hs_error *err);
+/* One SQLite file with the records of all members: docs/sweep.md has its tables. Replaced whole, or not at all. */
+hs_status hs_sweep_database(const hs_sweep *sweep, const char *path, hs_error *err);
+
+/* The file that has a scheduler run the members. */
+typedef enum hs_job_kind { HS_JOB_SLURM, HS_JOB_KUBERNETES, HS_JOB_SNAKEMAKE } hs_job_kind;
+typedef struct hs_job_options {
+    const char *program, *folder; /* absolute: this program; where the plan's paths are meant */
+    const char *const *arguments; /* (n_arguments) of hopscope, after "sweep PLAN" */
+    size_t n_arguments;
+    uint32_t cpus;
+    const hs_sweep_cost *cost;
+} hs_job_options;
+enum { HS_JOB_ARRAY = 1000 }; /* members of one Slurm array */
+/* The part-th file of the members (Slurm: 1,000 a file); false after the last. */
+bool hs_sweep_job(const hs_sweep *sweep, hs_job_kind kind, const hs_job_options *options, uint32_t part, hs_str *out);
 
 /* ---------------------------------------------------------------- the microscope over a run */
 

@@ -121,9 +121,10 @@ typedef struct hs_figure_probe_options {
 hs_status hs_figure_probe(const char *run_dir, const char *method, const hs_figure_probe_options *options,
                           const char *path, hs_error *err);
 
-/* Accuracy against steps and against CPU seconds, and the times to grok; as hs_figure_draw. */
-hs_status hs_bakeoff_figure(const hs_bakeoff *bakeoff, const hs_bakeoff_result *result, const char *dir,
-                            const char *path, bool keep_script, hs_error *err);
+/* A sweep: a curve of every run for each number of its table, and the times, or the numbers at the end, of every run
+ * with median or mean and interval; as hs_figure_draw. */
+hs_status hs_figure_sweep(const hs_sweep *sweep, const hs_sweep_table *table, const char *path, bool keep_script,
+                          hs_error *err);
 
 /* ---------------------------------------------------------------- the page (docs/page.md) */
 

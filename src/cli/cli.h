@@ -23,7 +23,8 @@
     X(interpret, "look inside a run's model: lens, causal tracing, circuits")                                          \
     X(report, "one HTML page of runs: curves, looks inside, questions; opens offline")                                 \
     X(plot, "draw the grokking curve of runs")                                                                         \
-    X(bakeoff, "compare optimizers and other settings by their time to grok")                                          \
+    X(sweep, "train a plan: an experiment under several settings and seeds")                                           \
+    X(gather, "one table, figure and database of all runs of a plan")                                                  \
     X(verify, "replay a stretch of a run and compare the weights")                                                     \
     X(graph, "statistics, augmentation and conversion of a knowledge graph")                                           \
     X(sources, "where to get the knowledge graphs that are not embedded; downloads nothing")                           \

@@ -6,7 +6,6 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
-#include <unistd.h>
 
 typedef struct worker {
     hs_pool *pool;
@@ -76,10 +75,8 @@ static void *worker_main(void *arg)
 
 hs_pool *hs_pool_create(uint32_t threads)
 {
-    if (threads == 0) {
-        long cores = sysconf(_SC_NPROCESSORS_ONLN);
-        threads = cores > 0 ? (uint32_t)cores : 1;
-    }
+    if (threads == 0)
+        threads = hs_cores();
     hs_pool *pool = hs_calloc(1, sizeof *pool);
     if (!pool)
         return NULL;

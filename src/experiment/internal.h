@@ -40,10 +40,26 @@ hs_status hs_run_check_record(const char *db, const char *checkpoints, hs_error 
 hs_status hs_run_rescue(const char *run_dir, const hs_config *config, const hs_dataset *data, hs_record *record,
                         hs_trainer *trainer, double seconds, char *out, size_t size, hs_error *err);
 
-/* DIR/ARM/seed-N of a bakeoff. */
-hs_status hs_bakeoff_dir(const hs_bakeoff *bakeoff, const char *dir, uint32_t arm, uint32_t seed, char *out, size_t size,
-                         hs_error *err);
-/* One run as its run.db tells; all zero when there is none. */
-hs_status hs_bakeoff_read_run(const hs_config *config, const char *run_dir, hs_bakeoff_run *out, hs_error *err);
+/* The sources of a configuration, each over the one before it: texts in YAML (the first may not be empty), `set` as on
+ * the command line, then lines that stand in the file `own_name` and were read there. hs_config_parse is the case of
+ * one text. */
+typedef struct hs_config_layer {
+    const char *name, *text; /* of the file; UTF-8 */
+    size_t size;
+} hs_config_layer;
+typedef struct hs_config_line {
+    const char *key, *value;
+    size_t line;
+} hs_config_line;
+typedef struct hs_config_sources {
+    const hs_config_layer *layer; /* (n_layers) */
+    size_t n_layers;
+    const char *const *set; /* (n_set) */
+    size_t n_set;
+    const char *own_name;
+    const hs_config_line *own; /* (n_own), a key at most once */
+    size_t n_own;
+} hs_config_sources;
+hs_status hs_config_combine(hs_config *out, const hs_config_sources *from, hs_error *err);
 
 #endif

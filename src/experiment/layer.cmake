@@ -1,1 +1,1 @@
-target_link_libraries(hs_experiment PRIVATE PkgConfig::YAML PkgConfig::JANSSON)
+target_link_libraries(hs_experiment PRIVATE PkgConfig::YAML PkgConfig::JANSSON PkgConfig::SQLITE)

@@ -28,10 +28,9 @@ static void test_blas(void **state)
     assert_nothing_at("a");
     /* A serial build under the common name, as Debian's alternatives may have it, hides the threaded one from nobody. */
     assert_sh(0, "LD_LIBRARY_PATH='" TEST_BINARY_DIR "/serial-openblas' $H run tiny.yaml -q -o a", "test_ii", "");
-    /* That is no result of an arm: the comparison ends. */
-    sh("cp tiny.yaml bakeoff.yaml; printf 'bakeoff:\n  seeds: 1\n  arms:\n    one: {train.lr: 1e-3}\n' >> "
-       "bakeoff.yaml");
-    assert_sh(1, "HOPSCOPE_BLAS=/nowhere/lib.so $H bakeoff bakeoff.yaml -o b", "", "no threaded OpenBLAS");
+    /* That is no result of an arm. */
+    sh("cp tiny.yaml plan.yaml; printf 'sweep:\n  seeds: 1\n  arms:\n    one: {train.lr: 1e-3}\n' >> plan.yaml");
+    assert_sh(1, "HOPSCOPE_BLAS=/nowhere/lib.so $H sweep plan.yaml -o b", "", "no threaded OpenBLAS");
 }
 
 static void test_isa(void **state)
@@ -74,7 +73,7 @@ static void test_output_cannot_be_written(void **state)
                                            "ask a",
                                            "eval a",
                                            "verify a",
-                                           "bakeoff --help",
+                                           "sweep --help",
                                            "fetch",
                                            "graph stats world",
                                            "config",

@@ -2,7 +2,8 @@
  *
  * The one table is the schema: a key that is not in it, given twice, or of the wrong form is an error that names file
  * and line. Settings are collected first and applied after, because data.task chooses the defaults of the others.
- * Invariant: every setting collected names an existing row, and a row at most once. */
+ * A configuration may have several sources, each over the one before it (an experiment, the plan of a sweep, --set, an
+ * arm). Invariant: every setting collected names an existing row, and a row at most once. */
 #include "experiment/internal.h"
 
 #include <string.h>
@@ -14,7 +15,8 @@ enum { MAX_FILE = 1 << 20, MAX_DEPTH = 8, MAX_KEY = 256 };
 typedef struct setting {
     const hs_config_key *key;
     char *value;
-    size_t line; /* 0 = from --set */
+    const char *file; /* NULL = from --set */
+    size_t line;
 } setting;
 
 typedef struct reader {
@@ -51,32 +53,45 @@ static hs_status next_event(reader *r, yaml_event_t *event)
     return hs_error_where(r->err, "%s:%zu", r->name, r->parser.problem_mark.line + 1);
 }
 
+/* Take a setting from `file`, over one of an earlier source. */
+static hs_status put_setting(reader *r, const hs_config_key *row, const char *value, size_t len, const char *file,
+                             size_t line)
+{
+    size_t at = 0;
+    while (at < r->n && r->settings[at].key != row)
+        at++;
+    char *copy = hs_arena_strdup(r->arena, value, len);
+    if (!copy)
+        return hs_fail_memory(r->err, len);
+    if (at == r->n) {
+        void *p = r->settings;
+        HS_TRY(hs_grow(&p, &r->cap, r->n + 1, sizeof *r->settings, r->err));
+        r->settings = p;
+        r->n++;
+    }
+    r->settings[at] = (setting){row, copy, file, line};
+    return HS_OK;
+}
+
 static hs_status add_setting(reader *r, const char *key, const char *value, size_t len, size_t line)
 {
     const hs_config_key *row = hs_config_key_find(key);
     if (!row) {
         hs_config_unknown_key(key, r->err);
-        if (strncmp(key, "bakeoff.", 8) == 0)
-            hs_error_hint(r->err, "this is a file for: hopscope bakeoff");
+        if (strncmp(key, "sweep.", 6) == 0)
+            hs_error_hint(r->err, "this is a plan, for: hopscope sweep %.200s", r->name);
         hs_error_where(r->err, "%s:%zu", r->name, line);
         r->err->status = HS_ERR_DATA;
         return HS_ERR_DATA;
     }
     for (size_t i = 0; i < r->n; i++)
-        if (r->settings[i].key == row) {
+        if (r->settings[i].key == row && r->settings[i].file == r->name) {
             fail_at(r, line, key, NULL, "given twice");
             return hs_error_hint(r->err, "the first is in line %zu", r->settings[i].line);
         }
     if (memchr(value, 0, len))
         return fail_at(r, line, key, NULL, "value holds a zero byte");
-    void *p = r->settings;
-    HS_TRY(hs_grow(&p, &r->cap, r->n + 1, sizeof *r->settings, r->err));
-    r->settings = p;
-    char *copy = hs_arena_strdup(r->arena, value, len);
-    if (!copy)
-        return hs_fail_memory(r->err, len);
-    r->settings[r->n++] = (setting){row, copy, line};
-    return HS_OK;
+    return put_setting(r, row, value, len, r->name, line);
 }
 
 static bool is_null(const yaml_event_t *event)
@@ -173,7 +188,8 @@ static hs_status add_mapping(reader *r, const char *prefix, int depth)
     }
 }
 
-static hs_status read_document(reader *r)
+/* `may_be_empty`: no settings at all are fine. */
+static hs_status read_document(reader *r, bool may_be_empty)
 {
     yaml_event_t event;
     for (;;) { /* stream start, document start, then the top mapping */
@@ -184,6 +200,8 @@ static hs_status read_document(reader *r)
         yaml_event_delete(&event);
         if (type == YAML_STREAM_START_EVENT || type == YAML_DOCUMENT_START_EVENT)
             continue;
+        if ((type == YAML_STREAM_END_EVENT || null) && may_be_empty)
+            return HS_OK;
         if (type == YAML_STREAM_END_EVENT || null) {
             hs_fail(r->err, HS_ERR_DATA, "no settings in this file");
             return hs_error_where(r->err, "%s", r->name);
@@ -223,19 +241,23 @@ static hs_status add_sets(reader *r, const char *const *set, size_t n_set)
             hs_error_where(r->err, "--set");
             return HS_ERR_USAGE;
         }
-        size_t at = 0;
-        while (at < r->n && r->settings[at].key != row)
-            at++;
-        char *copy = hs_arena_strdup(r->arena, equals + 1, strlen(equals + 1));
-        if (!copy)
-            return hs_fail_memory(r->err, strlen(equals));
-        if (at == r->n) {
-            void *p = r->settings;
-            HS_TRY(hs_grow(&p, &r->cap, r->n + 1, sizeof *r->settings, r->err));
-            r->settings = p;
-            r->n++;
+        HS_TRY(put_setting(r, row, equals + 1, strlen(equals + 1), NULL, 0));
+    }
+    return HS_OK;
+}
+
+/* Settings that stand somewhere else in a file, read already. */
+static hs_status add_lines(reader *r, const hs_config_sources *from)
+{
+    for (size_t i = 0; i < from->n_own; i++) {
+        const hs_config_line *l = &from->own[i];
+        const hs_config_key *row = hs_config_key_find(l->key);
+        if (!row) {
+            hs_config_unknown_key(l->key, r->err);
+            hs_error_where(r->err, "%s:%zu", from->own_name, l->line);
+            return r->err->status = HS_ERR_DATA;
         }
-        r->settings[at] = (setting){row, copy, 0};
+        HS_TRY(put_setting(r, row, l->value, strlen(l->value), from->own_name, l->line));
     }
     return HS_OK;
 }
@@ -245,9 +267,9 @@ static hs_status locate(reader *r, const setting *s, hs_status status)
 {
     if (status == HS_ERR_MEMORY)
         return status;
-    r->err->status = s->line ? HS_ERR_DATA : HS_ERR_USAGE;
-    if (s->line)
-        return hs_error_where(r->err, "%s:%zu: %s", r->name, s->line, s->key->key);
+    r->err->status = s->file ? HS_ERR_DATA : HS_ERR_USAGE;
+    if (s->file)
+        return hs_error_where(r->err, "%s:%zu: %s", s->file, s->line, s->key->key);
     return hs_error_where(r->err, "--set %s", s->key->key);
 }
 
@@ -274,7 +296,7 @@ static hs_status apply(reader *r, hs_config *out)
             if (status != HS_OK)
                 return locate(r, s, status);
             if (s->key->setting.flags & HS_SETTING_PATH)
-                hs_config_place(out, s->key, s->line ? r->name : NULL);
+                hs_config_place(out, s->key, s->file);
         }
     }
     hs_status status = hs_config_check(out, r->err);
@@ -286,29 +308,46 @@ static hs_status apply(reader *r, hs_config *out)
     return status;
 }
 
-hs_status hs_config_parse(hs_config *out, const char *name, const char *text, size_t size, const char *const *set,
-                          size_t n_set, hs_error *err)
+/* One text, over what was read before it. */
+static hs_status read_layer(reader *r, const hs_config_layer *layer, bool may_be_empty)
+{
+    r->name = layer->name;
+    if (!yaml_parser_initialize(&r->parser))
+        return hs_fail_memory(r->err, sizeof r->parser);
+    yaml_parser_set_encoding(&r->parser, YAML_UTF8_ENCODING);
+    yaml_parser_set_input_string(&r->parser, (const unsigned char *)layer->text, layer->size);
+    const hs_status status = read_document(r, may_be_empty);
+    yaml_parser_delete(&r->parser);
+    return status;
+}
+
+hs_status hs_config_combine(hs_config *out, const hs_config_sources *from, hs_error *err)
 {
     hs_error local; /* the status travels in the error, so there is always one */
-    reader r = {.name = name, .err = err ? err : &local};
+    reader r = {.err = err ? err : &local};
     r.arena = hs_arena_create(1 << 12);
     if (!r.arena)
         return hs_fail_memory(err, 1 << 12);
-    if (!yaml_parser_initialize(&r.parser)) {
-        hs_arena_free(r.arena);
-        return hs_fail_memory(err, sizeof r.parser);
-    }
-    yaml_parser_set_encoding(&r.parser, YAML_UTF8_ENCODING);
-    yaml_parser_set_input_string(&r.parser, (const unsigned char *)text, size);
-    hs_status status = read_document(&r);
+    hs_status status = HS_OK;
+    for (size_t i = 0; i < from->n_layers && status == HS_OK; i++)
+        status = read_layer(&r, &from->layer[i], i > 0);
     if (status == HS_OK)
-        status = add_sets(&r, set, n_set);
+        status = add_sets(&r, from->set, from->n_set);
+    if (status == HS_OK)
+        status = add_lines(&r, from);
     if (status == HS_OK)
         status = apply(&r, out);
-    yaml_parser_delete(&r.parser);
     hs_free(r.settings);
     hs_arena_free(r.arena);
     return status;
+}
+
+hs_status hs_config_parse(hs_config *out, const char *name, const char *text, size_t size, const char *const *set,
+                          size_t n_set, hs_error *err)
+{
+    const hs_config_layer layer = {name, text, size};
+    const hs_config_sources from = {.layer = &layer, .n_layers = 1, .set = set, .n_set = n_set};
+    return hs_config_combine(out, &from, err);
 }
 
 hs_status hs_config_read(hs_config *out, const char *path, const char *const *set, size_t n_set, hs_error *err)

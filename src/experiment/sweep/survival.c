@@ -1,7 +1,7 @@
 /* survival.c - time to an event when some runs end before it: Kaplan-Meier.
  *
  * A run that never grokked is not a missing value: it says "longer than this". Tested in
- * tests/experiment/test_bakeoff.c against values worked out by hand and by an independent program. */
+ * tests/report/test_sweep.c against values worked out by hand and by an independent program. */
 #include "hopscope/experiment.h"
 
 #include <math.h>

@@ -1,0 +1,206 @@
+/* gather.c - what became of a sweep: from the members' records to one table.
+ *
+ * Invariants: a member that never got there enters a time as "longer than", never as a number and never not at all; one
+ * that diverged will never get there and counts as longer than the longest member. Numbers at the end are of finished
+ * members only. */
+#include "experiment/sweep/sweep.h"
+
+#include <math.h>
+#include <string.h>
+
+enum { MAX_DEFAULT = 32 };
+
+/* ---------------------------------------------------------------- columns */
+
+static hs_status add_column(hs_sweep_table *t, const char *text, hs_error *err)
+{
+    for (size_t i = 0; i < t->n_columns; i++)
+        if (strcmp(t->column[i].title, text) == 0)
+            return HS_OK;
+    return t->n_columns < MAX_DEFAULT ? hs_sweep_column_parse(&t->column[t->n_columns++], text, err) : HS_OK;
+}
+
+/* Without a table in the plan: the accuracy of every test split, and when the stop rule of the first arm was met. */
+static hs_status default_columns(const hs_sweep *sweep, hs_sweep_table *t, hs_error *err)
+{
+    char text[128], number[32];
+    for (uint32_t m = 0; m < hs_sweep_size(sweep); m++) {
+        hs_member_record record;
+        hs_member member;
+        HS_TRY(hs_member_read(sweep, m, &record, &member, err));
+        hs_status status = HS_OK;
+        for (size_t i = 0; i < record.n_evals && record.eval[i].step == record.eval[0].step && status == HS_OK; i++)
+            if (strncmp(record.eval[i].eval.split, "test", 4) == 0)
+                status = add_column(t, record.eval[i].eval.split, err);
+        hs_member_close(&record);
+        HS_TRY(status);
+    }
+    const hs_train_config *c = &sweep->arm[0].config.train;
+    if (!c->stop_split[0])
+        return HS_OK;
+    hs_number_text(c->stop_accuracy, false, number);
+    snprintf(text, sizeof text, "%s >= %s", c->stop_split, number);
+    HS_TRY(add_column(t, text, err));
+    snprintf(text, sizeof text, "%s >= %s in cpu_seconds", c->stop_split, number);
+    return add_column(t, text, err);
+}
+
+static hs_status choose_columns(const hs_sweep *sweep, hs_sweep_table *t, hs_error *err)
+{
+    const size_t n = sweep->n_columns ? sweep->n_columns : MAX_DEFAULT;
+    t->column = hs_calloc(n, sizeof *t->column);
+    if (!t->column)
+        return hs_fail_memory(err, n * sizeof *t->column);
+    if (!sweep->n_columns)
+        return default_columns(sweep, t, err);
+    memcpy(t->column, sweep->column, n * sizeof *t->column);
+    t->n_columns = n;
+    return HS_OK;
+}
+
+/* ---------------------------------------------------------------- one member */
+
+/* The first x whose y is past the threshold, else the last x. */
+static void first_time(const hs_sweep_column *c, const double *x, const double *y, size_t n, double *value,
+                       bool *reached)
+{
+    for (size_t i = 0; i < n; i++) {
+        *value = x[i];
+        if ((*reached = c->below ? y[i] <= c->threshold : y[i] >= c->threshold))
+            return;
+    }
+}
+
+static hs_status measure(const hs_member_record *record, const hs_member *m, const hs_sweep_column *c, double *value,
+                         bool *reached, hs_error *err)
+{
+    *value = (double)NAN;
+    switch (c->source) {
+    case HS_SWEEP_STEPS:
+        *value = m->started ? (double)m->steps : (double)NAN;
+        return HS_OK;
+    case HS_SWEEP_SECONDS:
+        *value = m->seconds;
+        return HS_OK;
+    case HS_SWEEP_CPU:
+        *value = m->cpu_seconds;
+        return HS_OK;
+    case HS_SWEEP_STEP_TIME:
+        *value = m->steps ? 1000 * m->cpu_seconds / (double)m->steps : (double)NAN;
+        return HS_OK;
+    case HS_SWEEP_ACCURACY:
+    case HS_SWEEP_LOSS:
+    case HS_SWEEP_METRIC:
+    case HS_SWEEP_PROBE:
+        break;
+    }
+    double *x, *y;
+    size_t n;
+    HS_TRY(hs_member_curve(record, c, &x, &y, &n, err));
+    if (c->timed)
+        first_time(c, x, y, n, value, reached);
+    else if (n)
+        *value = y[n - 1];
+    hs_free(x);
+    return HS_OK;
+}
+
+static hs_status read_member(const hs_sweep *sweep, hs_sweep_table *t, uint32_t member, hs_error *err)
+{
+    hs_member_record record;
+    hs_member *m = &t->member[member];
+    hs_status status = hs_member_read(sweep, member, &record, m, err);
+    for (size_t c = 0; c < t->n_columns && status == HS_OK; c++) {
+        const size_t at = member * t->n_columns + c;
+        t->value[at] = (double)NAN;
+        if (m->started)
+            status = measure(&record, m, &t->column[c], &t->value[at], &t->reached[at], err);
+    }
+    hs_member_close(&record);
+    t->missing += !m->finished;
+    t->diverged += m->ended_by == HS_STOP_NAN && m->started;
+    return status;
+}
+
+/* ---------------------------------------------------------------- arms */
+
+static double paper_value(const hs_config *config, const hs_sweep_column *c)
+{
+    return c->source == HS_SWEEP_ACCURACY && !c->timed ? hs_paper_value(config, c->split) : (double)NAN;
+}
+
+/* One arm in one column: `value` and `event` have room for every seed. */
+static hs_status summarize(const hs_sweep *sweep, hs_sweep_table *t, uint32_t arm, size_t column, double longest,
+                           double *value, bool *event, hs_error *err)
+{
+    const hs_sweep_column *c = &t->column[column];
+    hs_sweep_cell *cell = &t->cell[arm * t->n_columns + column];
+    uint32_t n = 0;
+    for (uint32_t s = 0; s < sweep->n_seeds; s++) {
+        const uint32_t member = s * sweep->n_arms + arm;
+        const size_t at = member * t->n_columns + column;
+        const hs_member *m = &t->member[member];
+        double v = t->value[at];
+        if (c->timed && m->ended_by == HS_STOP_NAN && !t->reached[at])
+            v = fmax(longest, isfinite(v) ? v : 0);
+        if (!isfinite(v) || !(c->timed ? m->started : m->finished))
+            continue;
+        value[n] = v;
+        event[n++] = t->reached[at];
+    }
+    cell->paper = paper_value(&sweep->arm[arm].config, c);
+    cell->spread = hs_spread_of(c->timed ? 0 : n, value);
+    if (c->source == HS_SWEEP_ACCURACY && cell->spread.n > 1) { /* a share */
+        cell->spread.low = fmax(cell->spread.low, 0);
+        cell->spread.high = fmin(cell->spread.high, 1);
+    }
+    return hs_survival_estimate(c->timed ? n : 0, value, event, &cell->time, err);
+}
+
+static hs_status summarize_all(const hs_sweep *sweep, hs_sweep_table *t, hs_error *err)
+{
+    double *value = hs_alloc(sweep->n_seeds * sizeof *value);
+    bool *event = hs_alloc(sweep->n_seeds * sizeof *event);
+    hs_status status = value && event ? HS_OK : hs_fail_memory(err, sweep->n_seeds * sizeof *value);
+    for (size_t c = 0; c < t->n_columns && status == HS_OK; c++) {
+        double longest = 0;
+        for (uint32_t m = 0; m < hs_sweep_size(sweep); m++)
+            longest = fmax(longest, t->value[m * t->n_columns + c]);
+        for (uint32_t a = 0; a < sweep->n_arms && status == HS_OK; a++)
+            status = summarize(sweep, t, a, c, longest, value, event, err);
+    }
+    hs_free(value);
+    hs_free(event);
+    return status;
+}
+
+hs_status hs_sweep_gather(const hs_sweep *sweep, hs_sweep_table *out, hs_error *err)
+{
+    const size_t n = hs_sweep_size(sweep);
+    hs_status status = choose_columns(sweep, out, err);
+    if (status == HS_OK) {
+        out->member = hs_calloc(n, sizeof *out->member);
+        out->value = hs_calloc(n * out->n_columns + 1, sizeof *out->value);
+        out->reached = hs_calloc(n * out->n_columns + 1, sizeof *out->reached);
+        out->cell = hs_calloc(sweep->n_arms * out->n_columns + 1, sizeof *out->cell);
+        if (!out->member || !out->value || !out->reached || !out->cell)
+            status = hs_fail_memory(err, n * out->n_columns * sizeof *out->value);
+    }
+    for (uint32_t m = 0; m < n && status == HS_OK; m++)
+        status = read_member(sweep, out, m, err);
+    if (status == HS_OK)
+        status = summarize_all(sweep, out, err);
+    if (status != HS_OK)
+        hs_sweep_table_free(out);
+    return status;
+}
+
+void hs_sweep_table_free(hs_sweep_table *t)
+{
+    hs_free(t->column);
+    hs_free(t->member);
+    hs_free(t->value);
+    hs_free(t->reached);
+    hs_free(t->cell);
+    memset(t, 0, sizeof *t);
+}

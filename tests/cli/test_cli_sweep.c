@@ -1,0 +1,165 @@
+/* hopscope sweep and hopscope gather as their users meet them: a plan from beginning to end, members that fail, stops
+ * and kills, array tasks, job files. */
+#include "hopscope/core.h"
+
+#include "cli/cli_test.h"
+
+#include <signal.h>
+
+static const char tiny[] = "data:\n  entities: 20\n  relations: 5\n  out_degree: 3\n  phi: 0\n  holdout: 0.1\n"
+                           "model:\n  n_embd: 16\n  n_head: 2\n"
+                           "train:\n  steps: 200\n  batch: 16\n  eval_every: 10\n  lr: 1e-2\n"
+                           "  stop_split: id_atomic\n  stop_accuracy: 0.5\n  stop_patience: 1\n"
+                           "report:\n  title: Tiny\n";
+
+static void write_plan(const char *name, const char *section)
+{
+    hs_str text = {0};
+    hs_str_addf(&text, "%s%s", section, tiny);
+    write_file(name, text.s);
+    hs_str_free(&text);
+}
+
+static void test_sweep(void **state)
+{
+    (void)state;
+    write_plan("p.yaml", "sweep:\n  seeds: 2\n  arms:\n    muon: {}\n    stuck: {train.lr: 0}\n");
+    write_file("tiny.yaml", tiny);
+    assert_sh(65, "$H sweep tiny.yaml", "", "hopscope run tiny.yaml");
+    assert_sh(65, "$H run p.yaml", "", "hopscope sweep p.yaml");
+    assert_sh(2, "$H gather p.yaml --json --csv", "", "stand alone");
+    assert_sh(2, "$H sweep p.yaml --list --dry-run", "", "stand alone");
+    assert_sh(2, "$H sweep p.yaml --index 4", "", "0 to 3");
+    assert_sh(0, "$H gather p.yaml", "Missing: 4 of 4 members: muon/seed-1 (not started)", "");
+    assert_sh(0, "$H sweep p.yaml --dry-run", "4 members (2 arms, 2 seeds), 4 to train", "");
+    assert_sh(0,
+              "$H sweep p.yaml -n -j 2 --json | python3 -c 'import json,sys; d = json.load(sys.stdin); "
+              "print(d[\"left\"], d[\"jobs\"], d[\"seconds\"] >= 0)'",
+              "4 2 True", "");
+    assert_nothing_at("runs");
+    assert_sh(0, "$H sweep p.yaml -j 2", "", "4 of 4");
+    assert_sh(0, "$H sweep p.yaml --list", "stuck/seed-2", "");
+    assert_sh(0,
+              "$H sweep p.yaml --list --json | python3 -c 'import json,sys; print([m[\"state\"] for m in "
+              "json.load(sys.stdin)])'",
+              "['stop rule', 'budget', 'stop rule', 'budget']", "");
+    assert_sh(0, "$H sweep p.yaml -q && ls runs/p/muon", "seed-2.log", ""); /* finished: nothing is trained again */
+    assert_string_equal(message, "");
+    assert_sh(0, "$H gather p.yaml", "0/2 > 200", "");
+    assert_null(strstr(out, "Missing"));
+    assert_sh(0, "$H gather p.yaml --csv | grep -c '^stuck,[12],0,budget,200,'", "2", "");
+    assert_sh(0, "$H gather p.yaml --json | python3 -c 'import json,sys; print(json.load(sys.stdin)[\"missing\"])'",
+              "0", "");
+    if (system("gnuplot --version > /dev/null 2>&1") == 0) {
+        assert_sh(0, "$H gather p.yaml -o result -m && ls result", "p.csv\np.db\np.md\np.svg\n", "");
+        assert_sh(0, "grep -c stuck result/p.svg", "", "");
+        assert_sh(0,
+                  "python3 -c 'import sqlite3; print(sqlite3.connect(\"result/p.db\").execute(\"select count(*), "
+                  "count(distinct arm), max(typeof(\\\"train.lr\\\")) from evaluation\").fetchall()[0][1:])'",
+                  "(2, 'real')", "");
+    }
+    /* another plan's folder: every member says so */
+    assert_sh(1, "$H sweep p.yaml --set train.batch=8", "", "failed: muon/seed-1");
+    assert_non_null(strstr(message, "train.batch"));
+}
+
+/* One member cannot be made; the others are. */
+static void test_failed_member(void **state)
+{
+    (void)state;
+    write_plan(
+        "p.yaml",
+        "sweep:\n  seeds: 1\n  arms:\n    a: {}\n    bad: {model.init: nowhere.safetensors}\n    c: {train.clip: 2}\n");
+    assert_sh(1, "$H sweep p.yaml", "", "failed: bad/seed-1; its log is runs/p/bad/seed-1.log");
+    assert_non_null(strstr(message, "nowhere.safetensors"));
+    assert_sh(0, "$H sweep p.yaml --list | grep -c 'stop rule'", "2", "");
+    assert_sh(0, "$H gather p.yaml", "Missing: 1 of 3 members: bad/seed-1", "");
+    assert_sh(74, "$H sweep p.yaml --index 1", "", "nowhere.safetensors");
+}
+
+static void test_index(void **state)
+{
+    (void)state;
+    write_plan("p.yaml", "sweep:\n  seeds: 2\n  arms:\n    a: {}\n    b: {train.lr: 0}\n");
+    assert_sh(0, "$H sweep p.yaml --index 3 && ls runs/p", "b\n", "b/seed-2");
+    assert_sh(0, "SLURM_ARRAY_TASK_ID=0 $H sweep p.yaml && ls runs/p/a", "seed-1\n", "a/seed-1");
+    assert_sh(0, "JOB_COMPLETION_INDEX=2 $H sweep p.yaml && ls runs/p/a", "seed-2\n", "a/seed-2");
+    assert_sh(0, "SLURM_ARRAY_TASK_ID=0 $H sweep p.yaml -j 1 && ls runs/p/b", "seed-1\n",
+              "1 of 1"); /* -j: all of them */
+    assert_sh(0, "$H sweep p.yaml --slurm && sh -n runs/p/p.slurm && grep array runs/p/p.slurm", "--array=0-3", "");
+    assert_sh(
+        0,
+        "$H sweep p.yaml --kubernetes && python3 -c 'import sys\ntry:\n import yaml\nexcept ImportError: sys.exit()\n"
+        "assert yaml.safe_load(open(\"runs/p/p.kubernetes.yaml\"))[\"spec\"][\"completions\"] == 4'",
+        "p.kubernetes.yaml", "");
+    assert_sh(0, "$H sweep p.yaml --snakemake && grep range runs/p/p.smk", "range(4)", "");
+}
+
+static pid_t start(const char *plan, const char *dir)
+{
+    const pid_t child = fork();
+    if (child == 0) {
+        const int null = open("/dev/null", O_WRONLY);
+        dup2(null, STDOUT_FILENO);
+        dup2(null, STDERR_FILENO);
+        execl(TEST_BINARY_DIR "/hopscope", "hopscope", "sweep", plan, "-j", "2", "-o", dir, NULL);
+        _exit(127);
+    }
+    return child;
+}
+
+static int end(pid_t child, int signal)
+{
+    int status;
+    kill(child, signal);
+    waitpid(child, &status, 0);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+static void wait_for(const char *path)
+{
+    for (int i = 0; i < 3000 && !hs_file_exists(path); i++)
+        usleep(10000);
+    assert_true(hs_file_exists(path));
+    usleep(150000);
+}
+
+/* Stopped once, killed once, gone on with: the table is that of a sweep nobody disturbed. */
+static void test_stopped_and_killed(void **state)
+{
+    (void)state;
+    write_plan("p.yaml", "sweep:\n  seeds: 2\n  arms:\n    a: {train.optimizer: adamw}\n    b: {train.lr: 0}\n    c: "
+                         "{train.lr: 0, train.clip: 2}\n"
+                         "  table: [id_atomic, test_ii, id_atomic >= 0.5, loss id_atomic, metric grad_norm]\n");
+    sh("sed -i 's/steps: 200/steps: 3000/' p.yaml");
+    const pid_t first = start("p.yaml", "cut");
+    wait_for("cut/b/seed-1/run.db");
+    assert_int_equal(end(first, SIGTERM), 143);
+    assert_sh(0, "$H gather p.yaml --runs cut", "Missing", "");
+    const pid_t second = start("p.yaml", "cut");
+    wait_for("cut/c/seed-1/run.db");
+    assert_int_equal(end(second, SIGKILL), 137);
+    assert_sh(0, "$H sweep p.yaml -o cut -q", "", "");
+    assert_sh(0, "$H sweep p.yaml -o whole -q -j 1", "", "");
+    assert_sh(0,
+              "for d in cut whole; do $H gather p.yaml --runs $d > $d.txt; done; cat cut.txt; diff cut.txt whole.txt",
+              "0/2 > 3,000", "");
+    assert_null(strstr(out, "Missing"));
+    /* two processes share a folder: every member is made once */
+    assert_sh(0,
+              "$H sweep p.yaml -o shared -q -j 1 & $H sweep p.yaml -o shared -q -j 1 && wait && $H sweep p.yaml -o "
+              "shared -q && "
+              "$H gather p.yaml --runs shared > shared.txt && diff shared.txt whole.txt",
+              "", "");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_sweep, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_failed_member, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_index, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_stopped_and_killed, set_up, tear_down),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
