@@ -25,7 +25,11 @@ extern "C" {
 
 /* ---------------------------------------------------------------- splits */
 
-typedef enum hs_split_role { HS_SPLIT_TRAIN, HS_SPLIT_TEST } hs_split_role;
+/* WATCH: a split of another dataset, evaluated here and neither trained nor proved (hs_dataset_watch). The number in
+ * files. */
+typedef enum hs_split_role { HS_SPLIT_TRAIN, HS_SPLIT_TEST, HS_SPLIT_WATCH } hs_split_role;
+const char *hs_split_role_name(hs_split_role role);            /* "train", "test", "watch" */
+bool hs_split_role_find(const char *name, hs_split_role *out); /* false if there is none of this name */
 
 /* What an item is: the number in files. A task says how items of its kinds are read (hs_split_roles) and proved. */
 typedef enum hs_split_kind {
@@ -271,6 +275,12 @@ uint32_t hs_dataset_entity_of(const hs_dataset *data, const uint32_t *tokens);
 /* Indices [*first, *last) into data->facts of (head, relation token, *). */
 void hs_dataset_facts_of(const hs_dataset *data, uint32_t head, uint32_t relation, uint64_t *first, uint64_t *last);
 
+/* Every split of `old` that has items joins `data` as PREFIX.NAME, to be evaluated there (HS_SPLIT_WATCH): what an
+ * earlier stage of training knew. Tokens are matched by name; those that `data` lacks are added behind its own. Splits
+ * that `old` only watched keep their names. Audited anew. HS_ERR_DATA, `data` then without use, where a name is taken
+ * or too long, or entities are of another number of tokens. */
+hs_status hs_dataset_watch(hs_dataset *data, const hs_dataset *old, const char *prefix, hs_error *err);
+
 /* ---------------------------------------------------------------- files */
 
 /* The folder of docs/design.md: dataset.json, vocab.json, facts.packed and one NAME.split a split. Appears whole or not
@@ -286,7 +296,9 @@ hs_status hs_split_decode(hs_split *out, const void *bytes, size_t size, uint32_
                           hs_error *err);
 void hs_split_free(hs_split *split);
 
-/* The published form: train.json, valid.json, test.json, vocab.json, id_facts.json, ood_facts.json,
+/* The published form and TRM's have no place for splits that are only watched: HS_ERR_DATA.
+ *
+ * The published form: train.json, valid.json, test.json, vocab.json, id_facts.json, ood_facts.json,
  * test_annotated.json, and dataset.json, which the original programs ignore and which brings back the same hashes when
  * read again. */
 hs_status hs_dataset_write_published(const hs_dataset *data, const char *dir, hs_error *err);

@@ -110,6 +110,8 @@ typedef struct hs_config {
     hs_augment_config augment;
     char data_path[1024];  /* key data.path: a dataset to use as it is, or "" */
     hs_data_config data;
+    hs_new_facts_config new_facts; /* keys data.new_*: new facts over that dataset; 0 of them: the dataset itself */
+    char data_watch[1024];         /* key data.watch: a run or dataset whose splits are evaluated too, or "" */
     char model_preset[24]; /* key model.preset: what `model` started from, or "" */
     char model_init[1024]; /* key model.init: weights to start from, or "" */
     uint64_t model_init_step; /* key model.init_step: of the run at model.init; 0 = the newest */
@@ -229,7 +231,8 @@ hs_status hs_run_default_dir(char *out, size_t size, const char *yaml_path, hs_e
 /* The graph of a configuration: read or embedded, filtered, augmented. `out` is zero-initialized. Counts of repairs and
  * the cost of augmentation go to `events`. HS_ERR_USAGE if graph.path is "". */
 hs_status hs_experiment_graph(const hs_config *config, hs_graph *out, const hs_events *events, hs_error *err);
-/* The dataset of a configuration, its graph included; or the one at data.path. */
+/* The dataset of a configuration, its graph included, or the one at data.path; then new facts over it (data.new_facts)
+ * and the splits that data.watch names. */
 hs_status hs_experiment_dataset(const hs_config *config, hs_pool *pool, hs_dataset *out, const hs_events *events,
                                 hs_error *err);
 /* The model configuration with the dataset's vocabulary and length filled in. */

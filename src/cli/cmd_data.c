@@ -14,9 +14,9 @@ static int print_written(const hs_dataset *d, const char *format, const char *ou
 {
     json_t *splits = json_array();
     for (uint32_t i = 0; i < d->n_splits; i++)
-        json_array_append_new(splits, json_pack("{s:s, s:s, s:I}", "split", d->splits[i].name, "role",
-                                                d->splits[i].role == HS_SPLIT_TRAIN ? "train" : "test", "n",
-                                                (json_int_t)d->splits[i].n));
+        json_array_append_new(splits,
+                              json_pack("{s:s, s:s, s:I}", "split", d->splits[i].name, "role",
+                                        hs_split_role_name(d->splits[i].role), "n", (json_int_t)d->splits[i].n));
     return hs_cli_print_json(json_pack("{s:s, s:s, s:s, s:I, s:I, s:I, s:o}", "out", out, "format", format, "task",
                                        d->task, "seed", (json_int_t)d->seed, "facts", (json_int_t)d->n_facts, "vocab",
                                        (json_int_t)d->vocab.n, "splits", splits));
@@ -58,9 +58,9 @@ static void add_table(const hs_dataset *d, hs_str *out)
     for (uint32_t i = 0; i < d->n_splits; i++) {
         const hs_split *s = &d->splits[i];
         const hs_audit_split *as = &a->split[i];
-        hs_str_addf(out, "%-20s %5s %10llu %016llx %8llu %8llu  ", s->name,
-                    s->role == HS_SPLIT_TRAIN ? "train" : "test", (unsigned long long)s->n, (unsigned long long)s->hash,
-                    (unsigned long long)as->in_training, (unsigned long long)as->hops_not_covered);
+        hs_str_addf(out, "%-20s %5s %10llu %016llx %8llu %8llu  ", s->name, hs_split_role_name(s->role),
+                    (unsigned long long)s->n, (unsigned long long)s->hash, (unsigned long long)as->in_training,
+                    (unsigned long long)as->hops_not_covered);
         hs_baseline all[HS_N_BASELINES];
         hs_baselines_list(&as->baselines, all);
         for (uint32_t k = 0; k < HS_N_BASELINES && !isnan(as->baselines.majority_class); k++)
@@ -223,7 +223,7 @@ static int run_newfacts(const char *path, const char *out, const hs_new_facts_co
     if (status == HS_OK)
         status = hs_dataset_write(&d, out, &err);
     for (uint32_t i = 0; status == HS_OK && !json && i < d.n_splits; i++)
-        fprintf(stderr, "%-16s %5s %10llu\n", d.splits[i].name, d.splits[i].role == HS_SPLIT_TRAIN ? "train" : "test",
+        fprintf(stderr, "%-16s %5s %10llu\n", d.splits[i].name, hs_split_role_name(d.splits[i].role),
                 (unsigned long long)d.splits[i].n);
     const int code = status != HS_OK ? hs_cli_fail(&err) : json ? print_written(&d, "dataset", out) : 0;
     hs_dataset_free(&base);

@@ -54,6 +54,23 @@ hs_status hs_dataset_add_split(hs_dataset *data, const hs_split *form, bool synt
     return HS_OK;
 }
 
+static const char *const role_names[] = {"train", "test", "watch"};
+
+const char *hs_split_role_name(hs_split_role role)
+{
+    return role_names[role];
+}
+
+bool hs_split_role_find(const char *name, hs_split_role *out)
+{
+    for (unsigned i = 0; i < sizeof role_names / sizeof *role_names; i++)
+        if (strcmp(role_names[i], name) == 0) {
+            *out = (hs_split_role)i;
+            return true;
+        }
+    return false;
+}
+
 const hs_split *hs_dataset_split(const hs_dataset *data, const char *name)
 {
     for (uint32_t i = 0; i < data->n_splits; i++)

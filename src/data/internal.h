@@ -75,6 +75,11 @@ bool hs_split_name_ok(const char *name);
  * behind the entities; HS_NO_ID if two tokens name none. */
 uint32_t hs_dataset_entity_number(const hs_dataset *data, const uint32_t *tokens);
 
+/* ---------------------------------------------------------------- formats.c */
+
+/* HS_ERR_DATA if the dataset watches splits of another one. */
+hs_status hs_dataset_check_own(const hs_dataset *data, hs_error *err);
+
 /* ---------------------------------------------------------------- build.c, card.c */
 
 /* finish, audit, card; HS_ERR_DATA if a proof fails. */

@@ -66,6 +66,8 @@ hs_status hs_interpret_config_check(const hs_interpret_config *config, hs_error 
 /* Splits that are looked at when none are named: what is tested, and one training split of each kind. */
 static bool by_default(const hs_split *split)
 {
+    if (split->role == HS_SPLIT_WATCH)
+        return false;
     return split->role == HS_SPLIT_TEST || split->kind == HS_ITEM_FACT || strncmp(split->name, "train_", 6) == 0;
 }
 

@@ -274,7 +274,7 @@ static void hostile_split(void **state)
         size_t at;
         uint64_t value;
         size_t size;
-    } CHANGES[] = {{12, 2, 4},          {16, 9, 4},
+    } CHANGES[] = {{12, 3, 4},          {16, 9, 4},
                    {20, 99, 4},         {24, 0, 4},
                    {24, 1u << 30, 4},   {28, 0, 4},
                    {28, 99, 4},         {32, 0, 4},

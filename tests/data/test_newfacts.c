@@ -176,11 +176,95 @@ static void out_of_memory(void **state)
     hs_dataset_free(&base);
 }
 
+static void assert_same_item(const hs_dataset *a, const hs_split *s, const hs_dataset *b, const hs_split *t, uint64_t i)
+{
+    for (uint32_t k = 0; k < s->width; k++)
+        assert_string_equal(hs_names_get(&a->vocab, item(s, i)[k]), hs_names_get(&b->vocab, item(t, i)[k]));
+    for (uint32_t k = 0; k < s->bridges; k++)
+        assert_string_equal(hs_names_get(&a->vocab, s->bridge[i * s->bridges + k]),
+                            hs_names_get(&b->vocab, t->bridge[i * t->bridges + k]));
+}
+
+/* Every split of one dataset beside those of another with other tokens; written, read, and over a third. */
+static void watched(void **state)
+{
+    (void)state;
+    hs_data_config c = small_config(2);
+    hs_dataset old = {0}, d = {0}, r = {0}, third = {0};
+    assert_ok(hs_dataset_build(&old, &c, NULL, NULL, NULL, err));
+    c.entities = 30; /* ten of the old entities have no token here */
+    c.relations = 9;
+    c.seed = 7;
+    assert_ok(hs_dataset_build(&d, &c, NULL, NULL, NULL, err));
+    const uint32_t own = d.n_splits, tokens = d.vocab.n;
+    const uint64_t trained = d.audit.training_items;
+    assert_ok(hs_dataset_watch(&d, &old, "first", err));
+    assert_int_equal(d.vocab.n, tokens + 10);
+    assert_true(d.audit.passed && d.audit.training_items == trained);
+    uint32_t seen = 0;
+    for (uint32_t k = 0; k < old.n_splits; k++) {
+        const hs_split *s = &old.splits[k];
+        char name[80];
+        snprintf(name, sizeof name, "first.%s", s->name);
+        const hs_split *t = hs_dataset_split(&d, name);
+        if (s->n == 0) {
+            assert_null(t);
+            continue;
+        }
+        assert_non_null(t);
+        seen++;
+        assert_true(t->role == HS_SPLIT_WATCH && t->kind == s->kind && t->n == s->n && t->width == s->width);
+        for (uint64_t i = 0; i < s->n; i++)
+            assert_same_item(&old, s, &d, t, i);
+    }
+    assert_int_equal(d.n_splits, own + seen);
+    char dir[256], lines[256], other[256];
+    fresh_path(dir, "watched");
+    fresh_path(lines, "watched.jsonl");
+    fresh_path(other, "published");
+    assert_ok(hs_dataset_write(&d, dir, err));
+    assert_ok(hs_dataset_read(&r, dir, err));
+    assert_same_splits(&d, &r);
+    assert_ok(hs_dataset_audit(&r, err));
+    assert_true(r.audit.passed);
+    assert_ok(hs_dataset_write_jsonl(&r, lines, err));
+    hs_dataset_free(&d);
+    assert_ok(hs_dataset_read_jsonl(&d, lines, err));
+    for (uint32_t k = 0; k < r.n_splits; k++)
+        assert_true(hs_dataset_split(&d, r.splits[k].name)->role == r.splits[k].role);
+    hs_error error = {0};
+    assert_int_equal(hs_dataset_write_published(&r, other, &error), HS_ERR_DATA);
+    assert_true(strstr(error.where, "first.") != NULL);
+    assert_int_equal(hs_dataset_write_trm(&r, other, &error), HS_ERR_DATA);
+    assert_int_not_equal(access(other, F_OK), 0);
+    /* what a stage only watched keeps its name in the next */
+    c.seed = 8;
+    assert_ok(hs_dataset_build(&third, &c, NULL, NULL, NULL, err));
+    assert_ok(hs_dataset_watch(&third, &r, "second", err));
+    assert_non_null(hs_dataset_split(&third, "first.id_atomic"));
+    assert_non_null(hs_dataset_split(&third, "second.id_atomic"));
+    /* a name twice, a name too long */
+    assert_int_equal(hs_dataset_watch(&third, &old, "second", &error), HS_ERR_DATA);
+    assert_true(strstr(error.what, "there already") != NULL);
+    hs_dataset_free(&third);
+    assert_ok(hs_dataset_build(&third, &c, NULL, NULL, NULL, err));
+    assert_int_equal(hs_dataset_watch(&third, &old, "a-name-of-more-than-forty-eight-bytes-of-text", &error),
+                     HS_ERR_DATA);
+    assert_true(strstr(error.what, "too long") != NULL);
+    remove_path(dir);
+    remove_path(lines);
+    hs_dataset_free(&old);
+    hs_dataset_free(&d);
+    hs_dataset_free(&r);
+    hs_dataset_free(&third);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(as_the_code), cmocka_unit_test(as_the_paper),  cmocka_unit_test(small_by_brute_force),
         cmocka_unit_test(impossible),  cmocka_unit_test(out_of_memory), cmocka_unit_test(over_injected_queries),
+        cmocka_unit_test(watched),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

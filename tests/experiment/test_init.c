@@ -136,6 +136,46 @@ static void test_refused(void **state)
     hs_dataset_free(&data);
 }
 
+/* New facts over the same graph, the old splits watched: one record has both. */
+static void test_new_facts(void **state)
+{
+    (void)state;
+    char watch[600];
+    set_init("old");
+    snprintf(watch, sizeof watch, "data.watch=%s/", in_folder("old"));
+    const char *set[] = {init, watch, "data.new_facts=8", "data.new_keep=40"};
+    hs_config *config = configure_with(set, 4);
+    hs_experiment_result result = {0};
+    if (run_in("facts", config, NULL, &result) != HS_OK)
+        fail_msg("%s: %s (%s)", err.where, err.what, err.hint);
+    hs_record *record;
+    hs_eval_row *rows;
+    size_t n, seen = 0;
+    assert_int_equal(hs_record_open_read(&record, in_folder("facts/run.db"), &err), HS_OK);
+    assert_int_equal(hs_record_evals(record, &rows, &n, &err), HS_OK);
+    hs_record_close(record);
+    static const char *const want[] = {"new_atomic",    "kept_inferred",      "test_new_new", "test_ii",
+                                       "old.id_atomic", "old.train_inferred", "old.test_ii"};
+    for (size_t k = 0; k < sizeof want / sizeof *want; k++)
+        for (size_t i = 0; i < n; i++)
+            if (rows[i].step == 12 && strcmp(rows[i].eval.split, want[k]) == 0) {
+                seen++;
+                assert_true(rows[i].eval.n > 0 && isfinite(rows[i].eval.accuracy));
+                break;
+            }
+    assert_int_equal(seen, sizeof want / sizeof *want);
+    hs_free(rows);
+    hs_str json = {0};
+    hs_experiment_result_json(&result, "facts", &json);
+    assert_non_null(strstr(json.s, "\"old.id_atomic\", \"role\": \"watch\""));
+    hs_str_free(&json);
+    hs_experiment_result_free(&result);
+    const char *odd[] = {"data.new_facts=7"};
+    hs_dataset data = {0};
+    assert_int_equal(hs_experiment_dataset(configure_with(odd, 1), NULL, &data, NULL, &err), HS_ERR_DATA);
+    assert_string_equal(err.where, "data.new_facts");
+}
+
 /* Killed at any moment, and the first run trained on meanwhile: the second goes on with the weights it began with. */
 static void test_same_bits(void **state)
 {
@@ -173,10 +213,8 @@ static void test_same_bits(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_same_tokens),
-        cmocka_unit_test(test_other_tokens),
-        cmocka_unit_test(test_refused),
-        cmocka_unit_test(test_same_bits),
+        cmocka_unit_test(test_same_tokens), cmocka_unit_test(test_other_tokens), cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_new_facts),   cmocka_unit_test(test_same_bits),
     };
     return cmocka_run_group_tests_name("experiment.init", tests, set_up, tear_down);
 }

@@ -186,7 +186,7 @@ static void prove_split(auditing *x, uint32_t number)
     hs_role roles[HS_MAX_ROLES];
     bool train = s->role == HS_SPLIT_TRAIN;
     a->n = s->n;
-    if (!form->check)
+    if (!form->check || s->role == HS_SPLIT_WATCH) /* those follow from facts of another dataset */
         return;
     hs_split_roles(x->data, s, roles);
     hs_promise promise = form->promise ? form->promise(s) : HS_PROMISE_NOTHING;
@@ -240,7 +240,7 @@ static void judge(auditing *p)
         const hs_audit_split *a = &audit->split[k];
         fail_proof(audit, s->name, "answers or bridges do not follow from the facts", a->wrong_answers);
         fail_proof(audit, s->name, "hops are not ID and OOD as the split says", a->wrong_class);
-        if (s->role == HS_SPLIT_TRAIN)
+        if (s->role != HS_SPLIT_TEST)
             continue;
         fail_proof(audit, s->name, "test items are in the training set", a->in_training);
         fail_proof(audit, s->name, "test items occur twice", a->repeated);
@@ -282,6 +282,7 @@ static hs_status run_proofs(auditing *x, hs_error *err)
     HS_TRY(prove_disjoint(x, err));
     prove_items(x, HS_SPLIT_TRAIN); /* first: it fills `used` */
     prove_items(x, HS_SPLIT_TEST);
+    prove_items(x, HS_SPLIT_WATCH);
     count_phi(x);
     judge(x);
     HS_TRY(hs_audit_baselines(x->data, x->audit->split, err));

@@ -134,8 +134,8 @@ hs_status hs_dataset_make_card(hs_dataset *data, hs_error *err)
         hs_str_addf(&out,
                     ", \"role\": \"%s\", \"kind\": \"%s\", \"hops\": %u, \"n\": %llu, \"width\": %u, \"prompt\": %u, "
                     "\"hash\": \"%016llx\"}",
-                    s->role == HS_SPLIT_TRAIN ? "train" : "test", hs_form_of(s->kind)->name, s->hops,
-                    (unsigned long long)s->n, s->width, s->prompt, (unsigned long long)s->hash);
+                    hs_split_role_name(s->role), hs_form_of(s->kind)->name, s->hops, (unsigned long long)s->n, s->width,
+                    s->prompt, (unsigned long long)s->hash);
     }
     hs_str_addf(&out, "],\n\"config\": ");
     hs_data_config_json(&data->config, &out);

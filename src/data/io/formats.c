@@ -11,6 +11,17 @@ static const struct {
     {"published", hs_dataset_write_published}, {"trm", hs_dataset_write_trm}, {"jsonl", hs_dataset_write_jsonl}};
 enum { N_FORMS = sizeof forms / sizeof *forms };
 
+hs_status hs_dataset_check_own(const hs_dataset *data, hs_error *err)
+{
+    for (uint32_t k = 0; k < data->n_splits; k++)
+        if (data->splits[k].role == HS_SPLIT_WATCH) {
+            hs_fail(err, HS_ERR_DATA, "this form has no place for a split of another dataset, only watched here");
+            hs_error_where(err, "split %s", data->splits[k].name);
+            return hs_error_hint(err, "jsonl has; or export the dataset that it comes from");
+        }
+    return HS_OK;
+}
+
 hs_status hs_dataset_write_as(const hs_dataset *data, const char *form, const char *path, hs_error *err)
 {
     const char *names[N_FORMS];

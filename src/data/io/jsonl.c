@@ -55,8 +55,7 @@ static void add_fact(const hs_dataset *d, uint64_t i, hs_str *out)
 static void add_item(const hs_dataset *d, const hs_split *s, uint64_t i, hs_str *out)
 {
     const uint32_t *t = s->tokens + i * s->width;
-    hs_str_addf(out, "{\"split\": \"%s\", \"role\": \"%s\", \"prompt\": ", s->name,
-                s->role == HS_SPLIT_TRAIN ? "train" : "test");
+    hs_str_addf(out, "{\"split\": \"%s\", \"role\": \"%s\", \"prompt\": ", s->name, hs_split_role_name(s->role));
     add_names(d, t, s->prompt, out);
     hs_str_addf(out, ", \"answer\": ");
     add_names(d, t + s->answer, s->answers, out);
@@ -264,11 +263,10 @@ static hs_status read_item(reading *r, const json_t *line, hs_error *err)
         return hs_fail(err, HS_ERR_DATA, "a line has neither \"fact\" nor \"split\"");
     if (!role)
         role = strncmp(item.split, "test", 4) == 0 ? "test" : "train";
-    if (strcmp(role, "test") != 0 && strcmp(role, "train") != 0) {
-        hs_fail(err, HS_ERR_DATA, "the role of an item is neither train nor test");
+    if (!hs_split_role_find(role, &item.role)) {
+        hs_fail(err, HS_ERR_DATA, "the role of an item is none of train, test and watch");
         return hs_error_value(err, role, strlen(role));
     }
-    item.role = strcmp(role, "test") == 0 ? HS_SPLIT_TEST : HS_SPLIT_TRAIN;
     item.synthetic = json_is_true(json_object_get(line, "synthetic"));
     HS_TRY(tokens_of(r, json_object_get(line, "prompt"), item.prompt, 32, &item.n_prompt, err));
     HS_TRY(tokens_of(r, json_object_get(line, "answer"), item.answer, 2, &item.n_answer, err));

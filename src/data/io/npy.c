@@ -168,6 +168,7 @@ static hs_status put_maps(const hs_dataset *data, const hs_folder *folder, hs_er
 hs_status hs_dataset_write_trm(const hs_dataset *data, const char *dir, hs_error *err)
 {
     hs_folder folder;
+    HS_TRY(hs_dataset_check_own(data, err));
     HS_TRY(hs_folder_open(&folder, dir, err));
     hs_status status = put_part(data, &folder, HS_SPLIT_TRAIN, err);
     if (status == HS_OK)

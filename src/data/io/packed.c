@@ -94,7 +94,7 @@ static hs_status check_header(const header *h, size_t size, hs_error *err)
         return bad(err, "the checksum of its header is wrong");
     if (h->version != VERSION)
         return bad(err, "it is of a version this program does not read");
-    if (h->role > HS_SPLIT_TEST || h->kind >= HS_N_ITEM_KINDS || h->flags > (HAS_SYNTHETIC | HAS_ALSO) ||
+    if (h->role > HS_SPLIT_WATCH || h->kind >= HS_N_ITEM_KINDS || h->flags > (HAS_SYNTHETIC | HAS_ALSO) ||
         memchr(h->name, 0, sizeof h->name) == NULL || h->name[0] == 0 ||
         hs_utf8_invalid(h->name, strlen(h->name)) != SIZE_MAX)
         return bad(err, "a field of its header is out of range");

@@ -289,6 +289,7 @@ hs_status hs_dataset_write_published(const hs_dataset *data, const char *dir, hs
     hs_folder folder;
     if (!data->card)
         return hs_fail(err, HS_ERR_DATA, "the dataset was not audited");
+    HS_TRY(hs_dataset_check_own(data, err));
     HS_TRY(hs_folder_open(&folder, dir, err));
     hs_names names = {0};
     hs_status status = put_all(data, &folder, &names, err);

@@ -64,6 +64,15 @@ static const hs_setting data_keys[] = {
     HS_SETTING(STRUCT, data_path, "path", 0, 0, NULL, HS_SETTING_PATH,
                "a dataset to use as it is (a folder of ours or in the published form, a JSONL file); the rest of this "
                "section is idle"),
+    HS_SETTING(STRUCT, new_facts.new_facts, "new_facts", 0, HS_SETTING_MAX32, NULL, 0,
+               "a finetuning set of so many new facts over this dataset (arXiv 2601.09049, 5.1; even); 0: the dataset "
+               "itself"),
+    HS_SETTING(STRUCT, new_facts.keep, "new_keep", 0, HS_SETTING_MAX32, NULL, 0,
+               "new_facts: old training items that are kept (new_paper: ID facts, with the queries over them)"),
+    HS_SETTING(STRUCT, new_facts.paper, "new_paper", 0, 1, NULL, 0,
+               "new_facts: kept as the paper says, not as the released code does"),
+    HS_SETTING(STRUCT, data_watch, "watch", 0, 0, NULL, HS_SETTING_PATH,
+               "a run or a dataset whose splits are evaluated too, as NAME.SPLIT (docs/howto-staged.md)"),
 };
 static const hs_setting model_keys[] = {
     HS_SETTING(
@@ -179,6 +188,8 @@ void hs_config_default(hs_config *config)
     config->augment.max_facts = augment.max_facts;
     config->augment.seed = augment.seed;
     hs_data_config_default(&config->data);
+    hs_new_facts_config_default(&config->new_facts);
+    config->new_facts.new_facts = 0;
     hs_model_config_default(&config->model);
     hs_train_config_default(&config->train);
     hs_interpret_config_default(&config->interpret);

@@ -147,8 +147,9 @@ hs_status hs_experiment_graph(const hs_config *config, hs_graph *out, const hs_e
     return status;
 }
 
-hs_status hs_experiment_dataset(const hs_config *config, hs_pool *pool, hs_dataset *out, const hs_events *events,
-                                hs_error *err)
+/* The dataset before anything is put over it. */
+static hs_status base_dataset(const hs_config *config, hs_pool *pool, hs_dataset *out, const hs_events *events,
+                              hs_error *err)
 {
     if (config->data_path[0])
         return hs_dataset_read_any(out, config->data_path, err);
@@ -158,6 +159,81 @@ hs_status hs_experiment_dataset(const hs_config *config, hs_pool *pool, hs_datas
         HS_TRY(hs_experiment_graph(config, &graph, events, err));
     hs_status status = hs_dataset_build(out, &config->data, given ? &graph : NULL, pool, events, err);
     hs_graph_free(&graph);
+    return status;
+}
+
+/* Replace the dataset by one of new facts over it. */
+static hs_status put_new_facts(const hs_config *config, hs_dataset *data, const hs_events *events, hs_error *err)
+{
+    hs_new_facts_config c = config->new_facts;
+    hs_dataset fresh = {0};
+    c.seed = config->data.seed;
+    c.test_max = config->data.test_max;
+    const hs_status status = hs_dataset_new_facts(data, &c, &fresh, err);
+    if (status != HS_OK) {
+        if (err && !err->where[0])
+            hs_error_where(err, "data.new_facts");
+        return status;
+    }
+    hs_dataset_free(data);
+    *data = fresh;
+    char items[32], facts[32];
+    hs_event_send(events, HS_EVENT_INFO, "data", "%s new facts over it: %s training items",
+                  hs_format_count(c.new_facts, facts), hs_format_count(fresh.audit.training_items, items));
+    return HS_OK;
+}
+
+/* The last part of a path, without a number and a dash before it: "runs/x/1-pretrain/" is "pretrain". */
+static void name_of(const char *path, char *out, size_t size)
+{
+    size_t end = strlen(path), begin, digits = 0;
+    while (end > 0 && path[end - 1] == '/')
+        end--;
+    for (begin = end; begin > 0 && path[begin - 1] != '/';)
+        begin--;
+    while (begin + digits < end && path[begin + digits] >= '0' && path[begin + digits] <= '9')
+        digits++;
+    if (digits > 0 && begin + digits + 1 < end && path[begin + digits] == '-')
+        begin += digits + 1;
+    snprintf(out, size, "%.*s", (int)(end - begin), path + begin);
+}
+
+/* The splits of a run's dataset, or of a dataset, beside the own. */
+static hs_status watch(const char *path, hs_dataset *data, const hs_events *events, hs_error *err)
+{
+    char yaml[4096], name[256];
+    hs_run *run = hs_calloc(1, sizeof *run);
+    if (!run)
+        return hs_fail_memory(err, sizeof *run);
+    hs_status status = hs_path_join(yaml, sizeof yaml, path, "experiment.yaml", err);
+    if (status == HS_OK)
+        status = hs_file_exists(yaml) ? hs_run_open_data(run, path, err) : hs_dataset_read_any(&run->data, path, err);
+    if (status == HS_OK) {
+        const uint32_t own = data->n_splits;
+        name_of(path, name, sizeof name);
+        status = hs_dataset_watch(data, &run->data, name, err);
+        if (status == HS_OK)
+            hs_event_send(events, HS_EVENT_INFO, "data", "evaluates %u splits of %s too, as %s.*", data->n_splits - own,
+                          path, name);
+        else if (err && !err->where[0])
+            hs_error_where(err, "data.watch: %s", path);
+    }
+    hs_run_close(run);
+    hs_free(run);
+    return status;
+}
+
+hs_status hs_experiment_dataset(const hs_config *config, hs_pool *pool, hs_dataset *out, const hs_events *events,
+                                hs_error *err)
+{
+    HS_TRY(base_dataset(config, pool, out, events, err));
+    hs_status status = HS_OK;
+    if (config->new_facts.new_facts > 0)
+        status = put_new_facts(config, out, events, err);
+    if (status == HS_OK && config->data_watch[0])
+        status = watch(config->data_watch, out, events, err);
+    if (status != HS_OK)
+        hs_dataset_free(out);
     return status;
 }
 

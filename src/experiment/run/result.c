@@ -94,7 +94,7 @@ static void json_split(hs_str *out, const hs_split_result *s)
 {
     hs_str_addf(out, "{\"split\": ");
     hs_str_add_json(out, s->eval.split, strlen(s->eval.split));
-    hs_str_addf(out, ", \"role\": \"%s\", \"n\": %llu, \"accuracy\": ", s->role == HS_SPLIT_TEST ? "test" : "train",
+    hs_str_addf(out, ", \"role\": \"%s\", \"n\": %llu, \"accuracy\": ", hs_split_role_name(s->role),
                 (unsigned long long)s->eval.n);
     json_number(out, s->eval.accuracy);
     hs_str_addf(out, ", \"loss\": ");
