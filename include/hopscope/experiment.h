@@ -245,6 +245,7 @@ typedef struct hs_split_result {
     bool has_baselines;
     hs_baselines baselines; /* of a test split, from the audit */
     double paper;           /* from report.paper_values; NaN without */
+    double as_trained;      /* accuracy with the passes it was trained with, where `eval` has others; else NaN */
 } hs_split_result;
 
 /* The model training starts from: drawn from train.seed, or read from model.init: a file, whose own configuration then
@@ -311,6 +312,7 @@ typedef struct hs_experiment_result {
     hs_split_result *split; /* (n_splits) final accuracies, in the dataset's order */
     hs_diagnosis diagnosis; /* of the final model; empty where none was made */
     hs_run_verdict verdict; /* of the final model; input.split "" where none was made */
+    uint32_t passes, trained_passes; /* of hs_run_evaluate; else 0 */
 } hs_experiment_result;
 
 /* Everything: lock, graph, dataset, model, resume, training, final evaluation. A directory with another configuration
@@ -319,8 +321,11 @@ typedef struct hs_experiment_result {
 hs_status hs_experiment_run(const hs_config *config, const hs_experiment_options *options, hs_signals *signals,
                             const hs_events *events, hs_experiment_result *result, hs_error *err);
 void hs_experiment_result_free(hs_experiment_result *result);
-/* Every item of every split by the run's model as it is; `result` is zero-initialized. train.steps is the weights' step. */
-hs_status hs_run_evaluate(const hs_run *run, hs_pool *pool, hs_experiment_result *result, hs_error *err);
+/* Every item of every split by the run's model, run so many passes (TRM: H cycles; 0: as trained); `result` is
+ * zero-initialized. train.steps is the weights' step. HS_ERR_DATA where the model cannot be run so
+ * (hs_model_set_passes). */
+hs_status hs_run_evaluate(const hs_run *run, uint32_t passes, hs_pool *pool, hs_experiment_result *result,
+                          hs_error *err);
 /* For people: a table; for programs: one JSON object. */
 void hs_experiment_result_text(const hs_experiment_result *result, hs_str *out);
 void hs_experiment_result_json(const hs_experiment_result *result, const char *run_dir, hs_str *out);

@@ -158,6 +158,12 @@ hs_status hs_model_take(hs_model *to, const hs_model *from, const uint32_t *toke
 const hs_model_traits *hs_model_traits_of(const hs_model *model);
 /* Row p is answered at position p plus this: 1 where answers are filled in in place, else 0. */
 uint32_t hs_model_answer_offset(const hs_model *model);
+/* Passes over the blocks; TRM: H cycles. */
+uint32_t hs_model_passes(const hs_model *model);
+/* From now on the same weights are run so many times. HS_ERR_DATA where the count does not fit, and for a decoder of
+ * one pass, whose blocks are no loop; the model is then as before. Owns nothing: a copy of the structure may have
+ * another count. */
+hs_status hs_model_set_passes(hs_model *model, uint32_t passes, hs_error *err);
 /* Tokens of the longest prompt that leaves room for an answer. */
 uint32_t hs_model_longest_prompt(const hs_model *model);
 /* Rows that a sequence of T tokens costs a pass. */

@@ -96,6 +96,36 @@ const hs_tensor *hs_model_tensor(const hs_model *model, const char *name)
     return NULL;
 }
 
+/* ---------------------------------------------------------------- passes */
+
+static uint32_t *passes_of(hs_model_config *config, const hs_model *model)
+{
+    return model->ops->traits.in_place ? &config->h_cycles : &config->passes;
+}
+
+uint32_t hs_model_passes(const hs_model *model)
+{
+    hs_model_config config = model->config;
+    return *passes_of(&config, model);
+}
+
+hs_status hs_model_set_passes(hs_model *model, uint32_t passes, hs_error *err)
+{
+    hs_model_config config = model->config;
+    hs_model other = {0};
+    if (passes == hs_model_passes(model))
+        return HS_OK;
+    if (!model->ops->traits.in_place && config.passes == 1)
+        return hs_model_bad_field(err, "passes", passes,
+                                  "1: the blocks of this model are no loop, it was made with one pass");
+    *passes_of(&config, model) = passes;
+    HS_TRY(hs_model_describe(&other, &config, err)); /* no tensor depends on the count, the stages do */
+    model->config = other.config;
+    model->n_stages = other.n_stages;
+    hs_model_free(&other);
+    return HS_OK;
+}
+
 /* ---------------------------------------------------------------- dispatch */
 
 static void check_batch(const hs_model *model, const hs_batch *batch)

@@ -90,6 +90,38 @@ static void test_verdict(void **state)
               "ok", "");
 }
 
+/* More and fewer passes than trained with: both accuracies, in the table and as JSON; a model without passes, and a
+ * count that does not fit, are refused. Three hops with three passes and facts answered after each earlier one. */
+static void test_eval_passes(void **state)
+{
+    (void)state;
+    assert_sh(
+        0,
+        "printf 'data:\n  entities: 30\n  relations: 6\n  out_degree: 4\n  hops: 3\n  phi: 2\n  holdout: 0.2\n"
+        "model:\n  n_embd: 32\n  n_head: 2\n  n_layer: 1\n  passes: 3\ntrain:\n  steps: 60\n  batch: 128\n  lr: 5e-3\n"
+        "  fact_exit: 1\n' > hops.yaml && $H run hops.yaml -o run",
+        "test_iii", "");
+    assert_sh(0, "sqlite3 run/run.db \"select count(*) > 0 from metric where name = 'exit_loss' and value > 0\"", "1",
+              "");
+    assert_sh(0, "$H eval run --passes 4", "4 passes; trained with 3", "");
+    assert_sh(0,
+              "$H eval run --passes 2 --json > two && $H eval run --json > three && python3 -c 'import json; "
+              "two, three = json.load(open(\"two\")), json.load(open(\"three\")); "
+              "assert (two[\"passes\"], two[\"trained_passes\"], three[\"passes\"]) == (2, 3, 3); "
+              "assert [s[\"as_trained\"] for s in two[\"splits\"]] == [s[\"accuracy\"] for s in three[\"splits\"]]; "
+              "assert [s[\"loss\"] for s in two[\"splits\"]] != [s[\"loss\"] for s in three[\"splits\"]]; "
+              "assert \"as_trained\" not in three[\"splits\"][0]; print(\"ok\")'",
+              "ok", "");
+    assert_sh(65, "$H eval run --passes 1000", "", "model.passes");
+    assert_sh(2, "$H eval run --passes 0", "", "--passes is at least 1");
+    assert_sh(0, "$H run hops.yaml --set model.passes=1 --set train.fact_exit=0 --set train.steps=3 -o plain",
+              "test_iii", "");
+    assert_sh(65, "$H eval plain --passes 2", "", "made with one pass");
+    assert_sh(0, "$H run hops.yaml --set model.passes=1 --set model.kind=trm --set train.steps=3 -o trm", "test_iii",
+              "");
+    assert_sh(0, "$H eval trm --passes 3", "3 passes; trained with 2", "");
+}
+
 /* TRM answers in place: its grid has all its stages and the answer's place. */
 static void test_ask_trm(void **state)
 {
@@ -114,6 +146,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_sources, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_ask, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_verdict, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_eval_passes, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_ask_trm, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -275,6 +275,38 @@ static void round_trip(const hs_model_config *c)
     unlink(path);
 }
 
+/* Another count of passes is the model that was made with it; what does not fit leaves the model alone. */
+static void test_passes(void **state)
+{
+    (void)state;
+    for (int kind = 0; kind < HS_MODEL_KINDS; kind++) {
+        hs_model_config c = config_of((hs_model_kind)kind);
+        const bool cycles = kind == HS_MODEL_TRM;
+        uint32_t *passes = cycles ? &c.h_cycles : &c.passes;
+        hs_model a = {0}, b = {0}, plain = {0};
+        hs_error e = {0};
+        *passes = 2;
+        assert_ok(hs_model_create(&a, &c, 3, err));
+        *passes = 4;
+        assert_ok(hs_model_create(&b, &c, 3, err));
+        assert_int_equal(hs_model_passes(&a), 2);
+        assert_memory_equal(a.param, b.param, a.n_params * sizeof *a.param);
+        assert_int_equal(hs_model_set_passes(&a, 10000, &e), HS_ERR_DATA);
+        assert_int_equal(hs_model_set_passes(&a, 0, &e), HS_ERR_DATA);
+        assert_int_equal(hs_model_passes(&a), 2);
+        assert_ok(hs_model_set_passes(&a, 4, err));
+        assert_int_equal(hs_model_passes(&a), 4);
+        assert_int_equal(a.n_stages, b.n_stages);
+        *passes = 1;
+        assert_ok(hs_model_create(&plain, &c, 3, err));
+        assert_int_equal(hs_model_set_passes(&plain, 1, &e), HS_OK);
+        assert_int_equal(hs_model_set_passes(&plain, 2, &e), cycles ? HS_OK : HS_ERR_DATA);
+        hs_model_free(&a);
+        hs_model_free(&b);
+        hs_model_free(&plain);
+    }
+}
+
 static void test_files_bring_back_the_model(void **state)
 {
     (void)state;
@@ -402,6 +434,7 @@ int main(void)
         cmocka_unit_test(test_configuration_errors_name_the_field),
         cmocka_unit_test(test_presets_fit_and_train),
         cmocka_unit_test(test_no_allocation_failure_leaks_or_crashes),
+        cmocka_unit_test(test_passes),
         cmocka_unit_test(test_files_bring_back_the_model),
         cmocka_unit_test(test_mismatched_files_name_the_tensor),
     };

@@ -58,9 +58,14 @@ static bool any_paper(const hs_experiment_result *result)
 
 void hs_experiment_result_text(const hs_experiment_result *result, hs_str *out)
 {
-    const bool paper = any_paper(result);
+    const bool paper = any_paper(result), other = result->passes != result->trained_passes;
     char count[32];
+    if (other)
+        hs_str_addf(out, "%u passes; trained with %u, whose accuracy stands beside\n", result->passes,
+                    result->trained_passes);
     hs_str_addf(out, "%-24s %10s %9s", "split", "items", "accuracy");
+    if (other)
+        hs_str_addf(out, " %7s", "trained");
     if (paper)
         hs_str_addf(out, " %7s", "paper");
     hs_str_addf(out, " %9s %9s  %s\n", "loss", "majority", "best shortcut");
@@ -68,6 +73,10 @@ void hs_experiment_result_text(const hs_experiment_result *result, hs_str *out)
         const hs_split_result *s = &result->split[i];
         hs_str_addf(out, "%-24s %10s ", s->eval.split, hs_format_count(s->eval.n, count));
         add_number(out, 9, s->eval.accuracy);
+        if (other) {
+            hs_str_add(out, " ", 1);
+            add_number(out, 7, s->as_trained);
+        }
         if (paper) {
             hs_str_add(out, " ", 1);
             add_number(out, 7, s->paper);
@@ -101,6 +110,10 @@ static void json_split(hs_str *out, const hs_split_result *s)
     json_number(out, s->eval.loss);
     hs_str_addf(out, ", \"paper\": ");
     json_number(out, s->paper);
+    if (isfinite(s->as_trained)) {
+        hs_str_addf(out, ", \"as_trained\": ");
+        json_number(out, s->as_trained);
+    }
     if (s->has_baselines) {
         hs_baseline all[HS_N_BASELINES];
         hs_baselines_list(&s->baselines, all);
@@ -151,7 +164,10 @@ void hs_experiment_result_json(const hs_experiment_result *result, const char *r
             hs_str_add(out, ", ", 2);
         json_split(out, &result->split[i]);
     }
-    hs_str_addf(out, "], \"why\": ");
+    hs_str_addf(out, "]");
+    if (result->passes)
+        hs_str_addf(out, ", \"passes\": %u, \"trained_passes\": %u", result->passes, result->trained_passes);
+    hs_str_addf(out, ", \"why\": ");
     hs_diagnosis_json(&result->diagnosis, out);
     hs_str_addf(out, ", \"verdict\": ");
     if (result->verdict.input.split[0])

@@ -342,7 +342,7 @@ static hs_status make_splits(const hs_config *config, const hs_dataset *data, hs
         const hs_split *split = &data->splits[i];
         snprintf(r->eval.split, sizeof r->eval.split, "%s", split->name);
         r->eval.n = split->n;
-        r->eval.accuracy = r->eval.loss = (double)NAN;
+        r->eval.accuracy = r->eval.loss = r->as_trained = (double)NAN;
         r->role = split->role;
         r->kind = split->kind;
         r->paper = hs_paper_value(config, split->name);
@@ -404,20 +404,42 @@ static hs_status read_reason(const hs_run *run, hs_stop_reason *reason, hs_error
     return status;
 }
 
-hs_status hs_run_evaluate(const hs_run *run, hs_pool *pool, hs_experiment_result *result, hs_error *err)
+/* Every split by `model`, and by the run's own where that has other passes. */
+static hs_status evaluate_splits(const hs_run *run, const hs_model *model, hs_pool *pool, hs_experiment_result *result,
+                                 hs_error *err)
 {
+    for (uint32_t i = 0; i < run->data.n_splits; i++) {
+        const hs_split *split = &run->data.splits[i];
+        hs_eval other;
+        HS_TRY(hs_evaluate(model, NULL, &run->data, split, 0, pool, &result->split[i].eval, err));
+        if (result->passes == result->trained_passes)
+            continue;
+        HS_TRY(hs_evaluate(&run->model, NULL, &run->data, split, 0, pool, &other, err));
+        result->split[i].as_trained = other.accuracy;
+    }
+    return HS_OK;
+}
+
+hs_status hs_run_evaluate(const hs_run *run, uint32_t passes, hs_pool *pool, hs_experiment_result *result,
+                          hs_error *err)
+{
+    hs_model model = run->model; /* the same weights */
+    if (passes > 0)
+        HS_TRY(hs_model_set_passes(&model, passes, err));
+    result->passes = hs_model_passes(&model);
+    result->trained_passes = hs_model_passes(&run->model);
     hs_status status = make_splits(&run->config, &run->data, result, err);
-    for (uint32_t i = 0; status == HS_OK && i < run->data.n_splits; i++)
-        status = hs_evaluate(&run->model, NULL, &run->data, &run->data.splits[i], 0, pool, &result->split[i].eval, err);
+    if (status == HS_OK)
+        status = evaluate_splits(run, &model, pool, result, err);
     result->train = (hs_train_result){.steps = run->step, .seconds = run->seconds};
     result->cost = (hs_run_cost){
         .weights = run->model.n_weights, .training_items = run->data.audit.training_items, .vocab = run->data.vocab.n};
     if (status == HS_OK)
         status = read_reason(run, &result->train.reason, err);
     if (status == HS_OK)
-        status = hs_run_diagnose(&run->model, &run->data, pool, &result->diagnosis, err);
+        status = hs_run_diagnose(&model, &run->data, pool, &result->diagnosis, err);
     if (status == HS_OK)
-        status = hs_model_verdict(&run->model, &run->data, pool, NULL, &result->verdict, err);
+        status = hs_model_verdict(&model, &run->data, pool, NULL, &result->verdict, err);
     if (status != HS_OK)
         hs_experiment_result_free(result);
     return status;
