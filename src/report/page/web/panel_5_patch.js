@@ -63,17 +63,12 @@
         };
     }
 
-    /* The chosen cell [stage, place]: the one asked for, else the largest above the first stage. */
+    /* The chosen cell [stage, place]: the one asked for, else the middle stage, at the place before the answer's. */
     function chosen(ctx, grid) {
         const [stage, at] = String(ctx.state.cell || "").split(",").map(Number);
         if (grid.stages.includes(stage) && at >= 0 && at < grid.places.length) return [stage, at];
-        let best = [grid.stages[0], 0], most = -Infinity;
-        for (const s of grid.stages.slice(1))
-            for (let i = 0; i < grid.places.length; i++) {
-                const cell = grid.value(s, i);
-                if (cell && cell.value > most) [best, most] = [[s, i], cell.value];
-            }
-        return best;
+        const above = grid.stages.filter((x) => x > 0);
+        return [above.length ? above[(above.length - 1) >> 1] : grid.stages[0], Math.max(0, grid.places.length - 2)];
     }
 
     /* ---------------------------------------------------------------- the grid's table */

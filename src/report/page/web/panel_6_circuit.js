@@ -113,6 +113,7 @@
         const same = size && size.value === kept.length;
         draw.text(p.faithText, `The circuit of the ${size ? size.value : "?"} edges of at least ${least} keeps ${draw.fixed(found.value)} [${draw.fixed(found.low)}, ${draw.fixed(found.high)}] of what the whole model does (n ${found.n}).` +
             (middle === null ? " No random circuit was measured." : ` ${others.length} random circuits of as many edges: median ${draw.fixed(middle)}, highest ${draw.fixed(others[others.length - 1])}.`) +
+            (size && size.value === edges.length ? " All edges are kept, so random circuits are the same one." : "") +
             (same ? "" : ` The slider shows another circuit; to measure that one: hopscope interpret ${draw.word(ctx.run.dir)} --method paths --edge ${threshold(ctx, step)}`));
     }
 

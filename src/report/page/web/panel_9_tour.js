@@ -21,7 +21,15 @@
         const at = e ? hs.before(e.step, step) : -1;
         return at < 0 ? null : e.accuracy[at];
     }
-    const timeOf = (run, name) => (run.times || []).find((t) => t.name === name && t.reached) || null;
+    /* First evaluation at which all these splits have at least this accuracy, or null. */
+    function firstAbove(run, splits, least) {
+        const rows = splits.map((split) => (run.evaluations || {})[split]);
+        if (!rows.length || rows.some((e) => !e)) return null;
+        const step = rows[0].step.find((s) => splits.every((split) => (accuracyAt(run, split, s) ?? 0) >= least));
+        return step === undefined ? null : { step };
+    }
+    const knowsAll = (run) => firstAbove(run, hs.splitNames(run).filter((s) => !hs.isTest(run, s)), 0.99);
+    const answersNew = (run) => (hs.mainSplit(run) ? firstAbove(run, [hs.mainSplit(run)], 0.9) : null);
     const trainSplit = (run) => {
         const trained = hs.splitNames(run).filter((s) => !hs.isTest(run, s));
         return trained.find((s) => !/atomic/.test(s)) || trained[0] || null;
@@ -38,12 +46,13 @@
         return found ? found.k : hs.firstQuery(run);
     }
 
-    /* First checkpoint where the lens has the bridge on top where its hop ends: {step, stage, position} or null. */
+    /* First checkpoint where the lens has the bridge on top where its hop ends, below the last stage, where a second hop can still
+     * use it: {step, stage, position} or null. */
     function bridgeSeen(run, k) {
         const looks = run.looks;
         for (let c = 0; looks && c < looks.checkpoints.length; c++) {
             const lens = looks.looks[c] && looks.looks[c][k] && looks.looks[c][k].lens;
-            for (let s = 1; lens && s < lens.length; s++)
+            for (let s = 1; lens && s + 1 < lens.length; s++)
                 if (lens[s][1] && lens[s].length > 2 && lens[s][1][6] === 0) return { step: looks.checkpoints[c], stage: s, position: 1 };
         }
         return null;
@@ -76,11 +85,11 @@
     }
 
     function stepMemorized(run) {
-        const time = timeOf(run, "memorized"), train = trainSplit(run), main = hs.mainSplit(run);
+        const time = knowsAll(run), train = trainSplit(run), main = hs.mainSplit(run);
         if (!time || !train || !main) return null;
         const known = accuracyAt(run, train, time.step), held = accuracyAt(run, main, time.step);
         if (known === null || held === null) return null;
-        const later = timeOf(run, main);
+        const later = answersNew(run);
         if (later && later.step < time.step)
             return {
                 title: "It knows all it was shown",
@@ -100,14 +109,14 @@
     }
 
     function stepGrokked(run) {
-        const main = hs.mainSplit(run), time = timeOf(run, main), known = timeOf(run, "memorized");
+        const main = hs.mainSplit(run), time = answersNew(run), known = knowsAll(run);
         if (!time) return null;
         const times = known && time.step >= 1.5 * known.step ? `, ${hs.fmt(Number((time.step / known.step).toPrecision(2)))} times as long as learning by heart took` : "";
         const held = accuracyAt(run, main, time.step);
         return {
             at: time.step,
             title: "It answers what it never saw",
-            text: `At step ${hs.fmt(time.step)}${times}, it answers ${held === null ? "90%" : share(held)} of the questions that it was never shown (${main}).` +
+            text: `At step ${hs.fmt(time.step)}${times}, it answers ${share(held)} of the questions that it was never shown (${main}).` +
                 (known && time.step < known.step ? ` It did not yet know every fact and question that it was shown (that came at step ${hs.fmt(known.step)}).` : ""),
             see: "A late rise of this line is called grokking.",
             set: { panel: "curves", step: stopFrom(run, time.step) },
@@ -117,10 +126,11 @@
     function stepLens(run, k) {
         const seen = bridgeSeen(run, k);
         if (!seen) return null;
-        const q = run.queries[k], role = (run.roles || [])[seen.position] || "the relation";
+        const q = run.queries[k], role = (q.positions || run.roles || [])[seen.position] || "the relation";
+        const when = seen.step === run.looks.checkpoints[0] ? `Already at the first checkpoint, step ${hs.fmt(seen.step)},` : `Of the stored checkpoints, the one of step ${hs.fmt(seen.step)} is the first at which`;
         return {
             title: "The bridge lights up",
-            text: `Look inside. At step ${hs.fmt(seen.step)} the bridge ${run.vocab[q.bridge[0]]} is for the first time the most probable token at ${role}, after ${run.stages[seen.stage]}. Nobody told the model to say it there.`,
+            text: `Look inside. ${when} the bridge ${run.vocab[q.bridge[0]]} is the most probable token at ${role}, after ${run.stages[seen.stage]}. That is the first hop, done early enough for a second. Whether the answer uses it is another question.`,
             see: "Drag the time slowly to both sides and watch that column.",
             set: { panel: "lens", query: k, step: seen.step, lens: "bridge" },
         };
@@ -132,7 +142,7 @@
         const changes = cell.after !== q.target;
         return {
             title: "Does the answer hang on it?",
-            text: `We exchange one state only: that of ${(run.roles || [])[cell.position] || `position ${cell.position + 1}`} after ${run.stages[cell.stage]}, with what the model holds there if ${run.vocab[q.tokens[0]]} is replaced` +
+            text: `We exchange one state only: that of ${(q.positions || run.roles || [])[cell.position] || `position ${cell.position + 1}`} after ${run.stages[cell.stage]}, with what the model holds there if ${run.vocab[q.tokens[0]]} is replaced` +
                 `${cell.replaced === null || cell.replaced === undefined ? "" : ` by ${run.vocab[cell.replaced]}`}. The answer ${changes ? `becomes ${run.vocab[cell.after]}: this state carries it` : `stays ${run.vocab[q.target]}: no single state carries it`}.`,
             see: "Choose other cells: which of them change the answer, which do not?",
             set: { panel: "patch", query: k, step: hs.stops(run).at(-1), patch: null, cell: `${cell.stage},${cell.position}` },
@@ -141,9 +151,9 @@
 
     function stepCircuit(run) {
         const of = draw.series(run, { method: "paths", role: "circuit" });
-        const size = of.find((s) => s.measure === "edges"), faith = size && of.find((s) => s.measure === "faithfulness" && s.split === size.split);
+        const sizes = of.filter((s) => s.measure === "edges"), size = sizes.find((s) => s.split === hs.mainSplit(run)) || sizes[0], faith = size && of.find((s) => s.measure === "faithfulness" && s.split === size.split);
         const all = size && draw.series(run, { method: "paths", role: "all", measure: "edges", split: size.split })[0];
-        if (!faith || !all) return null;
+        if (!faith || !all || all.value.at(-1) <= size.value.at(-1)) return null;
         return {
             title: "The circuit",
             text: `Of ${all.value.at(-1)} connections between states, ${size.value.at(-1)} are enough to do ${share(faith.value.at(-1))} of the model's work (${size.split}).`,
@@ -170,7 +180,8 @@
     /* A question whose panels are not shown yet, and what can be guessed; null without looks. */
     function stepGuess(run, k) {
         const all = run.queries.map((q, i) => ({ q, i, look: lastLook(run, i) })).filter(({ q, i, look }) => i !== k && !q.trained && look && look.answer.length);
-        const { q, i, look } = all.find((x) => x.q.split !== hs.mainSplit(run) && !isRight(x.q, x.look)) || all[0] || {};
+        const wrong = all.filter((x) => !isRight(x.q, x.look));
+        const { q, i, look } = wrong.find((x) => x.q.split !== hs.mainSplit(run)) || wrong[0] || all[0] || {};
         if (!q) return null;
         const ids = draw.values([q.target, look.answer[0], ...(q.bridge || []), ...look.answer.filter((_, at) => at % 2 === 0)]).filter((id) => id !== null && id !== undefined && id >= 0).slice(0, 4);
         const hops = (q.hops || []).map((hop, at) => `hop ${at + 1} ${hop === "ood" ? "OOD" : "ID"}`).join(", ");
