@@ -130,8 +130,8 @@
             const rows = [];
             if (look && look.lens)
                 look.lens.forEach((row, s) => row.forEach((cell, i) => rows.push([ctx.step, draw.words(ctx, query).join(" "), s, draw.stage(ctx.run, s), draw.place(ctx, i),
-                    ...[0, 2, 4].flatMap((k) => (cell[k] === undefined || cell[k] === null ? ["", ""] : [ctx.t(cell[k]), cell[k + 1]])),
-                    cell[6] >= 0 ? cell[6] : "", cell[6] >= 0 ? cell[7] : "", cell[8] >= 0 ? cell[8] : "", cell[8] >= 0 ? cell[9] : ""])));
+                    ...[0, 2, 4].flatMap((k) => (cell[k] === undefined || cell[k] === null ? [null, null] : [ctx.t(cell[k]), cell[k + 1]])),
+                    cell[6] >= 0 ? cell[6] : null, cell[6] >= 0 ? cell[7] : null, cell[8] >= 0 ? cell[8] : null, cell[8] >= 0 ? cell[9] : null])));
             return {
                 columns: ["step", "question", "stage", "stage name", "position", "token 1", "p 1", "token 2", "p 2", "token 3", "p 3", "rank bridge", "p bridge", "rank target", "p target"],
                 rows,

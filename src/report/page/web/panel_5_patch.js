@@ -238,7 +238,7 @@
                     const cell = grid.value(stage, i);
                     if (!cell) return;
                     if (c) rows.push([cell.step, c.split, stage, draw.stage(ctx.run, stage), name, cell.role, c.measure, cell.n, cell.value, cell.low, cell.high]);
-                    else rows.push([ctx.step, draw.words(ctx, query).join(" "), stage, draw.stage(ctx.run, stage), name, cell.value, ...[0, 2, 4].flatMap((k) => (cell.after[k] === undefined || cell.after[k] === null ? ["", ""] : [ctx.t(cell.after[k]), cell.after[k + 1]]))]);
+                    else rows.push([ctx.step, draw.words(ctx, query).join(" "), stage, draw.stage(ctx.run, stage), name, cell.value, ...[0, 2, 4].flatMap((k) => (cell.after[k] === undefined || cell.after[k] === null ? [null, null] : [ctx.t(cell.after[k]), cell.after[k + 1]]))]);
                 });
             return {
                 columns: c ? ["step", "split", "stage", "stage name", "position", "role", "measure", "n", "value", "low", "high"]
