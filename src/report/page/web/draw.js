@@ -26,6 +26,7 @@
         return letters.length > most ? letters.slice(0, most - 1).join("") + "…" : text;
     };
     draw.fixed = (x) => (x === null || x === undefined ? "–" : Math.abs(x) < 0.0005 ? "0.000" : x.toFixed(3));
+    draw.two = (x) => (Math.abs(x) < 0.005 ? "0.00" : x.toFixed(2));
     draw.p = (p) => (p === null || p === undefined ? "–" : p >= 0.0005 || p === 0 ? p.toFixed(3) : "<.001");
     let ids = 0;
     draw.id = (prefix) => `${prefix}-${++ids}`;
@@ -78,6 +79,13 @@
         const config = run.config || {};
         return !["none", ""].includes(config["data.injection"] ?? "none") || ["data.h1ratio", "data.h2ratio"].some((key) => Number(config[key] || 0) > 0);
     };
+    /* Roles in the order of the question's columns; ones of another kind of question after them. */
+    draw.ordered = (run, roles) => {
+        const at = (role) => ((run.roles || []).indexOf(role) + 100) % 100;
+        return draw.values(roles).sort((a, b) => at(a) - at(b));
+    };
+    /* What the page speaks of first, where that split was measured. */
+    draw.firstSplit = (run, splits) => (splits.includes(hs.mainSplit(run)) ? hs.mainSplit(run) : splits.find((s) => hs.isTest(run, s)) || splits[0]);
     draw.stage = (run, s) => (run.stages || [])[s] || `stage ${s}`;
 
     /* Why there is no look to show. */

@@ -27,7 +27,7 @@
     /* Choices among the rows of method trace, each within the one before. */
     function choice(ctx) {
         const all = draw.series(ctx.run, { method: "trace" }).filter((s) => s.stage >= 0 && s.position && MEASURES[s.measure]);
-        const splits = draw.values(all.map((s) => s.split)), split = of(ctx, "trace_split", splits, "test_ii");
+        const splits = draw.values(all.map((s) => s.split)), split = of(ctx, "trace_split", splits, draw.firstSplit(ctx.run, splits));
         const ofSplit = all.filter((s) => s.split === split), tokens = draw.values(ofSplit.map((s) => s.role));
         const roles = tokens.length > 1 ? [OWN, ...tokens] : tokens, role = of(ctx, "trace_role", roles, widest(ofSplit, tokens));
         const here = ofSplit.filter((s) => (role === OWN ? s.role === s.position : s.role === role));
@@ -46,8 +46,7 @@
                 step = Math.max(step, s.step[at]);
                 cells.set(`${s.stage} ${s.position}`, { value: s.value[at], role: s.role, step: s.step[at], n: s.n[at], low: s.low[at], high: s.high[at] });
             }
-            const order = ctx.run.roles || [];
-            const places = draw.values(c.series.map((s) => s.position)).sort((a, b) => order.indexOf(a) - order.indexOf(b));
+            const places = draw.ordered(ctx.run, c.series.map((s) => s.position));
             const stages = draw.values(c.series.map((s) => s.stage)).sort((a, b) => a - b);
             return { places, stages, step, value: (stage, i) => cells.get(`${stage} ${places[i]}`) || null };
         }
@@ -119,12 +118,12 @@
         for (const [key, button] of p.cells) {
             const [s, i] = key.split(",").map(Number);
             const cell = grid.value(s, i);
-            draw.text(button, cell ? cell.value.toFixed(2) : "–");
+            draw.text(button, cell ? draw.two(cell.value) : "–");
             draw.paint(button, draw.shade(cell ? cell.value : 0, "effect"));
             const is = s === stage && i === at;
             if (button.getAttribute("aria-pressed") !== String(is)) button.setAttribute("aria-pressed", String(is));
             if (!focused) button.tabIndex = is ? 0 : -1;
-            const label = `${draw.stage(ctx.run, s)}, ${grid.places[i]}: ${cell ? cell.value.toFixed(2) : "not measured"}`;
+            const label = `${draw.stage(ctx.run, s)}, ${grid.places[i]}: ${cell ? draw.two(cell.value) : "not measured"}`;
             if (button.getAttribute("aria-label") !== label) button.setAttribute("aria-label", label);
         }
     }
@@ -250,7 +249,7 @@
             const grid = gridOf(ctx), up = grid.stages.slice().reverse();
             return draw.gridFigure(`Tracing at step ${grid.step}`, grid.places, up.map((s) => draw.stage(ctx.run, s)), (r, i) => {
                 const cell = grid.value(up[r], i);
-                return { ...draw.shade(cell ? cell.value : 0, "effect"), lines: [cell ? cell.value.toFixed(2) : "–"] };
+                return { ...draw.shade(cell ? cell.value : 0, "effect"), lines: [cell ? draw.two(cell.value) : "–"] };
             });
         },
     });

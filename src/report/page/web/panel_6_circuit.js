@@ -13,7 +13,7 @@
 
     function splitOf(ctx) {
         const splits = draw.values(edgesOf(ctx.run).map((s) => s.split));
-        return { splits, split: splits.includes(ctx.state.paths_split) ? ctx.state.paths_split : splits.includes("test_ii") ? "test_ii" : splits[0] };
+        return { splits, split: splits.includes(ctx.state.paths_split) ? ctx.state.paths_split : draw.firstSplit(ctx.run, splits) };
     }
 
     /* Edges of the split as they stood at the step: [{from, level, to, above, value, low, high, n, step}], strongest first. */
@@ -59,8 +59,7 @@
 
     function drawCircuit(ctx, edges, least, width) {
         const levels = draw.values(edges.flatMap((e) => [e.level, e.above])).sort((a, b) => a - b);
-        const order = ctx.run.roles || [];
-        const places = draw.values(edges.flatMap((e) => [e.from, e.to])).sort((a, b) => order.indexOf(a) - order.indexOf(b));
+        const places = draw.ordered(ctx.run, edges.flatMap((e) => [e.from, e.to]));
         const left = width < 480 ? 84 : LEFT, height = (levels.length - 1) * STEP + FOOT + 30;
         const x = (place) => left + 20 + (places.length > 1 ? (places.indexOf(place) * (width - left - 50)) / (places.length - 1) : 0);
         const y = (level) => 24 + (levels.length - 1 - levels.indexOf(level)) * STEP;
@@ -108,7 +107,7 @@
             draw.text(p.faithText, "Its faithfulness is not in run.db.");
             return;
         }
-        p.faith.append(drawFaith(ctx, found, others, Math.max(260, Math.min(520, p.width))));
+        p.faith.append(drawFaith(ctx, found, others, Math.max(260, Math.min(520, p.faith.clientWidth))));
         const middle = others.length ? others[(others.length - 1) >> 1] : null;
         const same = size && size.value === kept.length;
         draw.text(p.faithText, `The circuit of the ${size ? size.value : "?"} edges of at least ${least} keeps ${draw.fixed(found.value)} [${draw.fixed(found.low)}, ${draw.fixed(found.high)}] of what the whole model does (n ${found.n}).` +
@@ -150,7 +149,8 @@
             p.faithTitle = el("h3", {}, "Faithfulness: ◆ circuit, ● random");
             p.faith = el("div", { class: "hp-drawing" });
             p.faithText = el("p", { class: "note" });
-            box.append(el("div", { class: "controls" }, p.split.node, p.slider.node), p.said, p.drawing, p.faithTitle, p.faith, p.faithText);
+            box.append(el("div", { class: "controls" }, p.split.node, p.slider.node), p.said,
+                el("div", { class: "hp-columns" }, el("div", { class: "hp-wide" }, p.drawing), el("div", {}, p.faithTitle, p.faith, p.faithText)));
             new ResizeObserver(() => {
                 if (p.key && Math.abs(p.drawing.clientWidth - p.width) > 2) update(ctx);
             }).observe(p.drawing);
