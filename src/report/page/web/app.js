@@ -272,15 +272,17 @@ const hs = (window.hs = { panels: [], bundle: null, runs: [], live: false });
 
     /* ---------------------------------------------------------------- start */
 
-    async function start() {
-        hs.restore();
+    const RETRY_MS = 3000;
+    async function load() {
         try {
             const live = hs.id("hs-live");
             hs.live = Boolean(live) && hs.bundleLive !== undefined;
             hs.take(hs.live ? await hs.bundleLive() : JSON.parse(hs.id("hs-data").textContent));
         } catch (e) {
-            hs.id("hs-title").textContent = "This page's data cannot be read";
+            hs.id("hs-title").textContent = hs.live ? "Waiting for the server" : "This page's data cannot be read";
+            hs.id("hs-missing").replaceChildren();
             hs.warn(String(e.message || e));
+            if (hs.live) setTimeout(load, RETRY_MS);
             return;
         }
         hs.header();
@@ -290,5 +292,9 @@ const hs = (window.hs = { panels: [], bundle: null, runs: [], live: false });
         // After the first paint: the looks are the largest part of the file and no first panel needs them.
         requestAnimationFrame(() => setTimeout(() => [hs.current(), hs.run(hs.state.compare)].forEach((r) => r && !hs.live && hs.looks(r)), 0));
     }
-    document.addEventListener("DOMContentLoaded", start);
+    document.addEventListener("DOMContentLoaded", () => {
+        hs.restore();
+        hs.applyTheme();
+        load();
+    });
 })();

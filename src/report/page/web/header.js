@@ -116,9 +116,10 @@
         const words = `step ${hs.fmt(n)}`;
         range.setAttribute("aria-valuetext", `${words}, checkpoint ${k + 1} of ${list.length}`);
         range.style.setProperty("--at", list.length > 1 ? k / (list.length - 1) : 0);
-        hs.id("hs-step").replaceChildren(hs.el("span", {}, "step "), hs.el("b", {}, hs.fmt(n)), hs.el("small", {}, `${k + 1} of ${list.length}`));
+        const newest = hs.live && !r.ended_by && k === list.length - 1 && r.steps > n; // evaluated since the last checkpoint
+        hs.id("hs-step").replaceChildren(hs.el("span", {}, "step "), hs.el("b", {}, hs.fmt(n)), hs.el("small", {}, newest ? `numbers: ${hs.fmt(r.steps)}` : `${k + 1} of ${list.length}`));
         for (const t of tiles) {
-            const x = t.value(n);
+            const x = t.value(newest ? r.steps : n);
             t.number.textContent = hs.share(x);
             t.meter.style.setProperty("--share", x || 0);
         }

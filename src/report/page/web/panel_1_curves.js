@@ -65,7 +65,7 @@
         const names = hs.splitNames(run);
         names.forEach((name, k) => {
             const e = run.evaluations[name];
-            add(name, "split", name, v.loss ? "loss" : "accuracy", e.step, e.n, v.loss ? e.loss : e.accuracy, null, null, { color: hs.splitColor(run, name), dashed: !hs.isTest(run, name), symbol: SYMBOLS[k % SYMBOLS.length], label: hs.splitLabel(run, name), title: name });
+            add(name, "split", name, v.loss ? "loss" : "accuracy", e.step, e.ns || e.n, v.loss ? e.loss : e.accuracy, null, null, { color: hs.splitColor(run, name), dashed: !hs.isTest(run, name), symbol: SYMBOLS[k % SYMBOLS.length], label: hs.splitLabel(run, name), title: name });
         });
         for (const s of hs.insideSeries(run)) add(`in-${s.key}`, "inside", s.name, s.row.measure, s.row.step, s.row.n, s.row.value, s.row.low, s.row.high, { color: s.color, symbol: { bridge: "circle", target: "rect", causal: "triangle" }[s.key], label: s.name, title: s.title });
         if (!v.loss) for (const [k, p] of (run.published || []).entries()) add(`pub-${k}`, "published", `${p.name}: ${p.split}`, "accuracy", p.step, null, p.accuracy, null, null, { color: names.includes(p.split) ? hs.splitColor(run, p.split) : hs.ink().dim, dotted: true, symbol: "none", label: `${p.name}, ${p.split}`, title: `published: ${p.source}` });

@@ -12,7 +12,7 @@
     };
     const at = (run, name, step) => {
         const e = run.evaluations[name], k = e ? hs.before(e.step, step) : -1;
-        return k < 0 ? null : { step: e.step[k], n: Array.isArray(e.n) ? e.n[k] : e.n, accuracy: e.accuracy[k] };
+        return k < 0 ? null : { step: e.step[k], n: e.ns ? e.ns[k] : e.n, accuracy: e.accuracy[k] };
     };
     const names = (run) => [...new Set([...hs.splitNames(run), ...Object.keys(run.splits || {})])];
     const words = (name) => String(name || "").replaceAll("_", " ");
