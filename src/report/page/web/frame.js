@@ -123,6 +123,7 @@
         });
         frame.commandBox = hs.el("div", { class: "command-box" });
         const box = hs.el("details", { class: "menu" }, hs.el("summary", { class: "btn quiet", "aria-label": `Save or share: ${frame.panel.title}` }, "Save"), hs.el("div", { class: "menu-list" }, items, link, frame.commandBox));
+        box.addEventListener("toggle", () => items.forEach((b) => (b.disabled = !frame.instances.some((i) => i.mounted))));
         box.addEventListener("toggle", () => box.open && frame.commandBox.replaceChildren(hs.el("p", {}, "The command behind it"), hs.command(commandOf(frame))));
         box.addEventListener("focusout", (e) => e.relatedTarget && !box.contains(e.relatedTarget) && (box.open = false));
         return box;
@@ -205,7 +206,7 @@
         }
     };
     /* Evaluations or a whole new bundle arrived: instances stay where they can. */
-    hs.panelFrames = () => frames.map((f) => ({ id: f.panel.id, title: f.panel.title, mounted: f.instances.some((i) => i.mounted), lack: f.instances.length ? f.instances[0].lack || null : null }));
+    hs.panelFrames = () => frames.map((f) => ({ id: f.panel.id, title: f.panel.title, mounted: f.instances.some((i) => i.mounted), lack: missing(f, hs.current()) }));
 
     hs.goTo = (id) => {
         const frame = frames.find((f) => f.panel.id === id);
