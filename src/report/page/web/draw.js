@@ -94,6 +94,17 @@
         return ctx.run.looks === null && !ctx.live ? `This file holds no look at single questions: hopscope report ${draw.word(ctx.run.dir)}` : "Reading what was looked at…";
     };
 
+    /* Does the question walk from its head over relations? Entities of two tokens do not count. */
+    draw.walks = (run, query) => {
+        const places = query.positions || run.roles || [];
+        return query.tokens.length > 1 && places[0] === "h" && /^r/.test(places[1] || "");
+    };
+    /* The token that a look replaces: the head; in a comparison the first entity. */
+    draw.replacedToken = (run, query) => {
+        const at = (query.positions || run.roles || []).findIndex((role) => ["h", "e1", "e"].includes(role));
+        return run.vocab[query.tokens[Math.max(0, at)]];
+    };
+
     draw.words = (ctx, query) => query.tokens.map((id) => ctx.t(id));
 
     draw.mark = (query, id) => {

@@ -31,9 +31,9 @@
         return of === undefined ? null : { ood: !!run.facts.ood[of], synthetic: !!(run.facts.synthetic || [])[of] };
     }
 
-    /* [{from, relation, to}] of a query that walks from its head; null of another (comparison). */
+    /* [{from, relation, to}] of a query that walks from its head; null of another: a comparison, entities of two tokens. */
     function path(run, query) {
-        if (!query || query.tokens.length < 2 || (run.roles && run.roles[0] !== "h")) return null;
+        if (!draw.walks(run, query)) return null;
         const relations = query.tokens.slice(1), between = query.bridge || [];
         if (between.length !== relations.length - 1) return null;
         const nodes = [query.tokens[0], ...between, query.target];
@@ -121,8 +121,8 @@
     const splitsOf = (run) => draw.values(run.queries.map((q) => q.split));
 
     /* The place of a token in the query, in words. */
-    function placeName(run, i, tokens) {
-        const role = (run.roles || [])[i] || `token ${i + 1}`;
+    function placeName(places, i, tokens) {
+        const role = places[i] || `token ${i + 1}`;
         if (role === "h") return "Head";
         if (/^r\d*$/.test(role)) return tokens > 2 ? `Relation ${role.slice(1)}` : "Relation";
         return role.charAt(0).toUpperCase() + role.slice(1);
@@ -142,7 +142,7 @@
         return cell && cell[8] >= 0 ? { rank: cell[8], p: cell[9] } : null;
     }
 
-    /* Highest probability of a bridge in the lens where its hop ends, and the stage. */
+    /* Highest probability of the first bridge in the lens where its hop ends, and the stage. */
     function bridgeLight(look, place) {
         let best = { p: 0, stage: 0, rank: -1 };
         ((look && look.lens) || []).forEach((row, stage) => {
@@ -217,7 +217,7 @@
     }
 
     function updateChoices(ctx, p, query) {
-        const key = `${ctx.run.id} ${query.tokens.length}`;
+        const key = `${ctx.run.id} ${query.tokens.length} ${query.positions}`;
         if (p.choicesKey !== key) {
             p.choicesKey = key;
             p.fields = query.tokens.map((_, i) => {
@@ -228,7 +228,7 @@
                         made = { of, list: optionsAt(ctx, p, i).map((id) => ({ id, name: ctx.t(id) })).sort((a, b) => a.name.localeCompare(b.name, "en", { numeric: true })) };
                     return made.list;
                 };
-                return draw.choose(placeName(ctx.run, i, query.tokens.length), options, (id) => pick(ctx, p, i, id));
+                return draw.choose(placeName(query.positions || ctx.run.roles || [], i, query.tokens.length), options, (id) => pick(ctx, p, i, id));
             });
             p.choices.replaceChildren(...p.fields.map((f) => f.node));
         }
@@ -249,7 +249,7 @@
         p.bridges = [];
         const way = path(ctx.run, query);
         if (!way) {
-            p.drawing.replaceChildren(el("p", { class: "note" }, "This question does not walk from entity to entity, so there is no path to draw."));
+            p.drawing.replaceChildren(el("p", { class: "note" }, "A path is drawn of questions that walk from entity to entity, each a token of its own."));
             draw.text(p.key, "");
             return;
         }
@@ -270,11 +270,11 @@
         draw.text(p.said, said);
         p.said.dataset.right = String(!!(rows[0] && rows[0].mark === "right"));
         let key = "Dashed arrow: OOD fact. Dotted: synthetic. Small: other facts of these entities.";
-        p.bridges.forEach((circle, i) => {
-            const light = bridgeLight(look, i + 1);
-            circle.style.fillOpacity = String(light.p);
-            if (light.rank >= 0) key = `The bridge fills as the lens reads it: now p ${draw.p(light.p)}, rank ${light.rank}, at ${draw.stage(ctx.run, light.stage)}. ${key}`;
-        });
+        if (p.bridges.length) {
+            const light = bridgeLight(look, 1); /* the lens is asked for the first bridge */
+            p.bridges[0].style.fillOpacity = String(light.p);
+            if (light.rank >= 0) key = `The ${p.bridges.length > 1 ? "first bridge" : "bridge"} fills as the lens reads it: now p ${draw.p(light.p)}, rank ${light.rank}, at ${draw.stage(ctx.run, light.stage)}. ${key}`;
+        }
         if (p.drawing.firstChild && p.drawing.firstChild.tagName === "svg") draw.text(p.key, key);
     }
 

@@ -8,6 +8,7 @@
     const { draw } = hs;
     const { el } = hs;
     const DENSE = 12; /* from this many stages on, cells hold one line */
+    const ROOM = 125; /* pixels a column from which names and probabilities stand side by side */
     const SHOWS = { bridge: [6, 7], target: [8, 9] }; /* rank and p in a CELL of the look */
 
     const shows = (ctx) => (["bridge", "target", "top"].includes(ctx.state.lens) ? ctx.state.lens : "bridge");
@@ -55,7 +56,11 @@
         p.table.classList.toggle("hp-dense", dense);
         p.table.replaceChildren(el("caption", { class: "hidden" }, "Tokens that the lens reads, by stage and position"), el("thead", {}, head), body);
         p.shape = shapeOf(ctx);
+        fit(p);
     }
+
+    /* Little room a column: probabilities stand under the names. */
+    const fit = (p) => p.cells && p.table.classList.toggle("hp-tight", p.scroll.clientWidth / (p.heads.length + 1) < ROOM);
 
     function updateCell(ctx, query, cell, reading, what) {
         cell.lines.forEach((line, k) => {
@@ -78,15 +83,15 @@
 
     /* Where the bridge is on top, in words. */
     function sentence(ctx, query, look) {
-        const name = query.bridge && query.bridge.length ? query.bridge.map((id) => ctx.t(id)).join(", ") : "";
+        const name = query.bridge && query.bridge.length ? ctx.t(query.bridge[0]) : "";
         if (!name) return "This question has no bridge to look for.";
         const places = [];
         look.lens.forEach((row, s) => row.forEach((cell, i) => {
             if (cell[6] === 0) places.push(`${draw.place(ctx, i)} after ${draw.stage(ctx.run, s)}`);
         }));
         const shown = places.slice(0, 4).join("; ");
-        return places.length ? `Step ${ctx.step}: the bridge ${name} is on top at ${shown}${places.length > 4 ? ` and ${places.length - 4} more` : ""}.`
-            : `Step ${ctx.step}: the bridge ${name} is on top nowhere.`;
+        return places.length ? `Step ${ctx.step}: the ${query.bridge.length > 1 ? "first " : ""}bridge ${name} is on top at ${shown}${places.length > 4 ? ` and ${places.length - 4} more` : ""}.`
+            : `Step ${ctx.step}: the ${query.bridge.length > 1 ? "first " : ""}bridge ${name} is on top nowhere.`;
     }
 
     function update(ctx) {
@@ -122,6 +127,7 @@
             p.table = el("table", { class: "hp-lens" });
             p.scroll = el("div", { class: "hp-scroll", tabindex: "0", role: "region", "aria-label": "Lens grid" }, p.table);
             box.append(p.switch.node, p.wait, p.scroll, p.said);
+            new ResizeObserver(() => fit(p)).observe(p.scroll);
         },
         update,
         command: (ctx) => `hopscope interpret ${draw.word(ctx.run.dir)} --method lens --steps ${ctx.step} --items lens.csv`,

@@ -62,12 +62,12 @@
         };
     }
 
-    /* The chosen cell [stage, place]: the one asked for, else the middle stage, at the place before the answer's. */
+    /* The chosen cell [stage, place]: the one asked for, else the middle stage, where the first hop ends. */
     function chosen(ctx, grid) {
         const [stage, at] = String(ctx.state.cell || "").split(",").map(Number);
         if (grid.stages.includes(stage) && at >= 0 && at < grid.places.length) return [stage, at];
         const above = grid.stages.filter((x) => x > 0);
-        return [above.length ? above[(above.length - 1) >> 1] : grid.stages[0], Math.max(0, grid.places.length - 2)];
+        return [above.length ? above[(above.length - 1) >> 1] : grid.stages[0], grid.places[0] === "h" && grid.places.length > 2 ? 1 : Math.max(0, grid.places.length - 2)];
     }
 
     /* ---------------------------------------------------------------- the grid's table */
@@ -138,8 +138,8 @@
         const where = `${draw.stage(ctx.run, stage)} at ${grid.places[at]}`;
         draw.text(p.afterTitle, `After the patch: ${where}`);
         const other = look.replaced === null || look.replaced === undefined ? "another one" : ctx.t(look.replaced);
-        draw.text(p.said, `${ctx.t(query.tokens[0])} is replaced by ${other}; what the model then holds after ${where} is put into the question as it was. ` +
-            `${cell ? `The right answer loses ${draw.p(cell.value)} of what it loses when everything is replaced.` : "Not measured here."}`);
+        draw.text(p.said, `${draw.replacedToken(ctx.run, query)} is replaced by ${other}; what the model then holds after ${where} is put into the question as it was. ` +
+            `${cell ? `The right answer loses ${draw.fixed(cell.value)} of what it loses when everything is replaced.` : "Not measured here."}`);
         updateAlpha(ctx, query, look, stage);
     }
 

@@ -73,13 +73,13 @@
     function stepAsk(run, k) {
         const q = run.queries[k];
         const facts = (run.card && run.card.facts) || (run.facts && run.facts.h.length);
-        const bridge = q.bridge && q.bridge.length ? run.vocab[q.bridge[0]] : "";
+        const walks = draw.walks(run, q) && q.tokens.length > 2, bridge = walks && q.bridge.length ? run.vocab[q.bridge[0]] : "";
         return {
             title: "The question",
-            text: `The model was shown ${facts ? `${hs.fmt(facts)} facts` : "facts"} one by one, and questions that take two of them in a row. ` +
-                (q.trained ? `This is one of them: ${question(run, q)}.` : `This question was left out: ${question(run, q)}. `) +
+            text: `The model was shown ${facts ? `${hs.fmt(facts)} facts` : "facts"} one by one, and questions that need ${walks ? `${q.tokens.length - 1} of them in a row` : "several of them"}. ` +
+                (q.trained ? `This is one of them: ${question(run, q)}. ` : `This question was left out: ${question(run, q)}. `) +
                 (bridge ? `Its answer goes over ${bridge}, which the question does not name: the bridge.` : ""),
-            see: "The drawing shows the way; the bars show what the model says at its first checkpoint.",
+            see: `${walks ? "The drawing shows the way; the bars" : "The bars"} show what the model says at its first checkpoint.`,
             set: { panel: "ask", query: k, step: hs.stops(run)[0] },
         };
     }
@@ -102,7 +102,7 @@
             at: time.step,
             title: held < 0.9 ? "It learns by heart" : "It knows what it was shown",
             text: `At step ${hs.fmt(time.step)} it answers ${share(known)} of the training questions. Of those it never saw (${main}): ${share(held)}. ` +
-                (held < 0.5 ? "It knows the answers, not the way to them." : held < 0.9 ? "It knows more than it was told, but not yet all." : "Here both came together."),
+                (held < 0.5 ? "It knows the answers, not the rule." : held < 0.9 ? "It knows more than it was told, but not yet all." : "Here both came together."),
             see: "Find the step in the curves: the training line is up.",
             set: { panel: "curves", step: stopFrom(run, time.step) },
         };
@@ -142,7 +142,7 @@
         const changes = cell.after !== q.target;
         return {
             title: "Does the answer hang on it?",
-            text: `We exchange one state only: that of ${(q.positions || run.roles || [])[cell.position] || `position ${cell.position + 1}`} after ${run.stages[cell.stage]}, with what the model holds there if ${run.vocab[q.tokens[0]]} is replaced` +
+            text: `We exchange one state only: that of ${(q.positions || run.roles || [])[cell.position] || `position ${cell.position + 1}`} after ${run.stages[cell.stage]}, with what the model holds there if ${draw.replacedToken(run, q)} is replaced` +
                 `${cell.replaced === null || cell.replaced === undefined ? "" : ` by ${run.vocab[cell.replaced]}`}. The answer ${changes ? `becomes ${run.vocab[cell.after]}: this state carries it` : `stays ${run.vocab[q.target]}: no single state carries it`}.`,
             see: "Choose other cells: which of them change the answer, which do not?",
             set: { panel: "patch", query: k, step: hs.stops(run).at(-1), patch: null, cell: `${cell.stage},${cell.position}` },
