@@ -2,7 +2,7 @@
 """Does a page say what its runs say, and does it need nothing but itself?
 
 Every row of evaluation, metric, probe, weights, event and info of every run.db is looked for in the page, numbers as the same
-doubles; every look has the shape of the model; the names of the vocabulary are those of the dataset. The HTML is parsed: no tag
+doubles (of more than 50,000 measurements the page leaves out some of the lens, and says so); every look has the shape of the model; the names of the vocabulary are those of the dataset. The HTML is parsed: no tag
 loads anything, no text but ECharts and the names of namespaces has a web address.
 usage: check_page.py PAGE.html RUN ...     in the order of the page
 """
@@ -52,6 +52,10 @@ class Page(html.parser.HTMLParser):
             self.scripts[self.open] += data
 
 
+def unpack(text):
+    return gzip.decompress(base64.b64decode(text, validate=True))
+
+
 def same(a, b, what):
     assert a == b, f"{what}: {a!r} in the page, {b!r} in run.db"
 
@@ -75,6 +79,8 @@ def check_record(run, path):
         count += 1
     assert not rows, rows
 
+    cut = any("measurements of the microscope" in text for text in run["missing"])
+    assert cut == (db.execute("SELECT count(*) FROM probe").fetchone()[0] > 50000)
     for p in run["probes"]:
         key = tuple(p[k] for k in ("method", "split", "stage", "position", "role", "measure"))
         for row in zip(p["step"], p["n"], p["value"], p["low"], p["high"], strict=True):
@@ -82,6 +88,8 @@ def check_record(run, path):
             rows[(row[0], *key)] = row[1:]
     for step, method, split, stage, position, role, measure, *values in db.execute(
             "SELECT step, method, split, stage, position, role, measure, n, value, low, high FROM probe"):
+        if cut and method == "lens" and stage >= 0 and measure != "mrr":
+            continue
         same(rows.pop((step, method, split, stage, position, role, measure)), tuple(values), (step, method, measure))
         count += 1
     assert not rows, rows
@@ -151,7 +159,8 @@ def check_dataset(run, path):
 def main():
     text = pathlib.Path(sys.argv[1]).read_text(encoding="utf-8")
     page = Page(text)
-    bundle = json.loads(page.scripts["hs-data"])
+    data = page.scripts["hs-data"]
+    bundle = json.loads(data if data.startswith("{") else unpack(data))
     assert (bundle["format"], bundle["version"], bundle["live"]) == ("hopscope-page", 1, False)
     for name, script in page.scripts.items():
         for address in re.findall(r"https?://[^\s\"'<>)]*", script if name not in ("hs-data",) else ""):
@@ -169,7 +178,7 @@ def main():
         packed = page.scripts.get(f"hs-looks-{k}")
         same(packed is not None, len(run["checkpoints"]) > 0, "looks")
         if packed:
-            check_looks(run, json.loads(gzip.decompress(base64.b64decode(packed, validate=True))), len(run["vocab"]))
+            check_looks(run, json.loads(unpack(packed)), len(run["vocab"]))
             looked += len(run["checkpoints"]) * len(run["queries"])
     print(f"the same: {rows} rows, {looked} looks, {len(text)} characters")
 

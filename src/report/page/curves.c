@@ -1,6 +1,7 @@
 /* curves.c - what run.db holds, as columns: evaluations, metrics, probes, hashes of the weights, events, information.
  *
- * Invariant: every row of these tables is there once, its numbers equal as doubles. */
+ * Invariant: every row of these tables is there once, its numbers equal as doubles; where a file leaves measurements
+ * out for its size, it says so. */
 #include "report/page/page.h"
 
 #include <inttypes.h>
@@ -9,7 +10,7 @@
 
 typedef double (*number_fn)(const void *row);
 
-/* A column of rows, `elem` bytes each: those of which `mine` says so (NULL: all). */
+/* A column of rows, `elem` bytes each. */
 static void add_column(hs_str *out, const char *key, const void *rows, size_t n, size_t elem, number_fn number)
 {
     hs_page_key(out, key);
@@ -192,10 +193,27 @@ static void add_series(hs_str *out, const hs_probe_row *rows, size_t n)
     hs_page_close(out, '}');
 }
 
+/* The lens has many numbers a stage and position; the page draws one of them. */
+static bool is_detail(const hs_probe_row *row)
+{
+    return strcmp(row->method, "lens") == 0 && row->stage != HS_ALL_STAGES &&
+           strcmp(row->measure, hs_method_find("lens")->measure) != 0;
+}
+
+static void note_cut(hs_page_run *r, size_t all, size_t kept)
+{
+    char a[32], b[32];
+    hs_page_missing(
+        r,
+        "Of %s measurements of the microscope %s are in this file, of the lens by stage those of measure %s; all "
+        "stand in %s/run.db, and hopscope serve shows them.",
+        hs_format_count(all, a), hs_format_count(kept, b), hs_method_find("lens")->measure, r->run.dir);
+}
+
 static void add_probes(hs_page_run *r, hs_str *out)
 {
     hs_probe_row *rows = NULL;
-    size_t n = 0;
+    size_t n = 0, kept = 0;
     hs_error err = {0};
     hs_page_key(out, "probes");
     hs_page_open(out, '[');
@@ -204,13 +222,19 @@ static void add_probes(hs_page_run *r, hs_str *out)
     else if (n == 0)
         hs_page_missing(r, "No look inside all queries yet: hopscope interpret %s --method lens,trace --steps all",
                         r->run.dir);
+    const bool cut = r->brief && n > HS_PAGE_PROBES;
     if (n > 0)
         qsort(rows, n, sizeof *rows, by_series);
     for (size_t first = 0, last; first < n; first = last) {
         for (last = first + 1; last < n && by_keys(&rows[last], &rows[first]) == 0;)
             last++;
+        if (cut && is_detail(&rows[first]))
+            continue;
         add_series(out, rows + first, last - first);
+        kept += last - first;
     }
+    if (kept < n)
+        note_cut(r, n, kept);
     hs_free(rows);
     hs_page_close(out, ']');
 }

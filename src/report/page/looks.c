@@ -175,25 +175,25 @@ static void add_base64(hs_str *out, const unsigned char *data, size_t size)
     }
 }
 
-/* gzip without a time, so that the same looks give the same bytes. */
-static hs_status add_gzip(hs_str *out, const hs_str *text, hs_error *err)
+/* Without a time, so that the same text gives the same bytes. */
+hs_status hs_page_pack(hs_str *out, const char *text, size_t len, hs_error *err)
 {
     enum { GZIP = 15 + 16 };
     z_stream z = {0};
-    if (text->len > UINT32_MAX || deflateInit2(&z, 9, Z_DEFLATED, GZIP, 9, Z_DEFAULT_STRATEGY) != Z_OK)
-        return hs_fail(err, HS_ERR_MEMORY, "%zu bytes of looks cannot be compressed", text->len);
-    const size_t bound = deflateBound(&z, text->len);
+    if (len > UINT32_MAX || deflateInit2(&z, 6, Z_DEFLATED, GZIP, 9, Z_DEFAULT_STRATEGY) != Z_OK)
+        return hs_fail(err, HS_ERR_MEMORY, "%zu bytes cannot be compressed", len);
+    const size_t bound = deflateBound(&z, len);
     unsigned char *packed = hs_alloc(bound);
     hs_status status = packed ? HS_OK : hs_fail_memory(err, bound);
     if (packed) {
-        z.next_in = (unsigned char *)text->s;
-        z.avail_in = (unsigned)text->len;
+        z.next_in = (unsigned char *)(uintptr_t)text;
+        z.avail_in = (unsigned)len;
         z.next_out = packed;
         z.avail_out = (unsigned)bound;
         if (deflate(&z, Z_FINISH) == Z_STREAM_END)
             add_base64(out, packed, z.total_out);
         else
-            status = hs_fail(err, HS_ERR_FAILED, "%zu bytes of looks cannot be compressed", text->len);
+            status = hs_fail(err, HS_ERR_FAILED, "%zu bytes cannot be compressed", len);
     }
     deflateEnd(&z);
     hs_free(packed);
@@ -220,7 +220,7 @@ hs_status hs_page_looks_pack(const hs_page_run *r, const hs_page_looks *looks, h
         hs_page_raw(&text, looks->text[i].s);
     hs_page_close(&text, ']');
     hs_page_close(&text, '}');
-    const hs_status status = text.failed ? hs_fail_memory(err, text.len) : add_gzip(out, &text, err);
+    const hs_status status = text.failed ? hs_fail_memory(err, text.len) : hs_page_pack(out, text.s, text.len, err);
     hs_str_free(&text);
     return status;
 }

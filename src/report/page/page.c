@@ -151,6 +151,22 @@ static void note_empty(const hs_page_run *r, hs_str *missing)
     hs_str_free(&clean);
 }
 
+/* More JSON than this stands in the file as gzip in base64. */
+enum { PLAIN_BYTES = 1 << 18 };
+
+/* Bytes that this much of the bundle costs in the file. */
+static hs_status measure(const char *json, size_t len, size_t *bytes, hs_error *err)
+{
+    hs_str packed = {0};
+    *bytes = len;
+    if (len <= PLAIN_BYTES)
+        return HS_OK;
+    const hs_status status = hs_page_pack(&packed, json, len, err);
+    *bytes = packed.len;
+    hs_str_free(&packed);
+    return status;
+}
+
 /* The looks of run number `number`, packed, as a script of their own, within `bytes` (0: any) beside `bundled` bytes.
  */
 static hs_status add_looks(hs_page_run *run, hs_page_looks *looks, size_t number, size_t bytes, size_t bundled,
@@ -186,6 +202,7 @@ static hs_status add_run(maker *m, const hs_page_folder *folder, size_t number, 
     hs_page_run *run = hs_calloc(1, sizeof *run);
     if (!run)
         return hs_fail_memory(err, sizeof *run);
+    run->brief = m->looks != NULL;
     hs_status status = hs_page_run_open(run, folder, m->options, err);
     if (status == HS_OK && m->looks)
         status = hs_page_afford(run, m->options, err);
@@ -194,8 +211,11 @@ static hs_status add_run(maker *m, const hs_page_folder *folder, size_t number, 
     const size_t before = m->bundle->len;
     if (status == HS_OK)
         hs_page_run_json(run, m->options, m->signals, m->bundle);
+    size_t bundled = 0;
+    if (status == HS_OK && looks.n > 0 && !m->bundle->failed)
+        status = measure(m->bundle->s + before, m->bundle->len - before, &bundled, err);
     if (status == HS_OK && looks.n > 0)
-        status = add_looks(run, &looks, number, m->bytes, m->bundle->len - before, m->looks, err);
+        status = add_looks(run, &looks, number, m->bytes, bundled, m->looks, err);
     if (status == HS_OK) {
         hs_page_run_end(run, m->bundle);
         note_empty(run, &m->missing);
@@ -234,6 +254,19 @@ hs_status hs_page_bundle(const char *const *dirs, size_t n, const hs_page_option
 
 /* ---------------------------------------------------------------- the file */
 
+static hs_status add_data(const hs_str *bundle, const hs_str *looks, hs_str *out, hs_error *err)
+{
+    const bool plain = bundle->len <= PLAIN_BYTES;
+    hs_str_addf(out, "<script type=\"%s\" id=\"hs-data\">", plain ? "application/json" : "text/plain");
+    if (plain)
+        hs_page_escape(out, bundle->s, bundle->len);
+    else
+        HS_TRY(hs_page_pack(out, bundle->s, bundle->len, err));
+    hs_str_addf(out, "</script>\n");
+    hs_str_add(out, looks->s ? looks->s : "", looks->len);
+    return looks->failed || out->failed ? hs_fail_memory(err, out->len) : HS_OK;
+}
+
 hs_status hs_page_write(const char *const *dirs, size_t n, const hs_page_options *options, const char *path,
                         const hs_signals *signals, const hs_events *events, hs_error *err)
 {
@@ -246,14 +279,11 @@ hs_status hs_page_write(const char *const *dirs, size_t n, const hs_page_options
                .looks = &looks};
     hs_status status = build(&m, dirs, n, page.len, err);
     hs_str_free(&page);
+    if (status == HS_OK)
+        status = add_data(&bundle, &looks, &data, err);
     if (status == HS_OK) {
-        hs_str_addf(&data, "<script type=\"application/json\" id=\"hs-data\">");
-        hs_page_escape(&data, bundle.s, bundle.len);
-        hs_str_addf(&data, "</script>\n");
-        hs_str_add(&data, looks.s ? looks.s : "", looks.len);
         add_page(&page, &data);
-        status = looks.failed || data.failed || page.failed ? hs_fail_memory(err, page.len)
-                                                            : hs_file_write(path, page.s, page.len, err);
+        status = page.failed ? hs_fail_memory(err, page.len) : hs_file_write(path, page.s, page.len, err);
     }
     hs_str_free(&bundle);
     hs_str_free(&looks);

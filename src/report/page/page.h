@@ -23,7 +23,13 @@ void hs_page_escape(hs_str *out, const char *json, size_t len);
 
 /* ---------------------------------------------------------------- a run (run.c) */
 
-enum { HS_PAGE_WORDS = HS_MAX_PLACES, HS_PAGE_CHECKPOINTS = 40, HS_PAGE_QUERIES = 100, HS_PAGE_FACTS = 50000 };
+enum {
+    HS_PAGE_WORDS = HS_MAX_PLACES,
+    HS_PAGE_CHECKPOINTS = 40,
+    HS_PAGE_QUERIES = 100,
+    HS_PAGE_FACTS = 50000,
+    HS_PAGE_PROBES = 50000
+};
 
 /* A question that is looked at. */
 typedef struct hs_page_query {
@@ -55,6 +61,7 @@ typedef struct hs_page_run {
     size_t n_steps;
     hs_page_query *query; /* (n_queries) */
     uint32_t n_queries;
+    bool brief;     /* for a file: more than HS_PAGE_PROBES measurements are cut to those that are drawn */
     hs_str missing; /* elements of a JSON array */
 } hs_page_run;
 
@@ -116,5 +123,7 @@ void hs_page_looks_halve(hs_page_run *run, hs_page_looks *looks);
 /* LOOKS as gzip in base64, appended to `out`. */
 hs_status hs_page_looks_pack(const hs_page_run *run, const hs_page_looks *looks, hs_str *out, hs_error *err);
 void hs_page_looks_free(hs_page_looks *looks);
+/* gzip in base64, appended to `out`. */
+hs_status hs_page_pack(hs_str *out, const char *text, size_t len, hs_error *err);
 
 #endif

@@ -124,6 +124,8 @@ const hs = (window.hs = { panels: [], bundle: null, runs: [], live: false });
         for (let i = 0; i < raw.length; i++) bytes[i] = raw.charCodeAt(i);
         return new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"))).json();
     }
+    /* The bundle in the page: as it is, or packed where it is large. */
+    const bundleHere = async (node) => (node.type === "application/json" ? JSON.parse(node.textContent) : unpack(node.textContent));
     /* The looks of a run, read once from the page; null where there are none. */
     hs.looks = (run) => {
         if (!run.looksLater) {
@@ -277,7 +279,7 @@ const hs = (window.hs = { panels: [], bundle: null, runs: [], live: false });
         try {
             const live = hs.id("hs-live");
             hs.live = Boolean(live) && hs.bundleLive !== undefined;
-            hs.take(hs.live ? await hs.bundleLive() : JSON.parse(hs.id("hs-data").textContent));
+            hs.take(hs.live ? await hs.bundleLive() : await bundleHere(hs.id("hs-data")));
         } catch (e) {
             hs.id("hs-title").textContent = hs.live ? "Waiting for the server" : "This page's data cannot be read";
             hs.id("hs-missing").replaceChildren();
