@@ -33,7 +33,8 @@ extern "C" {
     X(HS_ERR_DATA, 65, "bad data")                                                                                     \
     X(HS_ERR_IO, 74, "input/output error")                                                                             \
     X(HS_STOPPED_INT, 130, "stopped by SIGINT")                                                                        \
-    X(HS_STOPPED_TERM, 143, "stopped by SIGTERM")
+    X(HS_STOPPED_TERM, 143, "stopped by SIGTERM")                                                                      \
+    X(HS_STOPPED_REQUEUE, 75, "stopped, to be started again")
 
 typedef enum hs_status {
 #define HS_X(name, exit_code, sentence) name,
@@ -50,8 +51,10 @@ typedef struct hs_error {
     char hint[256];  /* what would work */
 } hs_error;
 
-/* Exit code of the program for a status: 0, 1, 2, 65, 74, 130, 143. */
+/* Exit code of the program for a status: 0, 1, 2, 65, 74, 75, 130, 143. */
 int hs_status_exit_code(hs_status status);
+/* Is it one of HS_STOPPED_*: a signal asked, everything is saved? */
+bool hs_status_stopped(hs_status status);
 /* Static English sentence for a status. */
 const char *hs_status_sentence(hs_status status);
 

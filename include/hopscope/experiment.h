@@ -170,17 +170,20 @@ void hs_config_describe(hs_describe_format format, hs_str *out);
 
 /* ---------------------------------------------------------------- run directory */
 
-/* Take the run directory (made if absent) for this process; HS_ERR_IO if another process has it (names its pid), or if
- * it holds other files and no run. */
+/* Take the run directory (made if absent) for this process; HS_ERR_IO if another process has it (names its pid and
+ * host), or if it holds other files and no run. The lock is the kernel's, on NFS too; where the file system has none it
+ * is a file that a process of this host that is gone does not hold. */
 typedef struct hs_run_lock {
     int fd;
+    bool by_file; /* the file system has no locks: RUN/lock.held is ours */
     bool busy;    /* another process has it */
     size_t there; /* bytes of the path that were folders before: the others were made for the run */
 } hs_run_lock;
 hs_status hs_run_lock_take(hs_run_lock *lock, const char *run_dir, hs_error *err);
-void hs_run_lock_release(hs_run_lock *lock);
-/* Release, and remove the lock and the folders that hs_run_lock_take made: of a run that wrote nothing. Folders that hold
- * anything stay. */
+void hs_run_lock_release(hs_run_lock *lock, const char *run_dir);
+void hs_run_lock_by_file(bool on); /* tests: as if the file system had no locks */
+/* Release, and remove the lock and the folders that hs_run_lock_take made: of a run that wrote nothing. Folders that
+ * hold anything stay. */
 void hs_run_lock_give_up(hs_run_lock *lock, const char *run_dir);
 
 /* A run as it stands on disk, for commands that read it. Zero-initialize; free with hs_run_close. Needs no lock. */

@@ -147,8 +147,10 @@ const float *hs_trainer_eval_param(const hs_trainer *trainer);
 typedef struct hs_signals {
     volatile int stop; /* 0, or the signal number: finish the step, save, return HS_STOPPED_* */
     volatile int save; /* nonzero: save and go on, then cleared */
+    bool batch;        /* a batch system runs this process: SIGTERM too means that it will start it again */
 } hs_signals;
-/* HS_OK, or HS_STOPPED_INT or HS_STOPPED_TERM when a stop is asked for. NULL: never. */
+/* HS_OK, or when a stop is asked for: HS_STOPPED_INT for SIGINT; HS_STOPPED_REQUEUE for SIGUSR1, SIGUSR2, SIGALRM, and
+ * for SIGTERM in a batch job; else HS_STOPPED_TERM. NULL: never. */
 hs_status hs_signals_status(const hs_signals *signals);
 
 /* ---------------------------------------------------------------- evaluation */

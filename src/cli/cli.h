@@ -104,8 +104,8 @@ typedef struct hs_view {
 hs_events hs_view_events(hs_view *view, bool quiet);
 void hs_view_close(hs_view *view); /* ends the progress line; before any other output */
 
-/* Install handlers: SIGINT, SIGTERM and SIGHUP ask for a stop (a second SIGINT or SIGTERM ends the process at once), SIGUSR1
- * for a save. */
+/* Install handlers: SIGINT, SIGTERM, SIGHUP and SIGUSR2 ask for a stop (a second one but SIGHUP ends the process at
+ * once), SIGUSR1 for a save; in a batch job for a stop, and so does the end of its time. */
 hs_signals *hs_cli_signals(void);
 
 #endif

@@ -54,16 +54,11 @@ static hs_status settle(const char *file, const arguments *a, hs_config *config,
     return HS_OK;
 }
 
-static bool stopped(hs_status status)
-{
-    return status == HS_STOPPED_INT || status == HS_STOPPED_TERM;
-}
-
 static int finish(hs_status status, const hs_error *err, const char *again)
 {
     if (status == HS_OK)
         return 0;
-    if (!stopped(status))
+    if (!hs_status_stopped(status))
         return hs_cli_fail(err);
     fprintf(stderr, "hopscope: stopped, everything is saved; go on with: hopscope run %s\n", again);
     return hs_status_exit_code(status);
@@ -86,7 +81,7 @@ static int run_one(const hs_config *config, const hs_experiment_options *options
         hs_page_after_run(config, options->run_dir, &result, 1, signals_of(options), &events);
     hs_view_close(&view);
     hs_str out = {0};
-    if (status == HS_OK || stopped(status)) {
+    if (status == HS_OK || hs_status_stopped(status)) {
         if (a->json) {
             hs_experiment_result_json(&result, options->run_dir, &out);
             hs_str_add(&out, "\n", 1);

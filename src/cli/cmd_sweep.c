@@ -31,11 +31,6 @@ typedef struct arguments {
     int jobs, threads, index, list, dry_run, json, slurm, kubernetes, snakemake, quiet;
 } arguments;
 
-static bool stopped(hs_status status)
-{
-    return status == HS_STOPPED_INT || status == HS_STOPPED_TERM;
-}
-
 /* ---------------------------------------------------------------- --list, --dry-run */
 
 static hs_status add_list(const hs_sweep *sweep, bool json, hs_str *out, hs_error *err)
@@ -93,7 +88,7 @@ static int run_member(const hs_sweep *sweep, uint32_t member, const arguments *a
     hs_view_close(&view);
     const bool busy = result.in_use;
     hs_experiment_result_free(&result);
-    if (stopped(status)) {
+    if (hs_status_stopped(status)) {
         fprintf(stderr, "hopscope: %s stopped, everything is saved; the same command goes on\n", name);
         return hs_status_exit_code(status);
     }
@@ -190,7 +185,7 @@ static int run_here(const hs_sweep *sweep, uint32_t jobs, const char *threads, c
     const hs_status status = hs_sweep_run(sweep, &options, hs_cli_signals(), &events, outcome, &err);
     hs_view_close(&view);
     int code = 0;
-    if (stopped(status)) {
+    if (hs_status_stopped(status)) {
         fprintf(stderr, "hopscope: stopped, everything is saved; the same command goes on\n");
         code = hs_status_exit_code(status);
     } else if (status != HS_OK) {

@@ -116,14 +116,20 @@ static int man_page(void)
     hs_config_describe(HS_DESCRIBE_MAN, &out);
     hs_str_addf(
         &out,
-        ".SH SIGNALS\nSIGINT, SIGTERM and SIGHUP finish the step, save and leave; a second SIGINT or SIGTERM leaves at "
-        "once. SIGUSR1 saves and goes on.\n"
-        ".SH ENVIRONMENT\n.TP\n.B NO_COLOR\nNo colors when set.\n"
+        ".SH SIGNALS\nSIGINT, SIGTERM, SIGHUP and SIGUSR2 finish the step, save and leave; a second one but SIGHUP "
+        "leaves at "
+        "once. SIGUSR1 saves and goes on. In a batch job SIGTERM, SIGUSR1, SIGUSR2 and the last minute of its time "
+        "save and "
+        "leave with exit status 75: start it again.\n"
+        ".SH ENVIRONMENT\n.TP\n.B HOPSCOPE_BATCH\nWhen set, as SLURM_JOB_ID, JOB_COMPLETION_INDEX, PBS_JOBID and "
+        "LSB_JOBID: this is a "
+        "batch job.\n.TP\n.B NO_COLOR\nNo colors when set.\n"
         ".TP\n.B HOPSCOPE_ISA\nThe kernels to use: baseline, avx2 or avx512; default the best this processor has.\n"
         ".TP\n.B HOPSCOPE_BLAS\nThe OpenBLAS library to load, a threaded build; default the one of Debian's package "
         "libopenblas0-pthread.\n"
         ".TP\n.B HOPSCOPE_BLAS_CORE\nThe processor type OpenBLAS is to assume (Haswell, SkylakeX ...), or auto.\n"
-        ".SH EXIT STATUS\n0 done, 1 failed, 2 wrong usage, 65 bad data, 74 input or output error, 130 and 143 "
+        ".SH EXIT STATUS\n0 done, 1 failed, 2 wrong usage, 65 bad data, 73 another process works on it "
+        "(sweep \\-\\-index), 74 input or output error, 75 saved, to be started again, 130 and 143 "
         "stopped by a signal after saving.\n");
     return hs_cli_print(&out);
 }

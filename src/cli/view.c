@@ -1,15 +1,18 @@
 /* view.c - events on a terminal or in a log, and the signals.
  *
- * Invariant: a signal handler only writes the flags of hs_signals; the second stop ends the process with _exit. A terminal
- * that goes away may send SIGHUP twice, so that one never counts as the second. */
+ * Invariant: a signal handler only writes the flags of hs_signals; the second stop ends the process with _exit. A
+ * terminal that goes away may send SIGHUP twice, so that one never counts as the second; nor does the end of a job's
+ * time, which the process knows of itself, count as the first. */
 #include "cli/cli.h"
 #include "hopscope/experiment.h"
 
 #include <inttypes.h>
 #include <math.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <time.h>
 #include <unistd.h>
 
 enum { LINE_MAX_BYTES = 512 };
@@ -21,15 +24,51 @@ static hs_signals signals;
 
 static void on_stop(int number)
 {
-    if (signals.stop && signals.stop != SIGHUP && number != SIGHUP)
+    if (signals.stop && signals.stop != SIGHUP && signals.stop != SIGALRM && number != SIGHUP)
         _exit(128 + number);
     signals.stop = number;
+}
+
+static void on_alarm(int number)
+{
+    if (!signals.stop)
+        signals.stop = number;
 }
 
 static void on_save(int number)
 {
     (void)number;
     signals.save = 1;
+}
+
+/* Does a batch system run this process? Then it says with TERM, USR1 or USR2 that it wants the place back. */
+static bool in_batch_job(void)
+{
+    static const char *const names[] = {"SLURM_JOB_ID", "JOB_COMPLETION_INDEX", "PBS_JOBID", "LSB_JOBID",
+                                        "HOPSCOPE_BATCH"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        const char *value = getenv(names[i]);
+        if (value && *value)
+            return true;
+    }
+    return false;
+}
+
+/* A minute before a Slurm job's time is over: what is saved then needs no signal. */
+static void watch_end_time(void)
+{
+    static const long margin = 60;
+    const char *text = getenv("SLURM_JOB_END_TIME");
+    char *end;
+    const long long at = text ? strtoll(text, &end, 10) : 0;
+    if (!text || end == text || *end || at <= 0)
+        return;
+    const struct sigaction action = {.sa_handler = on_alarm, .sa_flags = SA_RESTART};
+    const long long left = at - (long long)time(NULL) - margin;
+    if (left > 100000000)
+        return;
+    sigaction(SIGALRM, &action, NULL);
+    alarm(left > 0 ? (unsigned)left : 1);
 }
 
 hs_signals *hs_cli_signals(void)
@@ -43,7 +82,11 @@ hs_signals *hs_cli_signals(void)
     struct sigaction hangup;
     if (sigaction(SIGHUP, NULL, &hangup) == 0 && hangup.sa_handler != SIG_IGN) /* nohup ignores it: so it stays */
         sigaction(SIGHUP, &stop, NULL);
-    sigaction(SIGUSR1, &save, NULL);
+    signals.batch = in_batch_job();
+    sigaction(SIGUSR1, signals.batch ? &stop : &save, NULL);
+    sigaction(SIGUSR2, &stop, NULL);
+    if (signals.batch)
+        watch_end_time();
     return &signals;
 }
 

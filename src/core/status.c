@@ -18,6 +18,11 @@ int hs_status_exit_code(hs_status status)
     return 1;
 }
 
+bool hs_status_stopped(hs_status status)
+{
+    return status == HS_STOPPED_INT || status == HS_STOPPED_TERM || status == HS_STOPPED_REQUEUE;
+}
+
 const char *hs_status_sentence(hs_status status)
 {
     switch (status) {

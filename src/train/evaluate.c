@@ -55,7 +55,10 @@ hs_status hs_signals_status(const hs_signals *signals)
 {
     if (!signals || !signals->stop)
         return HS_OK;
-    return signals->stop == SIGINT ? HS_STOPPED_INT : HS_STOPPED_TERM;
+    const int stop = signals->stop;
+    if (stop == SIGUSR1 || stop == SIGUSR2 || stop == SIGALRM || (stop == SIGTERM && signals->batch))
+        return HS_STOPPED_REQUEUE;
+    return stop == SIGINT ? HS_STOPPED_INT : HS_STOPPED_TERM;
 }
 
 /* The chunks from `first` on, a few a worker, so that signals are looked at between the groups. */

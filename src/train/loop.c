@@ -228,7 +228,7 @@ static hs_status evaluate_all(loop *l, const hs_step_stats *stats, hs_error *err
     for (uint32_t s = 0; s < data->n_splits && status == HS_OK; s++)
         status = hs_evaluate_polled(model, hs_trainer_eval_param(l->trainer), data, &data->splits[s],
                                     l->config->eval_max, hs_trainer_pool(l->trainer), l->signals, &l->eval[s], err);
-    if (status != HS_OK && status != HS_STOPPED_INT && status != HS_STOPPED_TERM)
+    if (status != HS_OK && !hs_status_stopped(status))
         return status;
     const double seconds = seconds_now(l), cpu = cpu_now(l);
     if (status == HS_OK && l->n_probes)
@@ -364,7 +364,7 @@ static hs_status evaluate_and_judge(loop *l, const hs_step_stats *stats, hs_trai
 {
     HS_TRY(hs_trainer_check_weights(l->trainer, err));
     const hs_status status = evaluate_all(l, stats, err);
-    if (status == HS_STOPPED_INT || status == HS_STOPPED_TERM) {
+    if (hs_status_stopped(status)) {
         result->reason = HS_STOP_SIGNAL;
         *done = true;
         return HS_OK;
@@ -457,7 +457,7 @@ static hs_status run(loop *l, hs_train_result *result, hs_error *err)
     const bool has_end = (l->evaluated && l->evaluated_step == end) || (evaluated && end == start);
     if (!has_end && result->reason != HS_STOP_SIGNAL) {
         const hs_status status = evaluate_all(l, NULL, err);
-        if (status == HS_STOPPED_INT || status == HS_STOPPED_TERM)
+        if (hs_status_stopped(status))
             result->reason = HS_STOP_SIGNAL;
         else
             HS_TRY(status);

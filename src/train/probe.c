@@ -23,7 +23,7 @@ hs_status hs_probes_run(const hs_probe *probes, uint32_t n, const hs_probe_conte
         HS_TRY(hs_signals_status(at->signals));
         hs_error cause = {0};
         const hs_status status = probes[i].run(probes[i].user, at, &cause);
-        if (status == HS_STOPPED_INT || status == HS_STOPPED_TERM)
+        if (hs_status_stopped(status))
             return status;
         if (status == HS_OK)
             continue;

@@ -5,6 +5,7 @@
 #include "cli/cli_test.h"
 
 #include <signal.h>
+#include <time.h>
 
 static const char tiny[] = "data:\n  entities: 20\n  relations: 5\n  out_degree: 3\n  phi: 0\n  holdout: 0.1\n"
                            "model:\n  n_embd: 16\n  n_head: 2\n"
@@ -153,6 +154,63 @@ static void test_stopped_and_killed(void **state)
               "", "");
 }
 
+/* A long run by itself, or as a member; what it ends with after `signals`, a quarter of a second apart. */
+static int signalled(const char *environment, bool member, const int *signals, size_t n)
+{
+    sh("rm -rf runs");
+    const pid_t child = fork();
+    if (child == 0) {
+        const int null = open("/dev/null", O_WRONLY);
+        dup2(null, STDOUT_FILENO);
+        dup2(null, STDERR_FILENO);
+        putenv((char *)(uintptr_t)environment);
+        if (member)
+            execl(TEST_BINARY_DIR "/hopscope", "hopscope", "sweep", "long.yaml", "--index", "0", NULL);
+        execl(TEST_BINARY_DIR "/hopscope", "hopscope", "run", "alone.yaml", "-o", "runs/long/base/seed-1", NULL);
+        _exit(127);
+    }
+    wait_for("runs/long/base/seed-1/checkpoints/latest");
+    for (size_t i = 0; i < n; i++) {
+        kill(child, signals[i]);
+        usleep(250000);
+    }
+    int status;
+    waitpid(child, &status, 0);
+    assert_true(WIFEXITED(status));
+    return WEXITSTATUS(status);
+}
+
+/* In a batch job TERM, USR1 and USR2 save and say "start me again"; elsewhere USR2 alone does. */
+static void test_signals(void **state)
+{
+    (void)state;
+    write_plan("long.yaml", "sweep:\n  seeds: 1\n");
+    write_file("alone.yaml", tiny);
+    sh("sed -i 's/steps: 200/steps: 50000000/; s/stop_accuracy: 0.5/stop_accuracy: 1/; s/lr: 1e-2/lr: 0/' long.yaml "
+       "alone.yaml");
+    const struct {
+        const char *environment;
+        int signal, code;
+    } cases[] = {
+        {"SLURM_JOB_ID=7", SIGTERM, 75},   {"SLURM_JOB_ID=7", SIGUSR1, 75}, {"JOB_COMPLETION_INDEX=0", SIGUSR2, 75},
+        {"HOPSCOPE_BATCH=1", SIGTERM, 75}, {"SLURM_JOB_ID=7", SIGINT, 130}, {"NOTHING=1", SIGTERM, 143},
+        {"NOTHING=1", SIGUSR2, 75}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const int code = signalled(cases[i].environment, i % 2 == 0, &cases[i].signal, 1);
+        if (code != cases[i].code)
+            fail_msg("%s, signal %d: exit code %d", cases[i].environment, cases[i].signal, code);
+    }
+    /* USR1 elsewhere: saved, and on */
+    assert_int_equal(signalled("NOTHING=1", true, (const int[]){SIGUSR1, SIGTERM}, 2), 143);
+    /* the end of the job's time, less a minute */
+    char end[64];
+    snprintf(end, sizeof end, "SLURM_JOB_END_TIME=%lld", (long long)time(NULL) + 61);
+    setenv("SLURM_JOB_ID", "7", 1);
+    assert_int_equal(signalled(end, true, NULL, 0), 75);
+    unsetenv("SLURM_JOB_ID");
+    assert_sh(0, "$H sweep long.yaml --list", "unfinished", "");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -160,6 +218,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_failed_member, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_index, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_stopped_and_killed, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_signals, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -127,8 +127,30 @@ static void test_refused(void **state)
     char pid[32];
     snprintf(pid, sizeof pid, "process %ld", (long)getpid());
     assert_non_null(strstr(err.what, pid));
-    hs_run_lock_release(&lock);
+    char host[64] = "";
+    gethostname(host, sizeof host - 1);
+    assert_non_null(strstr(err.what, host));
+    hs_run_lock_release(&lock, dir);
     run_well("a", configure(NULL));
+    /* where the file system has no locks: a file, which a process of this host that is gone does not hold */
+    hs_run_lock_by_file(true);
+    assert_int_equal(hs_run_lock_take(&lock, dir, &err), HS_OK);
+    assert_int_equal(run_in("a", configure(NULL), NULL, &result), HS_ERR_IO);
+    assert_non_null(strstr(err.what, pid));
+    assert_non_null(strstr(err.hint, "lock.held"));
+    hs_run_lock_release(&lock, dir);
+    run_well("a", configure(NULL));
+    snprintf(path, sizeof path, "%s/lock.held", dir);
+    assert_false(hs_file_exists(path));
+    char held[128];
+    snprintf(held, sizeof held, "999999999 %s\n", host);
+    assert_int_equal(hs_file_write(path, held, strlen(held), &err), HS_OK);
+    run_well("a", configure(NULL));
+    assert_int_equal(hs_file_write(path, "1 another-host\n", 15, &err), HS_OK);
+    assert_int_equal(run_in("a", configure(NULL), NULL, &result), HS_ERR_IO);
+    assert_non_null(strstr(err.what, "process 1 on another-host"));
+    unlink(path);
+    hs_run_lock_by_file(false);
     /* phi out of reach leaves the folder free for the next try */
     assert_int_equal(run_in("phi", configure("data.phi=900"), NULL, &result), HS_ERR_DATA);
     run_well("phi", configure(NULL));

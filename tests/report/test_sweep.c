@@ -366,7 +366,7 @@ static void test_whole(void **state)
     snprintf(dir, sizeof dir, "%s/never/seed-2", runs);
     assert_ok(hs_run_lock_take(&lock, dir, err));
     train_all(&s, "never/seed-2");
-    hs_run_lock_release(&lock);
+    hs_run_lock_release(&lock, dir);
     assert_ok(hs_sweep_gather(&s, &t, err));
     assert_true(t.missing == 1 && t.cell[1 * t.n_columns].time.n == 1);
     hs_sweep_table_free(&t);

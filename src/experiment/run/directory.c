@@ -1,13 +1,16 @@
 /* directory.c - the run directory: its lock, and a run opened for reading.
  *
- * Invariants: the lock is the kernel's (flock), so a killed process leaves none behind; the file stays while
- * the folder does, since removing it would let two processes lock two different files of the same name. */
+ * Invariants: the lock is the kernel's (flock, which Linux has on NFS since 2.6.12, across hosts), so a killed process
+ * leaves none behind; the file stays while the folder does, since removing it would let two processes lock two
+ * different files of the same name. File systems without locks (some parallel ones) get RUN/lock.held, made with
+ * O_EXCL, which NFS does in one step. */
 #include "experiment/internal.h"
 #include "hopscope/tensor.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
@@ -30,7 +33,7 @@ static hs_status check_ours(const char *dir, hs_error *err)
     for (struct dirent *e; status == HS_OK && (e = readdir(d));) {
         const char *name = e->d_name;
         if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0 || strcmp(name, "lock") == 0 ||
-            strncmp(name, "experiment.yaml.tmp-", 20) == 0)
+            strcmp(name, "lock.held") == 0 || strncmp(name, "experiment.yaml.tmp-", 20) == 0)
             continue;
         status = hs_fail(err, HS_ERR_IO, "folder holds other files and no run");
         hs_error_where(err, "%s", dir);
@@ -59,6 +62,74 @@ static size_t length_there(const char *path)
     return len;
 }
 
+static bool no_kernel_lock; /* tests */
+
+void hs_run_lock_by_file(bool on)
+{
+    no_kernel_lock = on;
+}
+
+/* "PID HOST": who has the run. */
+static void lock_text(char out[128])
+{
+    char host[64] = "";
+    gethostname(host, sizeof host - 1);
+    snprintf(out, 128, "%ld %s\n", (long)getpid(), host);
+}
+
+static hs_status fail_busy(hs_run_lock *lock, const char *run_dir, const char *text, const char *file, hs_error *err)
+{
+    long pid = 0;
+    char host[64] = "";
+    const int n = sscanf(text, "%ld %63s", &pid, host);
+    lock->busy = true;
+    if (n < 1)
+        hs_fail(err, HS_ERR_IO, "run is in use by process (unknown)");
+    else
+        hs_fail(err, HS_ERR_IO, "run is in use by process %ld%s%s", pid, n > 1 ? " on " : "", host);
+    hs_error_where(err, "%s", run_dir);
+    return file ? hs_error_hint(err, "wait for it; if it is gone for good, remove %.200s", file)
+                : hs_error_hint(err, "wait for it, or choose another folder with -o");
+}
+
+/* Is the holder a process of this host that is no more? */
+static bool holder_is_gone(const char *text)
+{
+    char own[128], host[64] = "", here[64] = "";
+    long pid = 0, self;
+    lock_text(own);
+    return sscanf(text, "%ld %63s", &pid, host) == 2 && sscanf(own, "%ld %63s", &self, here) == 2 &&
+           strcmp(host, here) == 0 && pid > 0 && kill((pid_t)pid, 0) != 0 && errno == ESRCH;
+}
+
+/* The file system has no locks: a file that only one process can make. */
+static hs_status take_by_file(hs_run_lock *lock, const char *run_dir, hs_error *err)
+{
+    char path[4096], text[128];
+    HS_TRY(hs_path_join(path, sizeof path, run_dir, "lock.held", err));
+    for (int tries = 0; tries < 3; tries++) {
+        int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+        if (fd >= 0) {
+            lock_text(text);
+            const bool written = write(fd, text, strlen(text)) == (ssize_t)strlen(text);
+            close(fd);
+            lock->by_file = true;
+            return written ? HS_OK : hs_fail_errno(err, path, "lock the run");
+        }
+        if (errno != EEXIST)
+            return hs_fail_errno(err, path, "lock the run");
+        fd = open(path, O_RDONLY | O_CLOEXEC);
+        const ssize_t n = fd >= 0 ? read(fd, text, sizeof text - 1) : 0;
+        text[n > 0 ? n : 0] = 0;
+        if (fd >= 0)
+            close(fd);
+        if (!holder_is_gone(text))
+            break;
+        (void)unlink(path);
+    }
+    return fail_busy(lock, run_dir, text, path, err);
+}
+
 hs_status hs_run_lock_take(hs_run_lock *lock, const char *run_dir, hs_error *err)
 {
     char path[4096];
@@ -72,39 +143,43 @@ hs_status hs_run_lock_take(hs_run_lock *lock, const char *run_dir, hs_error *err
         hs_error_where(err, "%s", path);
         return hs_error_hint(err, "choose a folder you may write to with -o");
     }
-    char text[32] = "";
-    if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
-        int code = errno;
+    char text[128] = "";
+    if (no_kernel_lock || flock(fd, LOCK_EX | LOCK_NB) != 0) {
+        int code = no_kernel_lock ? ENOLCK : errno;
         ssize_t n = read(fd, text, sizeof text - 1);
         text[n > 0 ? n : 0] = 0;
         text[strcspn(text, "\n")] = 0;
         close(fd);
+        if (code == ENOLCK || code == ENOSYS || code == EOPNOTSUPP)
+            return take_by_file(lock, run_dir, err);
         if (code != EWOULDBLOCK) {
             hs_fail(err, HS_ERR_IO, "cannot lock the run: %s", strerror(code));
             return hs_error_where(err, "%s", path);
         }
-        lock->busy = true;
-        hs_fail(err, HS_ERR_IO, "run is in use by process %s", text[0] ? text : "(unknown)");
-        hs_error_where(err, "%s", run_dir);
-        return hs_error_hint(err, "wait for it, or choose another folder with -o");
+        return fail_busy(lock, run_dir, text, NULL, err);
     }
     struct stat st;
     if (fstat(fd, &st) != 0 || st.st_nlink == 0) { /* whoever made the folder has just given it up */
         close(fd);
         return hs_run_lock_take(lock, run_dir, err);
     }
-    int len = snprintf(text, sizeof text, "%ld\n", (long)getpid());
+    lock_text(text);
+    const ssize_t len = (ssize_t)strlen(text);
     if (ftruncate(fd, 0) != 0 || write(fd, text, (size_t)len) != len) {
-        /* The number is for messages only: a full disk must not keep anybody from resuming. */
+        /* The text is for messages only: a full disk must not keep anybody from resuming. */
     }
     lock->fd = fd;
     return HS_OK;
 }
 
-void hs_run_lock_release(hs_run_lock *lock)
+void hs_run_lock_release(hs_run_lock *lock, const char *run_dir)
 {
+    char path[4096];
     if (lock->fd >= 0)
         close(lock->fd);
+    if (lock->by_file && hs_path_join(path, sizeof path, run_dir, "lock.held", NULL) == HS_OK)
+        (void)unlink(path);
+    lock->by_file = false;
     lock->fd = -1;
 }
 
@@ -112,7 +187,12 @@ void hs_run_lock_give_up(hs_run_lock *lock, const char *run_dir)
 {
     char path[4096];
     size_t len = strlen(run_dir);
-    if (lock->fd >= 0 && lock->there < len && len < sizeof path &&
+    const bool ours = lock->fd >= 0 || lock->by_file;
+    if (lock->by_file && hs_path_join(path, sizeof path, run_dir, "lock.held", NULL) == HS_OK) {
+        (void)unlink(path);
+        lock->by_file = false;
+    }
+    if (ours && lock->there < len && len < sizeof path &&
         hs_path_join(path, sizeof path, run_dir, "lock", NULL) == HS_OK && unlink(path) == 0) {
         memcpy(path, run_dir, len + 1);
         while (len > lock->there && rmdir(path) == 0) {
@@ -125,7 +205,7 @@ void hs_run_lock_give_up(hs_run_lock *lock, const char *run_dir)
             path[len] = 0;
         }
     }
-    hs_run_lock_release(lock);
+    hs_run_lock_release(lock, run_dir);
 }
 
 hs_status hs_run_default_dir(char *out, size_t size, const char *yaml_path, hs_error *err)

@@ -259,7 +259,7 @@ hs_status hs_run_interpret(const char *run_dir, const hs_run_interpret_options *
     if (status == HS_OK)
         status = look_at_all(&s, err);
     hs_pool_free(s.pool);
-    hs_run_lock_release(&lock);
+    hs_run_lock_release(&lock, run_dir);
     hs_run_close(run);
     hs_free(run);
     return status;

@@ -37,7 +37,7 @@ static void session_free(session *s)
     hs_model_free(&s->model);
     hs_dataset_free(&s->data);
     hs_pool_free(s->pool);
-    hs_run_lock_release(&s->lock);
+    hs_run_lock_release(&s->lock, s->options->run_dir);
 }
 
 static hs_status make_paths(session *s, hs_error *err)
@@ -511,7 +511,7 @@ static hs_status train(session *s, hs_experiment_result *result, hs_error *err)
             status = hs_model_verdict(&view, &s->data, s->pool, s->signals, &result->verdict, err);
     }
     hs_error ignored;
-    if (status == HS_STOPPED_INT || status == HS_STOPPED_TERM)
+    if (hs_status_stopped(status))
         (void)last_evaluations(s, result, &ignored);
     return status;
 }
@@ -557,7 +557,7 @@ hs_status hs_experiment_run(const hs_config *config, const hs_experiment_options
         hs_run_lock_give_up(&s->lock, options->run_dir);
     session_free(s);
     hs_free(s);
-    if (status != HS_OK && status != HS_STOPPED_INT && status != HS_STOPPED_TERM)
+    if (status != HS_OK && !hs_status_stopped(status))
         hs_experiment_result_free(result);
     result->in_use = busy;
     return status;

@@ -92,7 +92,7 @@ hs_status hs_sweep_estimate(const hs_sweep *sweep, bool time, const hs_signals *
             hs_error why = {0};
             status = dry_run(config, time, signals, &arm[a].cost, &why);
             arm[a].known = true;
-            if (status != HS_OK && status != HS_STOPPED_INT && status != HS_STOPPED_TERM && status != HS_ERR_MEMORY) {
+            if (status != HS_OK && !hs_status_stopped(status) && status != HS_ERR_MEMORY) {
                 hs_event_send(events, HS_EVENT_WARNING, "sweep", "arm %s cannot be built: %s", sweep->arm[a].name,
                               why.what); /* its members will say so */
                 status = HS_OK;

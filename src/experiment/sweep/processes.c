@@ -120,7 +120,8 @@ static void judge(crew *c, const job *j, int status)
 {
     const int code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
     const bool saved = WIFEXITED(status) &&
-                       (code == hs_status_exit_code(HS_STOPPED_INT) || code == hs_status_exit_code(HS_STOPPED_TERM));
+                       (code == hs_status_exit_code(HS_STOPPED_INT) || code == hs_status_exit_code(HS_STOPPED_TERM) ||
+                        code == hs_status_exit_code(HS_STOPPED_REQUEUE));
     char name[160], line[320], why[64];
     hs_sweep_name(c->sweep, j->member, name);
     c->outcome[j->member] = code == 0               ? HS_OUTCOME_DONE

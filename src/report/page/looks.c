@@ -68,7 +68,7 @@ static hs_status look_at_step(hs_page_run *r, hs_pool *pool, const hs_signals *s
 
 static bool is_stop(hs_status status)
 {
-    return status == HS_STOPPED_INT || status == HS_STOPPED_TERM || status == HS_ERR_MEMORY;
+    return hs_status_stopped(status) || status == HS_ERR_MEMORY;
 }
 
 /* Every step that can be loaded; the others leave the list. */

@@ -310,7 +310,7 @@ void hs_page_after_run(const hs_config *config, const char *dir, const hs_experi
     hs_status status = hs_path_join(path, sizeof path, dir, "report.html", &err);
     if (status == HS_OK)
         status = hs_page_write(&dir, 1, &how, path, signals, events, &err);
-    if (status != HS_OK && status != HS_STOPPED_INT && status != HS_STOPPED_TERM) {
+    if (status != HS_OK && !hs_status_stopped(status)) {
         char text[1200];
         hs_error_format(&err, text, sizeof text);
         text[strcspn(text, "\n")] = 0;
