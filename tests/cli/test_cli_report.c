@@ -9,11 +9,11 @@ static const char small[] = "data: {entities: 40, relations: 6, out_degree: 4, p
                             "report: {paper_values: test_ii=0.97}\n";
 
 #define CHECK "python3 " TEST_SOURCE_DIR "/tests/report/check_page.py "
-/* A line of Python about the page's data, `b`, and its only run, `r`. */
+#define PYTHON "PYTHONPATH=" TEST_SOURCE_DIR "/tests/report PYTHONDONTWRITEBYTECODE=1 python3 "
+/* A line of Python about the page's data, `b`, its first run, `r`, and its text, `t`. */
 #define LOOK(file, line)                                                                                               \
-    "python3 -c \"import json, re; t = open('" file                                                                    \
-    "').read(); b = json.loads(re.search('id=\\\"hs-data\\\">(.*?)<', "                                                \
-    "t, re.S).group(1)); r = b['runs'][0]; " line "\""
+    PYTHON "-c \"import check_page; t = open('" file "').read(); b = check_page.read('" file                           \
+           "')[0]; r = b['runs'][0]; " line "\""
 
 static void test_page(void **state)
 {
@@ -48,29 +48,27 @@ static void test_numbers(void **state)
     (void)state;
     write_file("small.yaml", small);
     assert_sh(0, "$H run small.yaml -o run -q", "", "");
-    write_file(
-        "ask.py",
-        "import base64, gzip, json, re, subprocess, sys\n"
-        "t = open('run/report.html').read()\n"
-        "r = json.loads(re.search('id=\"hs-data\">(.*?)<', t, re.S).group(1))['runs'][0]\n"
-        "looks = json.loads(gzip.decompress(base64.b64decode(re.search('id=\"hs-looks-0\">(.*?)<', t).group(1))))\n"
-        "close = lambda a, b: abs(a - b) <= 5e-5 * max(a, b, 0.2)\n"
-        "n = 0\n"
-        "for q, look in list(zip(r['queries'], looks['looks'][-1]))[::6]:\n"
-        "    words = [r['vocab'][t] for t in q['tokens']]\n"
-        "    a = json.loads(subprocess.run([sys.argv[1], 'ask', 'run', *words, '--json'], check=True,\n"
-        "                                  stdout=subprocess.PIPE).stdout)\n"
-        "    assert [r['vocab'][t] for t in look['answer'][::2]] == [x['answer'] for x in a['answers']]\n"
-        "    assert all(close(p, x['probability']) for p, x in zip(look['answer'][1::2], a['answers']))\n"
-        "    assert r['vocab'][q['target']] == a['facts_say']\n"
-        "    cells = [c for row in look['lens'] for c in row]\n"
-        "    assert len(cells) == len(a['lens'])\n"
-        "    for cell, x in zip(cells, a['lens']):\n"
-        "        assert r['vocab'][cell[0]] == x['reads'] and close(cell[1], x['probability']), (cell, x)\n"
-        "        assert cell[6] == x.get('bridge_rank', -1)\n"
-        "        n += 1\n"
-        "print('cells', n)\n");
-    assert_sh(0, "python3 ask.py $H", "cells ", "");
+    write_file("ask.py",
+               "import check_page, json, subprocess, sys\n"
+               "bundle, (looks,) = check_page.read('run/report.html')\n"
+               "r = bundle['runs'][0]\n"
+               "close = lambda a, b: abs(a - b) <= 5e-5 * max(a, b, 0.2)\n"
+               "n = 0\n"
+               "for q, look in list(zip(r['queries'], looks['looks'][-1]))[::6]:\n"
+               "    words = [r['vocab'][t] for t in q['tokens']]\n"
+               "    a = json.loads(subprocess.run([sys.argv[1], 'ask', 'run', *words, '--json'], check=True,\n"
+               "                                  stdout=subprocess.PIPE).stdout)\n"
+               "    assert [r['vocab'][t] for t in look['answer'][::2]] == [x['answer'] for x in a['answers']]\n"
+               "    assert all(close(p, x['probability']) for p, x in zip(look['answer'][1::2], a['answers']))\n"
+               "    assert r['vocab'][q['target']] == a['facts_say']\n"
+               "    cells = [c for row in look['lens'] for c in row]\n"
+               "    assert len(cells) == len(a['lens'])\n"
+               "    for cell, x in zip(cells, a['lens']):\n"
+               "        assert r['vocab'][cell[0]] == x['reads'] and close(cell[1], x['probability']), (cell, x)\n"
+               "        assert cell[6] == x.get('bridge_rank', -1)\n"
+               "        n += 1\n"
+               "print('cells', n)\n");
+    assert_sh(0, PYTHON "ask.py $H", "cells ", "");
 }
 
 /* Names of any kind stay data. */

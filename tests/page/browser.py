@@ -1,6 +1,7 @@
 """A page in headless Chromium: opening, keys, state, tables, downloads, console, screenshots."""
 
 import base64
+import gzip
 import json
 import time
 from pathlib import Path
@@ -70,7 +71,8 @@ class Page:
         return self.js("return hs.state")
 
     def bundle(self):
-        return self.js("return JSON.parse(document.getElementById('hs-data').textContent)")
+        text = self.js("return document.getElementById('hs-data').textContent")
+        return json.loads(text if text.startswith("{") else gzip.decompress(base64.b64decode(text)))
 
     def set(self, **changes):
         self.js("hs.set(arguments[0])", changes)

@@ -56,6 +56,15 @@ def unpack(text):
     return gzip.decompress(base64.b64decode(text, validate=True))
 
 
+def read(path):
+    """Bundle and, a run each, looks (None: there are none) of a page."""
+    scripts = Page(pathlib.Path(path).read_text(encoding="utf-8")).scripts
+    data = scripts["hs-data"]
+    bundle = json.loads(data if data.startswith("{") else unpack(data))
+    packed = [scripts.get(f"hs-looks-{k}") for k in range(len(bundle["runs"]))]
+    return bundle, [p and json.loads(unpack(p)) for p in packed]
+
+
 def same(a, b, what):
     assert a == b, f"{what}: {a!r} in the page, {b!r} in run.db"
 
@@ -159,8 +168,7 @@ def check_dataset(run, path):
 def main():
     text = pathlib.Path(sys.argv[1]).read_text(encoding="utf-8")
     page = Page(text)
-    data = page.scripts["hs-data"]
-    bundle = json.loads(data if data.startswith("{") else unpack(data))
+    bundle, looks = read(sys.argv[1])
     assert (bundle["format"], bundle["version"], bundle["live"]) == ("hopscope-page", 1, False)
     for name, script in page.scripts.items():
         for address in re.findall(r"https?://[^\s\"'<>)]*", script if name not in ("hs-data",) else ""):
@@ -175,10 +183,9 @@ def main():
         path = pathlib.Path(name)
         rows += check_record(run, path)
         check_dataset(run, path)
-        packed = page.scripts.get(f"hs-looks-{k}")
-        same(packed is not None, len(run["checkpoints"]) > 0, "looks")
-        if packed:
-            check_looks(run, json.loads(unpack(packed)), len(run["vocab"]))
+        same(looks[k] is not None, len(run["checkpoints"]) > 0, "looks")
+        if looks[k]:
+            check_looks(run, looks[k], len(run["vocab"]))
             looked += len(run["checkpoints"]) * len(run["queries"])
     print(f"the same: {rows} rows, {looked} looks, {len(text)} characters")
 
