@@ -1,7 +1,13 @@
 """Ask, lens grid, patch map, circuit and tour: they show what the file holds, follow the scrubber, and are worked by keyboard."""
 
+import base64
+import gzip
 import json
+import re
 import sqlite3
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from selenium.webdriver.common.keys import Keys
@@ -130,6 +136,85 @@ def test_choice_among_ten_thousand_names(page, pages):
         return [list, picked];""")
     assert found[0][0] == "Name 77" and found[1] == 77
     assert len(found[0]) == 61 and found[0][-1] == f"and {sum('77' in str(k) for k in range(10000)) - 60} more: type some letters"
+
+
+@pytest.fixture
+def server(pages):
+    """The page as it is served, with the answers of a file: a question that the file has not got is one the facts know nothing of."""
+    text = pages["one"].read_text(encoding="utf-8")
+    part = lambda id: re.search(rf'id="{id}">(.*?)</script>', text, re.S).group(1)  # noqa: E731
+    bundle, looks = json.loads(part("hs-data")), json.loads(gzip.decompress(base64.b64decode(part("hs-looks-0"))))
+    run, asked = bundle["runs"][0], []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self):
+            address = urlsplit(self.path)
+            asked.append(self.path)
+            if address.path == "/":
+                return self.reply(200, "text/html", text.replace("<head>", '<head><script type="application/json" id="hs-live">{"live": true}</script><link rel="icon" href="data:,">'))
+            if address.path == "/api/bundle":
+                return self.reply(200, "application/json", json.dumps(bundle))
+            if address.path != "/api/ask":
+                return self.reply(204, "text/plain", "")
+            words = parse_qs(address.query)
+            tokens = [int(q[1:]) for q in words["q"]]
+            k = next((i for i, q in enumerate(run["queries"]) if q["tokens"] == tokens), None)
+            if k is None and tokens[1] == tokens[2]:
+                return self.reply(400, "application/json", json.dumps({"error": "the relation <b>twice</b>", "hint": "choose another"}))
+            query = run["queries"][k] if k is not None else {"tokens": tokens, "split": None, "bridge": [None], "target": None, "hops": [None, None], "trained": False, "positions": ["h", "r1", "r2"]}
+            at = max(i for i, s in enumerate(looks["checkpoints"]) if s <= int(words["step"][0]))
+            look = looks["looks"][at][k if k is not None else next(i for i, q in enumerate(run["queries"]) if len(q["tokens"]) == 3)]
+            self.reply(200, "application/json", json.dumps({"query": query, "look": look, "step": looks["checkpoints"][at]}))
+
+        def reply(self, status, kind, body):
+            self.send_response(status)
+            self.send_header("Content-Type", f"{kind}; charset=utf-8")
+            self.send_header("Content-Length", str(len(body.encode())))
+            self.end_headers()
+            self.wfile.write(body.encode())
+
+        def log_message(self, *words):
+            pass
+
+    http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=http.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{http.server_address[1]}/", asked
+    http.shutdown()
+    http.server_close()
+
+
+def choose(page, place, name):
+    page.click(f"#panel-ask .hp-choice:nth-child({place}) input")
+    field = page.find(f"#panel-ask .hp-choice:nth-child({place}) input")
+    field.send_keys(Keys.CONTROL, "a")
+    field.send_keys(name, Keys.ENTER)
+    return page.rest()
+
+
+def test_any_question_is_asked_live(page, server):
+    where, asked = server
+    page.open(where)
+    page.set(query=page.js("return hs.current().queries.findIndex((q) => q.bridge.length)"))
+    page.show("ask")
+    page.until("return document.querySelectorAll('#panel-ask .hp-bars > li:not([hidden])').length === 5")
+    first = page.js("return hs.current().queries[hs.state.query].tokens")
+    relation = page.js("""const run = hs.current(), [h, r1, r2] = arguments[0];
+        return run.vocab[run.facts.r.find((r) => r !== r1 && r !== r2 && !run.queries.some((q) => q.tokens.join() === [h, r, r2].join()))];""", first)
+    choose(page, 2, relation)
+    page.until("return 'q' in hs.state")
+    page.rest()
+    tokens = [int(x) for x in page.state()["q"].split(",")]
+    assert tokens[0] == first[0] and names(page, tokens[1:2]) == [relation] and tokens[2] == first[2]
+    assert "a question of no split" in page.text("#panel-ask .hp-badge") and "hop 1 is no fact" in page.text("#panel-ask .hp-badge")
+    assert page.text("#panel-ask .hp-said") == "The facts do not say what is right."
+    scrub(page, 0)
+    step = page.js("return hs.stepOf(hs.current())")
+    page.until("return document.querySelectorAll('#panel-ask .hp-bars > li:not([hidden])').length === 5")
+    assert any(f"step={step}&" in a and "%23" in a for a in asked) and page.js("return hs.ctx({changed: new Set()}).query.tokens") == tokens
+    choose(page, 2, page.js("return hs.current().vocab[arguments[0]]", tokens[2]))
+    page.until("return !document.querySelector('#panel-ask .error').hidden")
+    assert page.text("#panel-ask .error") == "the relation <b>twice</b>. choose another"
+    assert [line for line in page.console() if "400" not in line] == []
 
 
 # ---------------------------------------------------------------- lens grid

@@ -6,6 +6,7 @@
 (() => {
     const REFRESH_MS = 15000; // verdict, times and checkpoints are the server's to work out: asked for anew at most so often
     const answers = new Map(); // "run step q" -> answer, null while it is on its way
+    const questions = new Map(); // "run q" -> query, so that a question stays while its answer at another step is on its way
     let refreshing = 0, last = 0, asking = 0;
 
     async function json(path) {
@@ -26,6 +27,7 @@
         const answer = await json(`/api/ask?run=${encodeURIComponent(run.id)}&step=${step}&${words}`);
         if (answers.size > 500) answers.delete(answers.keys().next().value);
         answers.set(key, answer);
+        questions.set(`${run.id} ${tokens.join(",")}`, answer.query);
         hs.touch("look");
         return answer;
     }
@@ -40,7 +42,8 @@
         const tokens = hs.state.q ? hs.state.q.split(",").map(Number) : query ? query.tokens : null;
         if (!tokens || !tokens.every(Number.isInteger)) return null;
         const key = keyOf(run, step, tokens);
-        if (answers.has(key)) return answers.get(key);
+        const waiting = { query: questions.get(`${run.id} ${tokens.join(",")}`), look: null };
+        if (answers.has(key)) return answers.get(key) || waiting;
         if (!asking) asking = setTimeout(() => {
             asking = 0;
             const now = hs.stepOf(run), own = keyOf(run, now, tokens);
@@ -48,7 +51,7 @@
             answers.set(own, null);
             fetchAnswer(run, now, tokens).catch((e) => (answers.set(own, null), say(e.message)));
         }, 120);
-        return null;
+        return waiting;
     };
 
     /* ---------------------------------------------------------------- what happens */

@@ -210,7 +210,7 @@
     /* Asks the running model when nothing was chosen for a moment. */
     function askSoon(ctx, p, tokens) {
         clearTimeout(p.timer);
-        p.timer = setTimeout(() => hs.ask(ctx.run, tokens).catch((e) => {
+        p.timer = setTimeout(() => ctx.ask(tokens).catch((e) => {
             p.error = e.message;
             update(ctx);
         }), WAIT);

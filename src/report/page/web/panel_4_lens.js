@@ -83,8 +83,8 @@
 
     /* Where the bridge is on top, in words. */
     function sentence(ctx, query, look) {
-        const name = query.bridge && query.bridge.length ? ctx.t(query.bridge[0]) : "";
-        if (!name) return "This question has no bridge to look for.";
+        const known = query.bridge && query.bridge.length && query.bridge[0] !== null, name = known ? ctx.t(query.bridge[0]) : "";
+        if (!name) return "No bridge is known of this question.";
         const places = [];
         look.lens.forEach((row, s) => row.forEach((cell, i) => {
             if (cell[6] === 0) places.push(`${draw.place(ctx, i)} after ${draw.stage(ctx.run, s)}`);
