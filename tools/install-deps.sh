@@ -6,7 +6,7 @@
 set -eu
 
 packages="gcc libc6-dev make cmake ninja-build pkg-config libopenblas0-pthread libjansson-dev libyaml-dev libpopt-dev
-libsqlite3-dev libxxhash-dev libserd-dev libzstd-dev zlib1g-dev gnuplot-nox"
+libsqlite3-dev libxxhash-dev libserd-dev libzstd-dev zlib1g-dev libmicrohttpd-dev gnuplot-nox"
 tests="libcmocka-dev sqlite3 python3"
 case "${1:-}" in
 "") ;;

@@ -158,6 +158,10 @@ typedef struct hs_page_options {
  * in its `missing`, the rest is there. HS_ERR_IO for a folder that is no run. `options`, `signals` may be NULL. */
 hs_status hs_page_bundle(const char *const *dirs, size_t n, const hs_page_options *options, const hs_signals *signals,
                          hs_str *out, hs_error *err);
+/* The same of runs that were found already, with their ids; none is fine. With `live`, a run that went away meanwhile
+ * is named in `missing` too. */
+hs_status hs_page_bundle_of(const hs_page_folder *folder, size_t n, const hs_page_options *options,
+                            const hs_signals *signals, hs_str *out, hs_error *err);
 /* The page with bundle and looks, written whole or not at all. */
 hs_status hs_page_write(const char *const *dirs, size_t n, const hs_page_options *options, const char *path,
                         const hs_signals *signals, const hs_events *events, hs_error *err);
@@ -186,6 +190,29 @@ hs_status hs_page_desk_open(hs_page_desk **out, const char *run_dir, hs_error *e
 hs_status hs_page_desk_ask(hs_page_desk *desk, uint64_t step, const char *const *word, uint32_t n, hs_str *out,
                            hs_error *err);
 void hs_page_desk_close(hs_page_desk *desk);
+
+/* ---------------------------------------------------------------- the live page (docs/serve.md) */
+
+/* A server of the page, for one run or a folder of runs, also while they train: the page, its data, questions to the
+ * models, and events as they happen. Reads only. On the loopback interface unless `host` says otherwise. */
+typedef struct hs_serve_options {
+    const char *host; /* NULL = loopback; else an address or a name of this machine, and whoever reaches it may read */
+    uint16_t port;    /* 0 = 8787 or the next that is free */
+    /* 0 = the default. */
+    uint32_t max_connections, max_streams; /* 2,048, and half of them clients of events; less where files are limited */
+    size_t news_bytes;                     /* 8 MiB: of events kept for clients that are a little behind */
+    double poll_seconds;                   /* 0.25: between looks at the runs */
+    double beat_seconds;    /* 15: a client of events that was sent nothing for so long is sent a comment */
+    double request_seconds; /* 10: for a request to arrive */
+    double answer_seconds;  /* 120: for an answer to be read */
+} hs_serve_options;
+typedef struct hs_server hs_server;
+/* Starts and returns; the work is done by threads. HS_ERR_IO: no such folder, the port is taken. */
+hs_status hs_serve_start(hs_server **out, const char *path, const hs_serve_options *options, hs_error *err);
+const char *hs_serve_url(const hs_server *server); /* "http://127.0.0.1:8787/" */
+size_t hs_serve_runs(hs_server *server);           /* how many are there now */
+/* Ends all connections and threads; NULL is fine. */
+void hs_serve_stop(hs_server *server);
 
 #ifdef __cplusplus
 }

@@ -213,12 +213,17 @@ hs_status hs_record_commit(hs_record *record, hs_error *err); /* everything sinc
 /* Reading: every evaluation in order of (step, split); the caller frees *rows with hs_free. */
 typedef struct hs_eval_row { uint64_t step; double seconds; hs_eval eval; } hs_eval_row;
 hs_status hs_record_evals(hs_record *record, hs_eval_row **rows, size_t *n, hs_error *err);
+/* Those from step `first` on. */
+hs_status hs_record_evals_from(hs_record *record, uint64_t first, hs_eval_row **rows, size_t *n, hs_error *err);
 /* A row of a record of before version 2 has no link. */
 typedef struct hs_weights_row {
     uint64_t step, hash, chain;
     bool linked;
 } hs_weights_row;
 hs_status hs_record_weights_rows(hs_record *record, hs_weights_row **rows, size_t *n, hs_error *err);
+/* The link of the last evaluation at or before `step`, of a record without links the hash of its weights, 0 before the
+ * first: equal links are equal histories. */
+hs_status hs_record_link_at(hs_record *record, uint64_t step, uint64_t *link, hs_error *err);
 typedef struct hs_checkpoint_row {
     uint64_t step, weights, state;
 } hs_checkpoint_row;
@@ -226,6 +231,12 @@ hs_status hs_record_checkpoints(hs_record *record, hs_checkpoint_row **rows, siz
 /* Every value of one metric in order of step; the caller frees *rows with hs_free. */
 typedef struct hs_metric_row { uint64_t step; double value; } hs_metric_row;
 hs_status hs_record_metrics(hs_record *record, const char *name, hs_metric_row **rows, size_t *n, hs_error *err);
+/* All metrics of one step, by name. */
+typedef struct hs_named_metric {
+    char name[64];
+    double value;
+} hs_named_metric;
+hs_status hs_record_metrics_at(hs_record *record, uint64_t step, hs_named_metric **rows, size_t *n, hs_error *err);
 /* Rows of probes that fit, in order of (step, method, split, stage, position, role, measure); the caller frees *rows with
  * hs_free. A record of before version 2 has none. */
 typedef struct hs_probe_filter {
@@ -247,6 +258,11 @@ hs_status hs_record_events(hs_record *record, hs_text_row **rows, size_t *n, hs_
 /* The names of the metrics there are, in order (`name` alone is set). */
 hs_status hs_record_metric_names(hs_record *record, hs_text_row **rows, size_t *n, hs_error *err);
 void hs_record_texts_free(hs_text_row *rows, size_t n);
+/* How many there are of each step that has any, in order of step. */
+typedef struct hs_probe_count {
+    uint64_t step, n;
+} hs_probe_count;
+hs_status hs_record_probe_counts(hs_record *record, hs_probe_count **rows, size_t *n, hs_error *err);
 /* Value of an info key into out (""), HS_OK also when absent. */
 hs_status hs_record_get_info(hs_record *record, const char *key, char *out, size_t size, hs_error *err);
 /* False once the file was deleted or moved under the record: what is written goes nowhere that can be found. */

@@ -22,6 +22,7 @@
     X(show, "what a run directory holds: evaluations, shortcuts, checkpoints, probes")                                 \
     X(interpret, "look inside a run's model: lens, causal tracing, circuits")                                          \
     X(report, "one HTML page of runs: curves, looks inside, questions; opens offline")                                 \
+    X(serve, "the page of runs, live, for a browser on this machine")                                                  \
     X(plot, "draw the grokking curve of runs")                                                                         \
     X(sweep, "train a plan: an experiment under several settings and seeds")                                           \
     X(gather, "one table, figure and database of all runs of a plan")                                                  \

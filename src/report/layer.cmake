@@ -1,4 +1,4 @@
-target_link_libraries(hs_report PRIVATE PkgConfig::JANSSON PkgConfig::ZLIB)
+target_link_libraries(hs_report PRIVATE PkgConfig::JANSSON PkgConfig::ZLIB PkgConfig::MICROHTTPD)
 
 # The files of the page become part of the program: a list of them in the order in which the page has them, which
 # src/report/page/page.c reads several times. Scripts: ECharts, the shell's in the order that app.js names, others and panels in

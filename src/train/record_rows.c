@@ -60,14 +60,25 @@ static void take_eval(sqlite3_stmt *s, void *out)
     e->eval.loss = column_number(s, 4);
 }
 
-hs_status hs_record_evals(hs_record *r, hs_eval_row **rows, size_t *n, hs_error *err)
+static void bind_step(sqlite3_stmt *s, const void *step)
+{
+    sqlite3_bind_int64(s, 1, (sqlite3_int64) * (const uint64_t *)step);
+}
+
+hs_status hs_record_evals_from(hs_record *r, uint64_t first, hs_eval_row **rows, size_t *n, hs_error *err)
 {
     void *p;
-    hs_status status =
-        read_rows(r, "SELECT step, split, n, accuracy, loss, seconds FROM evaluation ORDER BY step, split", NULL, NULL,
-                  sizeof **rows, take_eval, &p, n, err);
+    hs_status status = read_rows(r,
+                                 "SELECT step, split, n, accuracy, loss, seconds FROM evaluation WHERE step >= ?1 "
+                                 "ORDER BY step, split",
+                                 bind_step, &first, sizeof **rows, take_eval, &p, n, err);
     *rows = p;
     return status;
+}
+
+hs_status hs_record_evals(hs_record *r, hs_eval_row **rows, size_t *n, hs_error *err)
+{
+    return hs_record_evals_from(r, 0, rows, n, err);
 }
 
 static uint64_t column_hash(sqlite3_stmt *s, int i)
@@ -91,6 +102,21 @@ hs_status hs_record_weights_rows(hs_record *r, hs_weights_row **rows, size_t *n,
                                                 : "SELECT step, hash, chain FROM weights ORDER BY step",
                                  NULL, NULL, sizeof **rows, take_weights, &p, n, err);
     *rows = p;
+    return status;
+}
+
+hs_status hs_record_link_at(hs_record *r, uint64_t step, uint64_t *link, hs_error *err)
+{
+    void *p;
+    size_t n;
+    const hs_status status =
+        read_rows(r,
+                  r->version < 2 ? "SELECT step, hash, NULL FROM weights WHERE step <= ?1 ORDER BY step DESC LIMIT 1"
+                                 : "SELECT step, hash, chain FROM weights WHERE step <= ?1 ORDER BY step DESC LIMIT 1",
+                  bind_step, &step, sizeof(hs_weights_row), take_weights, &p, &n, err);
+    const hs_weights_row *last = p;
+    *link = n ? (last->linked ? last->chain : last->hash) : 0;
+    hs_free(p);
     return status;
 }
 
@@ -131,6 +157,22 @@ hs_status hs_record_metrics(hs_record *r, const char *name, hs_metric_row **rows
     return status;
 }
 
+static void take_named_metric(sqlite3_stmt *s, void *out)
+{
+    hs_named_metric *m = out;
+    *m = (hs_named_metric){.value = column_number(s, 1)};
+    snprintf(m->name, sizeof m->name, "%s", hs_record_column_text(s, 0));
+}
+
+hs_status hs_record_metrics_at(hs_record *r, uint64_t step, hs_named_metric **rows, size_t *n, hs_error *err)
+{
+    void *p;
+    hs_status status = read_rows(r, "SELECT name, value FROM metric WHERE step = ?1 ORDER BY name", bind_step, &step,
+                                 sizeof **rows, take_named_metric, &p, n, err);
+    *rows = p;
+    return status;
+}
+
 static void bind_filter(sqlite3_stmt *s, const void *with)
 {
     const hs_probe_filter *f = with;
@@ -140,6 +182,24 @@ static void bind_filter(sqlite3_stmt *s, const void *with)
             hs_record_bind_text(s, 1 + i, text[i]);
     sqlite3_bind_int64(s, 5, (sqlite3_int64)f->first);
     sqlite3_bind_int64(s, 6, f->last ? (sqlite3_int64)f->last : INT64_MAX);
+}
+
+static void take_probe_count(sqlite3_stmt *s, void *out)
+{
+    *(hs_probe_count *)out =
+        (hs_probe_count){.step = (uint64_t)sqlite3_column_int64(s, 0), .n = (uint64_t)sqlite3_column_int64(s, 1)};
+}
+
+hs_status hs_record_probe_counts(hs_record *r, hs_probe_count **rows, size_t *n, hs_error *err)
+{
+    void *p = NULL;
+    *n = 0;
+    hs_status status = HS_OK;
+    if (r->version >= 2)
+        status = read_rows(r, "SELECT step, count(*) FROM probe GROUP BY step ORDER BY step", NULL, NULL, sizeof **rows,
+                           take_probe_count, &p, n, err);
+    *rows = p;
+    return status;
 }
 
 static void take_probe(sqlite3_stmt *s, void *out)

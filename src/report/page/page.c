@@ -227,22 +227,44 @@ static hs_status add_run(maker *m, const hs_page_folder *folder, size_t number, 
     return status;
 }
 
+/* A run that went away since it was found is named, where the page is live. */
+static hs_status lost(maker *m, const hs_page_folder *folder, hs_status status, const hs_error *err)
+{
+    if (status != HS_ERR_IO || !m->options->live)
+        return status;
+    hs_str text = {0};
+    hs_str_addf(&text, "%s: %s", folder->id, err ? err->what : hs_status_sentence(status));
+    if (m->missing.len)
+        hs_str_add(&m->missing, ",", 1);
+    hs_str_add_json(&m->missing, text.s ? text.s : "", text.len);
+    hs_str_free(&text);
+    return HS_OK;
+}
+
 /* Bundle, and looks where m->looks takes them; `taken`: bytes of the file that hold neither. */
+static hs_status build_of(maker *m, const char *const *dirs, size_t n, const hs_page_folder *folder, size_t n_runs,
+                          size_t taken, hs_error *err)
+{
+    const size_t file = m->options->bytes ? m->options->bytes : 5000000 + 2000000 * (n_runs ? n_runs - 1 : 0);
+    m->bytes = file > taken ? (file - taken) / (n_runs ? n_runs : 1) : 1;
+    begin_bundle(dirs, n, m->options, m->bundle);
+    hs_status status = HS_OK;
+    for (size_t i = 0; i < n_runs && status == HS_OK; i++)
+        status = lost(m, &folder[i], add_run(m, &folder[i], i, err), err);
+    end_bundle(&m->missing, m->bundle);
+    m->bundle->failed |= m->missing.failed;
+    hs_str_free(&m->missing);
+    return status == HS_OK && m->bundle->failed ? hs_fail_memory(err, m->bundle->len) : status;
+}
+
 static hs_status build(maker *m, const char *const *dirs, size_t n, size_t taken, hs_error *err)
 {
     hs_page_folder *folder;
     size_t n_runs;
     HS_TRY(hs_page_folders(dirs, n, &folder, &n_runs, err));
-    const size_t file = m->options->bytes ? m->options->bytes : 5000000 + 2000000 * (n_runs - 1);
-    m->bytes = file > taken ? (file - taken) / n_runs : 1;
-    begin_bundle(dirs, n, m->options, m->bundle);
-    hs_status status = HS_OK;
-    for (size_t i = 0; i < n_runs && status == HS_OK; i++)
-        status = add_run(m, &folder[i], i, err);
-    end_bundle(&m->missing, m->bundle);
-    hs_str_free(&m->missing);
+    const hs_status status = build_of(m, dirs, n, folder, n_runs, taken, err);
     hs_free(folder);
-    return status == HS_OK && m->bundle->failed ? hs_fail_memory(err, m->bundle->len) : status;
+    return status;
 }
 
 hs_status hs_page_bundle(const char *const *dirs, size_t n, const hs_page_options *options, const hs_signals *signals,
@@ -250,6 +272,13 @@ hs_status hs_page_bundle(const char *const *dirs, size_t n, const hs_page_option
 {
     maker m = {.options = options ? options : &defaults, .signals = signals, .bundle = out};
     return build(&m, dirs, n, 0, err);
+}
+
+hs_status hs_page_bundle_of(const hs_page_folder *folder, size_t n, const hs_page_options *options,
+                            const hs_signals *signals, hs_str *out, hs_error *err)
+{
+    maker m = {.options = options, .signals = signals, .bundle = out};
+    return build_of(&m, NULL, 0, folder, n, 0, err);
 }
 
 /* ---------------------------------------------------------------- the file */
