@@ -27,7 +27,7 @@
     };
     draw.fixed = (x) => (x === null || x === undefined ? "–" : Math.abs(x) < 0.0005 ? "0.000" : x.toFixed(3));
     draw.two = (x) => (Math.abs(x) < 0.005 ? "0.00" : x.toFixed(2));
-    draw.p = (p) => (p === null || p === undefined ? "–" : p >= 0.0005 || p === 0 ? p.toFixed(3) : "<.001");
+    draw.p = (p) => (p === null || p === undefined ? "–" : p >= 0.0005 ? p.toFixed(3) : "<.001");
     let ids = 0;
     draw.id = (prefix) => `${prefix}-${++ids}`;
 
@@ -88,9 +88,13 @@
     draw.firstSplit = (run, splits) => (splits.includes(hs.mainSplit(run)) ? hs.mainSplit(run) : splits.find((s) => hs.isTest(run, s)) || splits[0]);
     draw.stage = (run, s) => (run.stages || [])[s] || `stage ${s}`;
 
+    /* Null where questions were asked at a checkpoint, else why not. */
+    draw.lacks = (run) =>
+        (run.queries || []).length && (run.checkpoints || []).length ? null
+            : `No question was asked of this run: it has no stored checkpoint, or its dataset cannot be read. ${run.command}`;
     /* Why there is no look to show. */
     draw.waiting = (ctx) => {
-        if (!(ctx.run.checkpoints || []).length) return `No checkpoint was looked at. ${ctx.run.command}`;
+        if (draw.lacks(ctx.run)) return draw.lacks(ctx.run);
         return ctx.run.looks === null && !ctx.live ? `This file holds no look at single questions: hopscope report ${draw.word(ctx.run.dir)}` : "Reading what was looked at…";
     };
 

@@ -298,12 +298,7 @@
         title: "Ask",
         wide: true,
         help: "Choose a question and see the model's five most probable answers at the checkpoint of the scrubber, the right one marked. The drawing shows the way over the bridge that the facts give; the bridge fills with color as the lens finds it inside the model.",
-        needs(run) {
-            if (run.queries && run.queries.length && run.checkpoints.length) return null;
-            return run.checkpoints && run.checkpoints.length
-                ? `No question was chosen: the dataset could not be read. hopscope run ${draw.word(run.dir)}/experiment.yaml`
-                : `No checkpoint is stored, so nothing can be asked. ${run.command}`;
-        },
+        needs: draw.lacks,
         mount,
         update,
         command(ctx) {

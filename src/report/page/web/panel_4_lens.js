@@ -90,8 +90,8 @@
             if (cell[6] === 0) places.push(`${draw.place(ctx, i)} after ${draw.stage(ctx.run, s)}`);
         }));
         const shown = places.slice(0, 4).join("; ");
-        return places.length ? `Step ${ctx.step}: the ${query.bridge.length > 1 ? "first " : ""}bridge ${name} is on top at ${shown}${places.length > 4 ? ` and ${places.length - 4} more` : ""}.`
-            : `Step ${ctx.step}: the ${query.bridge.length > 1 ? "first " : ""}bridge ${name} is on top nowhere.`;
+        return places.length ? `Step ${ctx.fmt(ctx.step)}: the ${query.bridge.length > 1 ? "first " : ""}bridge ${name} is on top at ${shown}${places.length > 4 ? ` and ${places.length - 4} more` : ""}.`
+            : `Step ${ctx.fmt(ctx.step)}: the ${query.bridge.length > 1 ? "first " : ""}bridge ${name} is on top nowhere.`;
     }
 
     function update(ctx) {
@@ -115,10 +115,7 @@
         id: "lens",
         title: "Lens grid",
         help: "Each cell reads the state after a stage, at a position of the question, as if it were the last one: its three most probable tokens, and the ranks of the bridge and of the right answer (0 is on top). In a model that walks the two hops the bridge lights up in the middle, where the first hop ends, and the answer above it at the last position.",
-        needs(run) {
-            if (run.checkpoints && run.checkpoints.length && run.queries && run.queries.length) return null;
-            return `No checkpoint was looked at. ${run.command}`;
-        },
+        needs: draw.lacks,
         mount(box, ctx) {
             const p = ctx.mine;
             p.switch = draw.radios("Color by probability of", [["bridge", "bridge", "bridge"], ["target", "right answer", "target"], ["top", "top token", "top"]], (value) => ctx.set({ lens: value }));
@@ -145,7 +142,7 @@
         },
         svg(ctx) {
             const { query, look } = ctx;
-            const what = shows(ctx), grid = look.lens, last = grid.length - 1;
+            const what = shows(ctx), grid = (look && look.lens) || [[]], last = grid.length - 1;
             return draw.gridFigure(`${draw.words(ctx, query).join(" ")}: lens at step ${ctx.step}, color: probability of ${what}`, grid[0].map((_, i) => draw.place(ctx, i)),
                 grid.map((_, r) => draw.stage(ctx.run, last - r)), (r, i) => {
                     const cell = grid[last - r][i];

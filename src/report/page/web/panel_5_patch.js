@@ -166,8 +166,8 @@
         p.split.set(c.splits.map((s) => [s, s]), c.split);
         p.role.set(c.roles.map((r) => [r, r === OWN ? "each, at its own place" : r]), c.role);
         p.measure.set(c.measures.map((m) => [m, m]), c.measure);
-        const late = grid.step > ctx.step ? ` First measured at step ${grid.step}.` : "";
-        draw.text(p.said, `Replaced: ${c.role === OWN ? "the token of each column" : c.role}. ${c.measure}: ${MEASURES[c.measure]}, ${c.split}, step ${grid.step}.${late}` +
+        const late = grid.step > ctx.step ? ` First measured there.` : "";
+        draw.text(p.said, `Replaced: ${c.role === OWN ? "the token of each column" : c.role}. ${c.measure}: ${MEASURES[c.measure]}, ${c.split}, step ${ctx.fmt(grid.step)}.${late}` +
             (cell ? ` ${draw.stage(ctx.run, stage)} at ${grid.places[at]}: ${ctx.fmt(cell.value)}${cell.low === null || cell.low === undefined ? "" : ` [${ctx.fmt(cell.low)}, ${ctx.fmt(cell.high)}]`}, n ${cell.n}.` : ""));
     }
 
@@ -197,10 +197,7 @@
         id: "patch",
         title: "Patch map",
         help: "One input token is replaced, and the state this gives at one place is put into the normal run: the darker the cell, the more the answer hangs on that place. Choose a cell to see the answers before and after; a state that holds the bridge and changes nothing is decodable but not used.",
-        needs(run) {
-            if (run.checkpoints && run.checkpoints.length && run.queries && run.queries.length) return null;
-            return draw.series(run, { method: "trace" }).length ? null : `No look inside yet: ${traceCommand(run)}`;
-        },
+        needs: (run) => (draw.lacks(run) && !draw.series(run, { method: "trace" }).length ? `No look inside yet: ${traceCommand(run)}` : null),
         mount(box, ctx) {
             const p = Object.assign(ctx.mine, { alphas: ALPHAS });
             ctx.looks(ctx.run).then((looks) => {
@@ -246,8 +243,8 @@
             };
         },
         svg(ctx) {
-            const grid = gridOf(ctx), up = grid.stages.slice().reverse();
-            return draw.gridFigure(`Tracing at step ${grid.step}`, grid.places, up.map((s) => draw.stage(ctx.run, s)), (r, i) => {
+            const grid = gridOf(ctx) || { places: [], stages: [], step: ctx.step }, up = grid.stages.slice().reverse();
+            return draw.gridFigure(`Tracing at step ${ctx.fmt(grid.step)}`, grid.places, up.map((s) => draw.stage(ctx.run, s)), (r, i) => {
                 const cell = grid.value(up[r], i);
                 return { ...draw.shade(cell ? cell.value : 0, "effect"), lines: [cell ? draw.two(cell.value) : "–"] };
             });

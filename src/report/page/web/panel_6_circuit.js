@@ -132,7 +132,7 @@
             updateFaith(ctx, split, edges, kept);
             p.kept = kept.length;
         }
-        draw.text(p.said, `Step ${step}${step > ctx.step ? " (first measured there)" : step < ctx.step ? " (last measured there)" : ""}, ${split}: ${p.kept} of ${edges.length} edges change at least ${least.toFixed(2)} of the right answers.`);
+        draw.text(p.said, `Step ${ctx.fmt(step)}${step > ctx.step ? " (first measured there)" : step < ctx.step ? " (last measured there)" : ""}, ${split}: ${p.kept} of ${edges.length} edges change at least ${least.toFixed(2)} of the right answers.`);
     }
 
     hs.panel({

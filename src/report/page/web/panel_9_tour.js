@@ -43,7 +43,7 @@
         const main = hs.mainSplit(run);
         const all = run.queries.map((q, k) => ({ q, k })).filter(({ q }) => q.split === main);
         const found = all.find(({ q, k }) => isRight(q, lastLook(run, k))) || all[0];
-        return found ? found.k : hs.firstQuery(run);
+        return found ? found.k : Math.max(0, run.queries.findIndex((q) => !q.trained));
     }
 
     /* First checkpoint where the lens has the bridge on top where its hop ends, below the last stage, where a second hop can still
@@ -197,7 +197,7 @@
     }
 
     function stepsOf(run) {
-        if (!run.queries || !run.queries.length || !hs.stops(run).length) return [];
+        if (draw.lacks(run)) return [];
         const k = mainQuery(run);
         const moments = [stepMemorized(run), stepGrokked(run)].filter(Boolean).sort((a, b) => a.at - b.at);
         const found = [stepAsk(run, k), ...moments, stepLens(run, k), stepPatch(run, k), stepCircuit(run), stepLimits(run), stepGuess(run, k)];
@@ -294,10 +294,7 @@
         title: "Tour",
         single: true,
         help: "The tour sets the panels to moments of this run and says in plain words what to see there. Its numbers are this run's own; what the run has not got is left out.",
-        needs(run) {
-            if (run.queries && run.queries.length && hs.stops(run).length) return null;
-            return `A tour needs a run with checkpoints and questions. ${run.command}`;
-        },
+        needs: draw.lacks,
         mount(box, ctx) {
             const p = ctx.mine;
             p.intro = el("p");
