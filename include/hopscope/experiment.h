@@ -342,6 +342,37 @@ hs_status hs_experiment_seeds(const hs_config *config, const hs_experiment_optio
 void hs_experiment_seeds_text(const hs_experiment_result *results, uint32_t n, hs_str *out);
 void hs_experiment_seeds_json(const hs_experiment_result *results, uint32_t n, const char *run_dir, hs_str *out);
 
+/* ---------------------------------------------------------------- stages (docs/howto-staged.md) */
+
+/* One after another, each a run of its own in DIR/1-NAME, DIR/2-NAME ..; with a seed in DIR/1-NAME/seed-N. A stage but
+ * the first starts from the one before it (model.init) and evaluates its splits too (data.watch), unless it says
+ * otherwise. */
+typedef struct hs_train_stage {
+    char name[24]; /* a letter, then letters, digits, _ + - */
+    hs_config config;
+    bool own_init, own_step, own_watch; /* the stage itself sets model.init, model.init_step, data.watch */
+} hs_train_stage;
+typedef struct hs_stages {
+    uint32_t n; /* 0: the file has no section `stages` */
+    hs_train_stage *stage;
+} hs_stages;
+/* The section `stages` of an experiment file: lines `NAME: {key: value ..}`, each the experiment of the file with some
+ * settings changed. `set` is for every stage, STAGE.KEY=VALUE for one, over its own. HS_ERR_DATA names file and line.
+ */
+hs_status hs_stages_read(hs_stages *out, const char *path, const char *const *set, size_t n_set, hs_error *err);
+void hs_stages_free(hs_stages *stages);
+/* The folder of a stage (from 0); seed 0: the file's own seeds. */
+hs_status hs_stages_dir(const hs_stages *stages, const char *dir, uint32_t stage, uint32_t seed, char *out, size_t size,
+                        hs_error *err);
+/* Train what is not finished, in options->run_dir; results (n of stages) zero-initialized, *done of them are there when
+ * a stage fails or is stopped; free every one. seed: data.seed = train.seed = augment.seed, 0 = as the file says.
+ * HS_ERR_DATA if a stage is to end elsewhere than where the next one began. */
+hs_status hs_stages_run(const hs_stages *stages, const hs_experiment_options *options, uint32_t seed,
+                        hs_signals *signals, const hs_events *events, hs_experiment_result *results, uint32_t *done,
+                        hs_error *err);
+/* The folder of the last stage in `dir` by its number; "" if it holds no stages. */
+hs_status hs_stages_last(const char *dir, char *out, size_t size, hs_error *err);
+
 /* ---------------------------------------------------------------- sweeps (docs/sweep.md) */
 
 /* Right-censored times: Kaplan-Meier estimate of the median with its 95% interval by Greenwood's variance on the log-log

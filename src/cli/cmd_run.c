@@ -41,10 +41,18 @@ static bool is_folder(const char *path)
     return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
 }
 
-/* The configuration and the run directory that the arguments mean. */
-static hs_status settle(const char *file, const arguments *a, hs_config *config, char *dir, size_t size, hs_error *err)
+/* The stages of an experiment file, none where there are none. */
+static hs_status read_stages(const char *file, const arguments *a, hs_stages *stages, hs_error *err)
 {
-    HS_TRY(hs_config_find(config, file, a->set, count(a->set), err));
+    *stages = (hs_stages){0};
+    if (is_folder(file) || hs_is_graph_file(file))
+        return HS_OK;
+    return hs_stages_read(stages, file, a->set, count(a->set), err);
+}
+
+/* The run directory that the arguments mean. */
+static hs_status choose_dir(const char *file, const arguments *a, char *dir, size_t size, hs_error *err)
+{
     if (!a->out && !is_folder(file))
         return hs_run_default_dir(dir, size, file, err);
     const char *given = a->out ? a->out : file;
@@ -52,6 +60,13 @@ static hs_status settle(const char *file, const arguments *a, hs_config *config,
         return hs_fail(err, HS_ERR_USAGE, "path of %zu bytes is too long", strlen(given));
     snprintf(dir, size, "%s", given);
     return HS_OK;
+}
+
+/* The configuration and the run directory. */
+static hs_status settle(const char *file, const arguments *a, hs_config *config, char *dir, size_t size, hs_error *err)
+{
+    HS_TRY(hs_config_find(config, file, a->set, count(a->set), err));
+    return choose_dir(file, a, dir, size, err);
 }
 
 static int finish(hs_status status, const hs_error *err, const char *again)
@@ -133,6 +148,105 @@ static int run_seeds(const hs_config *config, const hs_experiment_options *optio
     return code ? code : printed;
 }
 
+/* A stage's result as the run of its folder. */
+static void add_stage(const hs_stages *stages, uint32_t i, const hs_experiment_result *result, const char *dir,
+                      bool json, hs_str *out)
+{
+    char path[4096];
+    if (hs_stages_dir(stages, dir, i, 0, path, sizeof path, NULL) != HS_OK)
+        return;
+    if (json) {
+        hs_str_addf(out, "%s", i ? ", " : "");
+        hs_experiment_result_json(result, path, out);
+        return;
+    }
+    hs_str_addf(out, "%s%s\n", i ? "\n" : "", path);
+    hs_experiment_result_text(result, out);
+}
+
+static int run_stages(const hs_stages *stages, const hs_experiment_options *options, const arguments *a,
+                      const char *file)
+{
+    hs_experiment_result *results = hs_calloc(stages->n, sizeof *results);
+    hs_error err = {0};
+    if (!results) {
+        hs_fail_memory(&err, stages->n * sizeof *results);
+        return hs_cli_fail(&err);
+    }
+    hs_view view;
+    hs_events events = hs_view_events(&view, a->quiet != 0);
+    uint32_t done = 0;
+    hs_status status = hs_stages_run(stages, options, 0, signals_of(options), &events, results, &done, &err);
+    char dir[4096] = "";
+    for (uint32_t i = 0; status == HS_OK && !options->dry_run && i < done; i++)
+        if (hs_stages_dir(stages, options->run_dir, i, 0, dir, sizeof dir, NULL) == HS_OK)
+            hs_page_after_run(&stages->stage[i].config, dir, &results[i], 1, signals_of(options), &events);
+    hs_view_close(&view);
+    hs_str out = {0};
+    if (a->json) {
+        hs_str_addf(&out, "{\"run\": ");
+        hs_str_add_json(&out, options->run_dir, strlen(options->run_dir));
+        hs_str_addf(&out, ", \"stages\": [");
+    }
+    for (uint32_t i = 0; i < done && (a->json || !options->dry_run); i++)
+        add_stage(stages, i, &results[i], options->run_dir, a->json != 0, &out);
+    if (a->json)
+        hs_str_addf(&out, "]}\n");
+    int printed = hs_cli_print(&out);
+    for (uint32_t i = 0; i < stages->n; i++)
+        hs_experiment_result_free(&results[i]);
+    hs_free(results);
+    char again[4096];
+    snprintf(again, sizeof again, "%s -o %s", file, options->run_dir);
+    int code = finish(status, &err, again);
+    if (code == 0 && !options->dry_run && !a->quiet && !a->json)
+        fprintf(stderr, "\nnext: hopscope plot %s -o curve.svg\n      hopscope ask %s\n", options->run_dir, dir);
+    return code ? code : printed;
+}
+
+/* Seed after seed, all stages of each; mean and range are those of the last stage. */
+static int run_stages_seeds(const hs_stages *stages, const hs_experiment_options *options, const arguments *a,
+                            const char *file)
+{
+    const uint32_t n = stages->n, last = n - 1;
+    hs_experiment_result *results = hs_calloc((size_t)n * (size_t)a->seeds, sizeof *results);
+    hs_experiment_result *ends = hs_calloc((size_t)a->seeds, sizeof *ends); /* borrowed from `results` */
+    hs_error err = {0};
+    hs_view view;
+    hs_events events = hs_view_events(&view, a->quiet != 0);
+    hs_status status = results && ends ? HS_OK : hs_fail_memory(&err, n * sizeof *results);
+    uint32_t seeds = 0, done;
+    for (uint32_t s = 0; status == HS_OK && s < (uint32_t)a->seeds; s++) {
+        hs_event_send(&events, HS_EVENT_INFO, "run", "seed %u of %d", s + 1, a->seeds);
+        status =
+            hs_stages_run(stages, options, s + 1, signals_of(options), &events, results + (size_t)s * n, &done, &err);
+        if (status == HS_OK)
+            ends[seeds++] = results[(size_t)s * n + last];
+    }
+    char dir[4096] = "";
+    hs_str out = {0};
+    const char *name = stages->stage[last].name;
+    snprintf(dir, sizeof dir, "%.4000s/%u-%s", options->run_dir, n, name);
+    if (status == HS_OK && !options->dry_run)
+        hs_page_after_run(&stages->stage[last].config, dir, ends, seeds, signals_of(options), &events);
+    hs_view_close(&view);
+    if (a->json) {
+        hs_experiment_seeds_json(ends, seeds, dir, &out);
+        hs_str_add(&out, "\n", 1);
+    } else if (!options->dry_run && seeds) {
+        hs_experiment_seeds_text(ends, seeds, &out);
+    }
+    int printed = hs_cli_print(&out);
+    for (size_t i = 0; results && i < (size_t)n * (size_t)a->seeds; i++)
+        hs_experiment_result_free(&results[i]);
+    hs_free(results);
+    hs_free(ends);
+    char again[4096];
+    snprintf(again, sizeof again, "%s --seeds %d -o %s", file, a->seeds, options->run_dir);
+    int code = finish(status, &err, again);
+    return code ? code : printed;
+}
+
 int hs_cmd_run(int argc, const char **argv)
 {
     arguments a = {0};
@@ -155,15 +269,25 @@ int hs_cmd_run(int argc, const char **argv)
         char dir[4096];
         hs_config *config = hs_alloc(sizeof *config);
         hs_error err = {0};
-        hs_status status = config ? settle(args.arg[0], &a, config, dir, sizeof dir, &err) : hs_fail_memory(&err, 0);
+        hs_stages stages;
+        hs_status status = read_stages(args.arg[0], &a, &stages, &err);
+        if (status == HS_OK && stages.n > 0)
+            status = choose_dir(args.arg[0], &a, dir, sizeof dir, &err);
+        else if (status == HS_OK)
+            status = config ? settle(args.arg[0], &a, config, dir, sizeof dir, &err) : hs_fail_memory(&err, 0);
         const hs_experiment_options how = {.run_dir = dir, .dry_run = a.dry_run != 0};
         if (status != HS_OK)
             code = hs_cli_fail(&err);
+        else if (stages.n > 0 && a.seeds > 0)
+            code = run_stages_seeds(&stages, &how, &a, args.arg[0]);
+        else if (stages.n > 0)
+            code = run_stages(&stages, &how, &a, args.arg[0]);
         else if (a.seeds > 0)
             code = run_seeds(config, &how, &a, args.arg[0]);
         else
             code = run_one(config, &how, &a);
         hs_free(config);
+        hs_stages_free(&stages);
     }
     hs_args_free(&args);
 done:

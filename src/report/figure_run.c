@@ -101,15 +101,20 @@ static void folder_name(const char *dir, char *out, size_t size)
     snprintf(out, size, "%.*s", (int)(len - start), dir + start);
 }
 
-/* The run in `dir`, or those in its seed-1, seed-2, ... */
+/* The run in `dir`, or those in its seed-1, seed-2, ...; of a folder of stages those of the last one. */
 static hs_status add_folder(curves *c, const char *dir, hs_error *err)
 {
-    char path[PATH_SIZE], seed[PATH_SIZE], name[32];
+    char path[PATH_SIZE], seed[PATH_SIZE], name[32], stage[PATH_SIZE];
     group *g = &c->group[c->n_groups];
     folder_name(dir, g->name, sizeof g->name);
     g->first = c->n;
     HS_TRY(hs_path_join(path, sizeof path, dir, "run.db", err));
     HS_TRY(hs_path_join(seed, sizeof seed, dir, "seed-1", err));
+    if (!hs_file_exists(path) && !hs_file_exists(seed)) {
+        HS_TRY(hs_stages_last(dir, stage, sizeof stage, err));
+        if (stage[0])
+            return add_folder(c, stage, err);
+    }
     if (hs_file_exists(path) || !hs_file_exists(seed)) {
         HS_TRY(add_run(c, dir, err));
     } else {

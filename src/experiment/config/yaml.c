@@ -78,6 +78,8 @@ static hs_status add_setting(reader *r, const char *key, const char *value, size
     const hs_config_key *row = hs_config_key_find(key);
     if (!row) {
         hs_config_unknown_key(key, r->err);
+        if (strncmp(key, "stages.", 7) == 0)
+            hs_error_hint(r->err, "this is an experiment in stages, for: hopscope run %.200s", r->name);
         if (strncmp(key, "sweep.", 6) == 0)
             hs_error_hint(r->err, "this is a plan, for: hopscope sweep %.200s", r->name);
         hs_error_where(r->err, "%s:%zu", r->name, line);

@@ -183,14 +183,26 @@ static hs_status put_new_facts(const hs_config *config, hs_dataset *data, const 
     return HS_OK;
 }
 
-/* The last part of a path, without a number and a dash before it: "runs/x/1-pretrain/" is "pretrain". */
+/* Where the last part of path[0..*end) begins; slashes behind it are cut off. */
+static size_t last_part(const char *path, size_t *end)
+{
+    while (*end > 0 && path[*end - 1] == '/')
+        --*end;
+    size_t begin = *end;
+    while (begin > 0 && path[begin - 1] != '/')
+        begin--;
+    return begin;
+}
+
+/* The last part of a path but seed-N, without a number and a dash before it: "runs/x/1-pretrain/seed-2" is "pretrain".
+ */
 static void name_of(const char *path, char *out, size_t size)
 {
-    size_t end = strlen(path), begin, digits = 0;
-    while (end > 0 && path[end - 1] == '/')
-        end--;
-    for (begin = end; begin > 0 && path[begin - 1] != '/';)
-        begin--;
+    size_t end = strlen(path), digits = 0, begin = last_part(path, &end);
+    if (begin > 0 && strncmp(path + begin, "seed-", 5) == 0) {
+        end = begin;
+        begin = last_part(path, &end);
+    }
     while (begin + digits < end && path[begin + digits] >= '0' && path[begin + digits] <= '9')
         digits++;
     if (digits > 0 && begin + digits + 1 < end && path[begin + digits] == '-')

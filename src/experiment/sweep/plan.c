@@ -42,13 +42,6 @@ static const yaml_node_t *node_of(reader *r, int index)
     return yaml_document_get_node(&r->doc, index);
 }
 
-/* A mapping, or nothing at all, which counts as an empty one. */
-static bool is_empty(const yaml_node_t *node)
-{
-    const char *s = hs_plan_scalar(node);
-    return s && (!*s || strcmp(s, "~") == 0 || strcmp(s, "null") == 0);
-}
-
 static hs_status fail_line(reader *r, size_t line, const char *key, const char *value, const char *what)
 {
     hs_fail(r->err, HS_ERR_DATA, "%s", what);
@@ -89,76 +82,20 @@ static bool is_name(const char *name)
     return n > 0 && n < 64 && name[0] != '.' && name[0] != '-';
 }
 
-static hs_status add_line(reader *r, level *l, const char *key, const char *value, size_t line)
+/* The settings of a level into `l`, which has room for MAX_LINES; the line `experiment` names a file instead. */
+static hs_status read_settings(reader *r, level *l, const yaml_node_t *node)
 {
-    for (size_t i = 0; i < l->n; i++)
-        if (strcmp(l->set[i].key, key) == 0) {
-            fail_line(r, line, key, NULL, "given twice");
-            return hs_error_hint(r->err, "the first is in line %zu", l->set[i].line);
-        }
-    if (l->n == MAX_LINES)
-        return fail_line(r, line, key, NULL, "too many settings in one arm");
-    l->set[l->n++] = (hs_config_line){key, value, line};
-    return HS_OK;
-}
-
-/* A value, or a list as one text. */
-static hs_status value_text(reader *r, const yaml_node_t *node, const char *key, const char **out)
-{
-    if (node->type == YAML_SCALAR_NODE) {
-        *out = is_empty(node) && node->data.scalar.style == YAML_PLAIN_SCALAR_STYLE ? "" : hs_plan_scalar(node);
-        return strlen(*out) == node->data.scalar.length || !**out ? HS_OK
-                                                                  : fail_node(r, node, key, "value holds a zero byte");
-    }
-    if (node->type != YAML_SEQUENCE_NODE)
-        return fail_node(r, node, key, "a setting is one `key: value`");
-    hs_str list = {0};
-    hs_status status = HS_OK;
-    for (const yaml_node_item_t *i = node->data.sequence.items.start;
-         status == HS_OK && i < node->data.sequence.items.top; i++) {
-        const char *item = hs_plan_scalar(node_of(r, *i));
-        if (item && *item)
-            hs_list_add(&list, item, strlen(item));
-        else
-            status = fail_node(r, node, key, "a list holds non-empty texts only");
-    }
-    *out = hs_arena_strdup(r->arena, list.s ? list.s : "", list.len);
-    if (status == HS_OK && (list.failed || !*out))
-        status = hs_fail_memory(r->err, list.len);
-    hs_str_free(&list);
-    return status;
-}
-
-/* The lines of a mapping; sections may be nested or dotted, as in an experiment. `prefix` is "" or "section.". */
-static hs_status add_settings(reader *r, level *l, const yaml_node_t *node, const char *prefix, int depth)
-{
-    for (const yaml_node_pair_t *p = node->data.mapping.pairs.start; p < node->data.mapping.pairs.top; p++) {
-        const yaml_node_t *key_node = node_of(r, p->key), *value_node = node_of(r, p->value);
-        const char *name = hs_plan_scalar(key_node), *value = NULL;
-        if (!name || strlen(prefix) + strlen(name) > 200)
-            return fail_node(r, key_node, l->name, "a setting is one `key: value`");
-        if (!*prefix && strcmp(name, "experiment") == 0) {
-            l->experiment = hs_plan_scalar(value_node);
-            if (!l->experiment || !*l->experiment)
-                return fail_node(r, value_node, "experiment", "takes the name of a file");
+    hs_plan_lines to = {
+        .path = r->path, .doc = &r->doc, .arena = r->arena, .owner = l->name, .line = l->set, .cap = MAX_LINES};
+    HS_TRY(hs_plan_add_settings(&to, node, r->err));
+    for (size_t i = 0; i < to.n; i++) {
+        if (strcmp(to.line[i].key, "experiment") != 0) {
+            l->set[l->n++] = to.line[i];
             continue;
         }
-        hs_str full = {0};
-        hs_str_addf(&full, "%s%s", prefix, name);
-        const char *key = full.failed ? NULL : hs_arena_strdup(r->arena, full.s, full.len);
-        hs_str_free(&full);
-        if (!key)
-            return hs_fail_memory(r->err, strlen(name));
-        if (value_node->type == YAML_MAPPING_NODE && !hs_config_key_find(key)) {
-            char inner[256];
-            snprintf(inner, sizeof inner, "%s.", key);
-            if (depth > 4)
-                return fail_node(r, key_node, key, "nested too deeply");
-            HS_TRY(add_settings(r, l, value_node, inner, depth + 1));
-            continue;
-        }
-        HS_TRY(value_text(r, value_node, key, &value));
-        HS_TRY(add_line(r, l, key, value, key_node->start_mark.line + 1));
+        l->experiment = to.line[i].value;
+        if (!*l->experiment)
+            return fail_line(r, to.line[i].line, "experiment", NULL, "takes the name of a file");
     }
     return HS_OK;
 }
@@ -189,8 +126,8 @@ static hs_status read_named_levels(reader *r, const yaml_node_t *node, const cha
         if (!l->name || !l->set)
             return hs_fail_memory(r->err, strlen(name));
         if (settings->type == YAML_MAPPING_NODE)
-            HS_TRY(add_settings(r, l, settings, "", 0));
-        else if (!is_empty(settings))
+            HS_TRY(read_settings(r, l, settings));
+        else if (!hs_plan_empty(settings))
             return fail_node(r, settings, name, "an arm is a list of `key: value`, for example {train.lr: 1e-3}");
     }
     return HS_OK;
@@ -222,7 +159,7 @@ static hs_status read_value_levels(reader *r, const yaml_node_t *key_node, const
         const yaml_node_t *item = node_of(r, node->data.sequence.items.start[i]);
         level *l = &f->level[i];
         const char *value;
-        HS_TRY(value_text(r, item, key, &value));
+        HS_TRY(hs_plan_value(r->path, &r->doc, r->arena, item, key, &value, r->err));
         *l = (level){.name = level_name(r, key, value, whole), .line = item->start_mark.line + 1};
         l->set = take(r, 1, sizeof *l->set);
         if (!l->name || !l->set)
@@ -290,7 +227,7 @@ static hs_status load_experiment(reader *r, const char *name, size_t line)
     if (!hs_file_exists(path))
         return fail_line(r, line, "experiment", name, "this file is not there");
     HS_TRY(hs_plan_load(&r->experiment, path, &doc, r->err));
-    hs_status status = hs_plan_cut(&r->experiment, &doc, &section, r->err);
+    hs_status status = hs_plan_cut(&r->experiment, &doc, "sweep", &section, r->err);
     if (status == HS_OK && section && section->type == YAML_MAPPING_NODE)
         for (const yaml_node_pair_t *p = section->data.mapping.pairs.start; p < section->data.mapping.pairs.top; p++) {
             const char *key = hs_plan_scalar(yaml_document_get_node(&doc, p->key));
@@ -305,8 +242,8 @@ static hs_status load_experiment(reader *r, const char *name, size_t line)
 /* One arm: the chosen level of every factor. */
 static hs_status make_arm(reader *r, const size_t *chosen, hs_sweep_arm *arm)
 {
-    level own = {.set = take(r, MAX_LINES, sizeof *own.set)};
-    if (!own.set)
+    hs_plan_lines own = {.path = r->path, .line = take(r, MAX_LINES, sizeof *own.line), .cap = MAX_LINES};
+    if (!own.line)
         return HS_ERR_MEMORY;
     const char *experiment = r->base;
     size_t line = 1, used = 0;
@@ -321,14 +258,14 @@ static hs_status make_arm(reader *r, const size_t *chosen, hs_sweep_arm *arm)
             line = l->line;
         }
         for (size_t i = 0; i < l->n; i++)
-            HS_TRY(add_line(r, &own, l->set[i].key, l->set[i].value, l->set[i].line));
+            HS_TRY(hs_plan_add_line(&own, l->set[i].key, l->set[i].value, l->set[i].line, r->err));
     }
     if (!used)
         snprintf(arm->name, sizeof arm->name, "base");
     static const char *const seeds[] = {"data.seed", "train.seed", "augment.seed"};
     for (size_t k = 0; k < 3; k++) {
         for (size_t i = 0; i < own.n; i++)
-            arm->own_seed[k] |= strcmp(own.set[i].key, seeds[k]) == 0;
+            arm->own_seed[k] |= strcmp(own.line[i].key, seeds[k]) == 0;
         for (size_t i = 0; i < r->n_set; i++)
             arm->own_seed[k] |=
                 strncmp(r->set[i], seeds[k], strlen(seeds[k])) == 0 && r->set[i][strlen(seeds[k])] == '=';
@@ -345,7 +282,7 @@ static hs_status make_arm(reader *r, const size_t *chosen, hs_sweep_arm *arm)
                                     .set = r->set,
                                     .n_set = r->n_set,
                                     .own_name = r->path,
-                                    .own = own.set,
+                                    .own = own.line,
                                     .n_own = own.n};
     return hs_config_combine(&arm->config, &from, r->err);
 }
@@ -498,7 +435,7 @@ static hs_status read_section(reader *r, const yaml_node_t *section, hs_sweep *o
     static const char *const keys[] = {"experiment", "seeds", "arms", "grid", "baseline", "table"};
     enum { EXPERIMENT, SEEDS, ARMS, GRID, BASELINE, TABLE, N };
     const yaml_node_t *part[N] = {NULL};
-    if (section->type != YAML_MAPPING_NODE && !is_empty(section))
+    if (section->type != YAML_MAPPING_NODE && !hs_plan_empty(section))
         return fail_node(r, section, "sweep", "takes experiment, seeds, arms, grid, baseline and table");
     if (section->type == YAML_MAPPING_NODE)
         for (const yaml_node_pair_t *p = section->data.mapping.pairs.start; p < section->data.mapping.pairs.top; p++) {
@@ -540,7 +477,7 @@ static hs_status read_plan(reader *r, hs_sweep *out)
 {
     const yaml_node_t *section;
     HS_TRY(hs_plan_load(&r->plan, r->path, &r->doc, r->err));
-    hs_status status = hs_plan_cut(&r->plan, &r->doc, &section, r->err);
+    hs_status status = hs_plan_cut(&r->plan, &r->doc, "sweep", &section, r->err);
     if (status == HS_OK && !section) {
         hs_fail(r->err, HS_ERR_DATA, "this file is no plan: it has no section `sweep`");
         hs_error_where(r->err, "%s", r->path);
