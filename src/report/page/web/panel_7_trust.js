@@ -42,7 +42,7 @@
     /* Strict OOD composition against what its two halves would give were they independent. */
     function halves(ctx) {
         const has = (n) => ctx.run.evaluations[n];
-        ctx.mine.halves = has("test_oo") && has("test_oi") && has("test_io") ? hs.el("p", { class: "note" }) : null;
+        ctx.mine.halves = has("test_oo") && has("test_oi") && has("test_io") ? hs.el("p", { class: "note whole" }) : null;
         return ctx.mine.halves;
     }
     function proofs(run) {
