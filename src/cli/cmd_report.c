@@ -37,6 +37,10 @@ static int write_page(const hs_args *args, const char *out, const hs_page_option
     if (status == HS_OK)
         status = hs_page_write(args->arg, args->n, how, path, hs_cli_signals(), &events, &err);
     hs_view_close(&view);
+    if (status == HS_STOPPED_INT || status == HS_STOPPED_TERM) {
+        fprintf(stderr, "hopscope: stopped, no page is written\n");
+        return hs_status_exit_code(status);
+    }
     if (status != HS_OK)
         return hs_cli_fail(&err);
     if (json)

@@ -219,7 +219,7 @@ static void add_probes(hs_page_run *r, hs_str *out)
     hs_page_open(out, '[');
     if (r->record && hs_record_probes(r->record, NULL, &rows, &n, &err) != HS_OK)
         hs_page_lacks(r, "What the microscope measured cannot be read", &err);
-    else if (n == 0)
+    else if (n == 0 && r->n_evals > 0)
         hs_page_missing(r, "No look inside all queries yet: hopscope interpret %s --method lens,trace --steps all",
                         r->run.dir);
     const bool cut = r->brief && n > HS_PAGE_PROBES;

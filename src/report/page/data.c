@@ -72,7 +72,9 @@ static void add_split(const hs_dataset *data, uint32_t i, hs_str *out)
     hs_page_key(out, "items");
     hs_page_whole(out, split->n);
     hs_page_key(out, "role");
-    hs_page_text(out, split->kind == HS_ITEM_FACT && !test ? "facts" : test ? "test" : "train");
+    hs_page_text(out, (split->kind == HS_ITEM_FACT || split->kind == HS_ITEM_COMPLEX_FACT) && !test ? "facts"
+                      : test                                                                        ? "test"
+                                                                                                    : "train");
     hs_page_key(out, "majority");
     hs_page_number(out, !audit || !test                  ? (double)NAN
                         : split->kind == HS_ITEM_COMPARE ? audit->baselines.majority_class
