@@ -283,7 +283,7 @@
         if (p.key !== key) {
             p.key = key;
             p.list.replaceChildren(...steps.map((step, i) => el("li", {}, el("button", { type: "button", class: "btn", on: { click: () => go(ctx, i + 1) } }, step.title))));
-            draw.text(p.intro, `${steps.length} short steps through this run, for one reader or a class. Each sets the panels; the last asks you to guess first.`);
+            draw.text(p.intro, `${steps.length} short steps through this run, for one reader or a class. Each sets the panels${steps.length && steps.at(-1).guess ? "; the last asks you to guess first" : ""}.`);
         }
         if (ctx.state.tour) speak(ctx);
         else if (coach) draw.show(coach.node, false);
