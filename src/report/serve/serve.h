@@ -180,10 +180,14 @@ struct hs_server {
     hs_queue queue[2]; /* of the asker, of the worker */
     hs_bundle_entry bundle[HS_KEPT];
     uint64_t uses_bundle;
+    double bundle_after; /* when another may be made */
     hs_desk_kept asked[HS_KEPT]; /* of the asker */
     uint64_t uses;
     hs_signals signals; /* cuts the workers short */
 };
+
+/* server.c. Sleeps, without `lock`, until this time of hs_now or until it is woken. */
+void hs_wait_until(pthread_cond_t *wake, pthread_mutex_t *lock, double time);
 
 /* watch.c. The first look at everything, without news; then the thread. */
 void hs_watch_first(hs_server *server);

@@ -173,18 +173,24 @@ static hs_status start_threads(hs_server *s, hs_error *err)
     return HS_OK;
 }
 
+void hs_wait_until(pthread_cond_t *wake, pthread_mutex_t *lock, double time)
+{
+    const struct timespec until = {.tv_sec = (time_t)time, .tv_nsec = (long)((time - (double)(time_t)time) * 1e9)};
+    pthread_cond_timedwait(wake, lock, &until);
+}
+
 static void make_locks(hs_server *s)
 {
     pthread_condattr_t clock;
     pthread_condattr_init(&clock);
-    pthread_condattr_setclock(&clock, CLOCK_MONOTONIC);
+    pthread_condattr_setclock(&clock, CLOCK_MONOTONIC); /* that of hs_now */
     pthread_mutex_init(&s->lock, NULL);
     pthread_cond_init(&s->tick, &clock);
-    pthread_condattr_destroy(&clock);
     for (int i = 0; i < 2; i++) {
         s->queue[i].end = &s->queue[i].first;
-        pthread_cond_init(&s->queue[i].more, NULL);
+        pthread_cond_init(&s->queue[i].more, &clock);
     }
+    pthread_condattr_destroy(&clock);
 }
 
 hs_status hs_serve_start(hs_server **out, const char *path, const hs_serve_options *options, hs_error *err)

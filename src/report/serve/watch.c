@@ -378,12 +378,7 @@ void *hs_watch_main(void *server)
     hs_server *s = server;
     pthread_mutex_lock(&s->lock);
     while (!s->stopping) {
-        struct timespec until;
-        clock_gettime(CLOCK_MONOTONIC, &until);
-        const double at = (double)until.tv_sec + 1e-9 * (double)until.tv_nsec + s->options.poll_seconds;
-        until.tv_sec = (time_t)at;
-        until.tv_nsec = (long)((at - (double)until.tv_sec) * 1e9);
-        pthread_cond_timedwait(&s->tick, &s->lock, &until);
+        hs_wait_until(&s->tick, &s->lock, hs_now() + s->options.poll_seconds);
         if (s->stopping)
             break;
         pthread_mutex_unlock(&s->lock);

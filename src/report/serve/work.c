@@ -8,6 +8,11 @@
 
 #include <string.h>
 
+/* A bundle takes at most one part in fifty of a core, beside a training that changes it all the time; but nobody waits longer. */
+enum { BUNDLE_SHARE = 50, BUNDLE_WAIT = 5 };
+
+static hs_bundle_entry *kept_entry(hs_server *s, const hs_watched *run);
+
 /* ---------------------------------------------------------------- queues */
 
 bool hs_work_start(hs_request *q)
@@ -29,19 +34,40 @@ bool hs_work_start(hs_request *q)
     return room;
 }
 
-/* Under the lock. NULL: the server stops. */
-static hs_request *next_job(hs_server *s, hs_queue *queue)
+static hs_request *take_out(hs_queue *queue, hs_request **at)
 {
+    hs_request *q = *at;
+    *at = q->next;
+    if (!q->next)
+        queue->end = at;
+    queue->n--;
+    return q;
+}
+
+/* Under the lock. NULL: the server stops. */
+static hs_request *next_question(hs_server *s)
+{
+    hs_queue *queue = &s->queue[0];
     while (!s->stopping && !queue->first)
         pthread_cond_wait(&queue->more, &s->lock);
-    hs_request *q = s->stopping ? NULL : queue->first;
-    if (q) {
-        queue->first = q->next;
-        if (!queue->first)
-            queue->end = &queue->first;
-        queue->n--;
+    return s->stopping ? NULL : take_out(queue, &queue->first);
+}
+
+/* The same for the worker. A bundle waits until it may be made again: those who wait for it then share it. */
+static hs_request *next_job(hs_server *s)
+{
+    hs_queue *queue = &s->queue[1];
+    while (!s->stopping) {
+        const bool due = hs_now() >= s->bundle_after;
+        for (hs_request **at = &queue->first; *at; at = &(*at)->next)
+            if (due || (*at)->kind != HS_WORK_BUNDLE || kept_entry(s, (*at)->run))
+                return take_out(queue, at);
+        if (queue->first)
+            hs_wait_until(&queue->more, &s->lock, s->bundle_after);
+        else
+            pthread_cond_wait(&queue->more, &s->lock);
     }
-    return q;
+    return NULL;
 }
 
 void hs_work_done(hs_request *q)
@@ -114,7 +140,7 @@ void *hs_asker_main(void *server)
     hs_server *s = server;
     hs_request *q;
     pthread_mutex_lock(&s->lock);
-    while ((q = next_job(s, &s->queue[0])) != NULL) {
+    while ((q = next_question(s)) != NULL) {
         q->history = q->run->history;
         pthread_mutex_unlock(&s->lock);
         hs_str text = {0};
@@ -134,16 +160,22 @@ void *hs_asker_main(void *server)
 
 /* ---------------------------------------------------------------- bundles */
 
-hs_text *hs_bundle_kept(hs_server *s, const hs_watched *run)
+static hs_bundle_entry *kept_entry(hs_server *s, const hs_watched *run)
 {
     for (int i = 0; i < HS_KEPT; i++) {
         hs_bundle_entry *b = &s->bundle[i];
-        if (b->text && b->run == run && b->version == (run ? run->version : s->version)) {
-            b->used = ++s->uses_bundle;
-            return hs_text_share(b->text);
-        }
+        if (b->text && b->run == run && b->version == (run ? run->version : s->version))
+            return b;
     }
     return NULL;
+}
+
+hs_text *hs_bundle_kept(hs_server *s, const hs_watched *run)
+{
+    hs_bundle_entry *b = kept_entry(s, run);
+    if (b)
+        b->used = ++s->uses_bundle;
+    return b ? hs_text_share(b->text) : NULL;
 }
 
 static void keep_bundle(hs_server *s, const hs_watched *run, uint64_t version, hs_text *text)
@@ -175,6 +207,13 @@ static hs_page_folder *folders_of(hs_server *s, const hs_watched *run, size_t *n
     return folder;
 }
 
+static double thread_seconds(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
 /* Under the lock, which is given up while it works. */
 static void bundle(hs_server *s, hs_request *q)
 {
@@ -191,6 +230,7 @@ static void bundle(hs_server *s, hs_request *q)
     const hs_page_options options = {.live = true, .command = command, .threads = 1};
     hs_str text = {0};
     hs_error err = {0};
+    const double before = thread_seconds();
     const hs_status status = folder ? hs_page_bundle_of(folder, n, &options, &s->signals, &text, &err)
                                     : hs_fail_memory(&err, sizeof *folder);
     hs_free(folder);
@@ -200,7 +240,9 @@ static void bundle(hs_server *s, hs_request *q)
         hs_str_free(&text);
         answer_error(q, &err);
     }
+    const double cost = BUNDLE_SHARE * (thread_seconds() - before);
     pthread_mutex_lock(&s->lock);
+    s->bundle_after = hs_now() + (cost < BUNDLE_WAIT ? cost : BUNDLE_WAIT);
     if (status == HS_OK && q->answer.text)
         keep_bundle(s, q->run, version, q->answer.text);
 }
@@ -296,7 +338,7 @@ void *hs_worker_main(void *server)
     hs_server *s = server;
     hs_request *q;
     pthread_mutex_lock(&s->lock);
-    while ((q = next_job(s, &s->queue[1])) != NULL) {
+    while ((q = next_job(s)) != NULL) {
         if (q->kind == HS_WORK_BUNDLE) {
             bundle(s, q);
         } else {

@@ -134,6 +134,13 @@
         source.addEventListener("evaluation", evaluation);
         source.addEventListener("probe", probe);
         source.addEventListener("ended", () => (say("ended"), clearTimeout(refreshing), refresh()));
+        const now = () => (clearTimeout(refreshing), (refreshing = setTimeout(refresh, 0)));
+        source.addEventListener("hello", (event) => {
+            // What happened between the bundle and this connection.
+            if (JSON.parse(event.data).runs.some((r) => (hs.run(r.id) || {}).steps !== r.steps)) now();
+        });
+        for (const name of ["reload", "run", "gone"]) source.addEventListener(name, now);
+        source.addEventListener("trouble", (event) => say(JSON.parse(event.data).error));
         source.addEventListener("open", () => say("live"));
         source.addEventListener("error", () => say(source.readyState === EventSource.CLOSED ? "server gone" : "reconnecting"));
     };
