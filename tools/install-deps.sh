@@ -1,6 +1,6 @@
 #!/bin/sh
 # Installs the Debian packages that hopscope needs: says first which, and does nothing when all are there.
-# usage: tools/install-deps.sh [test|check|page]     test: also what the tests need; check: and the sanitizer and fuzz builds; page: a browser
+# usage: tools/install-deps.sh [test|check|page|slurm]     test: also what the tests need; check: and the sanitizer and fuzz builds; page: a browser; slurm: a cluster of one machine
 #
 # OpenBLAS is loaded at run time (src/tensor/gemm.c), so its library is all that is needed of it: the threaded build.
 set -eu
@@ -13,8 +13,9 @@ case "${1:-}" in
 test) packages="$packages $tests" ;;
 check) packages="$packages $tests clang libclang-rt-14-dev" ;;
 page) packages="$packages python3 python3-venv chromium chromium-driver" ;;
+slurm) packages="slurmctld slurmd slurm-client munge" ;;
 *)
-    echo "usage: tools/install-deps.sh [test|check|page]" >&2
+    echo "usage: tools/install-deps.sh [test|check|page|slurm]" >&2
     exit 2
     ;;
 esac

@@ -400,6 +400,8 @@ typedef enum hs_sweep_source {
     HS_SWEEP_LOSS,
     HS_SWEEP_PROBE,    /* of a method of the microscope: the largest of the values that fit */
     HS_SWEEP_METRIC,   /* of run.db */
+    HS_SWEEP_SHORTCUT, /* what the strongest way to answer without the hops scores on a split (audit of its dataset), */
+    HS_SWEEP_MAJORITY, /* and always giving the commonest answer */
     HS_SWEEP_STEPS,    /* what the run took: steps, */
     HS_SWEEP_SECONDS,  /* seconds, */
     HS_SWEEP_CPU,      /* CPU seconds by threads, */

@@ -129,6 +129,7 @@ static void test_columns(void **state)
                                       "a b",
                                       "loss",
                                       "steps >= 3",
+                                      "majority test_ii >= 0.1",
                                       "lens",
                                       "lens mrr test_ii stage=x",
                                       "lens mrr a b"};
@@ -345,10 +346,12 @@ static void test_whole(void **state)
     (void)state;
     hs_sweep s = {0};
     /* "never" cannot learn, "wild" overflows */
-    const char *section = "sweep:\n  seeds: 2\n  arms:\n    muon: {train.lr: 1e-2}\n    never: {train.lr: 0}\n"
-                          "    wild: {train.optimizer: signsgd, train.lr: 1000, train.weight_decay: 0, train.clip: 0, "
-                          "train.warmup: 0, model.no_ln: true, model.n_layer: 6}\n"
-                          "  table: [id_atomic >= 0.9, id_atomic, metric lr, steps, id_atomic >= 0.9 in seconds]\n";
+    const char *section =
+        "sweep:\n  seeds: 2\n  arms:\n    muon: {train.lr: 1e-2}\n    never: {train.lr: 0}\n"
+        "    wild: {train.optimizer: signsgd, train.lr: 1000, train.weight_decay: 0, train.clip: 0, "
+        "train.warmup: 0, model.no_ln: true, model.n_layer: 6}\n"
+        "  table: [id_atomic >= 0.9, id_atomic, metric lr, steps, id_atomic >= 0.9 in seconds, shortcut test_ii, "
+        "majority test_ii]\n";
     assert_int_equal(read_text(&s, section, "train.stop_accuracy=0.9"), HS_OK);
     for (uint32_t a = 0; a < s.n_arms; a++)
         s.arm[a].config.train.steps = 300;
@@ -374,18 +377,19 @@ static void test_whole(void **state)
     assert_true(cost.left == 1);
     train_all(&s, NULL);
     assert_ok(hs_sweep_gather(&s, &t, err));
-    assert_true(t.n_columns == 5 && t.missing == 0 && t.diverged == 2);
+    assert_true(t.n_columns == 7 && t.missing == 0 && t.diverged == 2);
     for (uint32_t i = 0; i < 2; i++) {
         const hs_member *m = &t.member[3 * i];
-        const double *value = &t.value[(size_t)3 * i * 5];
+        const double *value = &t.value[(size_t)3 * i * 7];
         assert_true(m[0].finished && m[0].ended_by == HS_STOP_RULE && m[1].ended_by == HS_STOP_BUDGET &&
                     m[2].ended_by == HS_STOP_NAN && m[1].steps == 300);
-        assert_true(t.reached[(size_t)3 * i * 5] && value[0] < 300 && fmod(value[0], 4) == 0 && value[1] >= 0.9);
+        assert_true(t.reached[(size_t)3 * i * 7] && value[0] < 300 && fmod(value[0], 4) == 0 && value[1] >= 0.9);
+        assert_true(value[5] >= 0 && value[5] <= 1 && value[6] <= value[5] + 1e-12);
         assert_true(value[3] == (double)m[0].steps && value[4] > 0 && m[0].cpu_seconds > 0);
-        assert_true(!t.reached[(size_t)(3 * i + 1) * 5]);
+        assert_true(!t.reached[(size_t)(3 * i + 1) * 7]);
     }
-    assert_true(t.cell[0].time.events == 2 && t.cell[5].time.events == 0 && t.cell[5].time.follow_up == 300);
-    assert_true(isinf(t.cell[10].time.median) && t.cell[10].time.follow_up == 300); /* wild */
+    assert_true(t.cell[0].time.events == 2 && t.cell[7].time.events == 0 && t.cell[7].time.follow_up == 300);
+    assert_true(isinf(t.cell[14].time.median) && t.cell[14].time.follow_up == 300); /* wild */
     assert_true(t.cell[1].spread.n == 2 && t.cell[1].spread.high <= 1);
     check_files(&s, &t);
     hs_sweep_table_free(&t);

@@ -20,12 +20,15 @@ static void add_shortcut(hs_str *out, const hs_split_result *s)
                     hs_baselines_explain(&s->baselines) ? " (explains it)" : "");
 }
 
+double hs_majority(hs_split_kind kind, const hs_baselines *baselines)
+{
+    return kind == HS_ITEM_COMPARE ? baselines->majority_class : baselines->majority_r1r2;
+}
+
 /* What always giving the commonest answer would score. */
 static double majority(const hs_split_result *s)
 {
-    if (!s->has_baselines)
-        return (double)NAN;
-    return s->kind == HS_ITEM_COMPARE ? s->baselines.majority_class : s->baselines.majority_r1r2;
+    return s->has_baselines ? hs_majority(s->kind, &s->baselines) : (double)NAN;
 }
 
 /* "0.935", or "-" for NaN. */

@@ -119,7 +119,8 @@ static hs_status take_source(words *w, hs_sweep_column *c)
         hs_sweep_source source;
         bool named; /* a second word follows */
     } simple[] = {{"accuracy", HS_SWEEP_ACCURACY, true},     {"loss", HS_SWEEP_LOSS, true},
-                  {"metric", HS_SWEEP_METRIC, true},         {"steps", HS_SWEEP_STEPS, false},
+                  {"metric", HS_SWEEP_METRIC, true},         {"shortcut", HS_SWEEP_SHORTCUT, true},
+                  {"majority", HS_SWEEP_MAJORITY, true},     {"steps", HS_SWEEP_STEPS, false},
                   {"seconds", HS_SWEEP_SECONDS, false},      {"cpu_seconds", HS_SWEEP_CPU, false},
                   {"ms_per_step", HS_SWEEP_STEP_TIME, false}};
     if (w->n == 0)
@@ -130,7 +131,7 @@ static hs_status take_source(words *w, hs_sweep_column *c)
         c->source = simple[i].source;
         if (w->n != (simple[i].named ? 2 : 1))
             return fail(w, w->word[0], simple[i].named ? "takes one name after it" : "stands alone", NULL);
-        if (c->timed && !simple[i].named)
+        if (c->timed && simple[i].source > HS_SWEEP_METRIC)
             return fail(w, w->word[0], "has no threshold", NULL);
         if (simple[i].source == HS_SWEEP_METRIC)
             return put(w, c->name, sizeof c->name, w->word[1]);
@@ -141,7 +142,8 @@ static hs_status take_source(words *w, hs_sweep_column *c)
     if (w->n == 1)
         return put(w, c->split, sizeof c->split, w->word[0]);
     return fail(w, w->word[0], "not understood",
-                "SPLIT, loss SPLIT, metric NAME, steps, seconds, cpu_seconds, ms_per_step, or METHOD MEASURE [SPLIT]");
+                "SPLIT, loss SPLIT, shortcut SPLIT, majority SPLIT, metric NAME, steps, seconds, cpu_seconds, "
+                "ms_per_step, or METHOD MEASURE [SPLIT]");
 }
 
 hs_status hs_sweep_column_parse(hs_sweep_column *out, const char *text, hs_error *err)

@@ -71,8 +71,36 @@ static void first_time(const hs_sweep_column *c, const double *x, const double *
     }
 }
 
-static hs_status measure(const hs_member_record *record, const hs_member *m, const hs_sweep_column *c, double *value,
-                         bool *reached, hs_error *err)
+/* What is known of the split without a model; NaN where the audit has nothing. */
+static double baseline_of(const hs_dataset *data, const hs_sweep_column *c)
+{
+    for (uint32_t i = 0; data->audit.split && i < data->n_splits; i++) {
+        if (strcmp(data->splits[i].name, c->split) != 0 || data->splits[i].role != HS_SPLIT_TEST)
+            continue;
+        const hs_baselines *b = &data->audit.split[i].baselines;
+        return c->source == HS_SWEEP_MAJORITY ? hs_majority(data->splits[i].kind, b) : hs_baselines_best(b).value;
+    }
+    return (double)NAN;
+}
+
+static bool wants_dataset(const hs_sweep_table *t)
+{
+    for (size_t c = 0; c < t->n_columns; c++)
+        if (t->column[c].source == HS_SWEEP_SHORTCUT || t->column[c].source == HS_SWEEP_MAJORITY)
+            return true;
+    return false;
+}
+
+static hs_status read_dataset(const hs_sweep *sweep, uint32_t member, hs_dataset *out, hs_error *err)
+{
+    char dir[4096], path[4096];
+    HS_TRY(hs_sweep_dir(sweep, member, dir, sizeof dir, err));
+    HS_TRY(hs_path_join(path, sizeof path, dir, "dataset", err));
+    return hs_dataset_read(out, path, err);
+}
+
+static hs_status measure(const hs_member_record *record, const hs_dataset *data, const hs_member *m,
+                         const hs_sweep_column *c, double *value, bool *reached, hs_error *err)
 {
     *value = (double)NAN;
     switch (c->source) {
@@ -87,6 +115,10 @@ static hs_status measure(const hs_member_record *record, const hs_member *m, con
         return HS_OK;
     case HS_SWEEP_STEP_TIME:
         *value = m->steps ? 1000 * m->cpu_seconds / (double)m->steps : (double)NAN;
+        return HS_OK;
+    case HS_SWEEP_SHORTCUT:
+    case HS_SWEEP_MAJORITY:
+        *value = baseline_of(data, c);
         return HS_OK;
     case HS_SWEEP_ACCURACY:
     case HS_SWEEP_LOSS:
@@ -110,12 +142,16 @@ static hs_status read_member(const hs_sweep *sweep, hs_sweep_table *t, uint32_t 
     hs_member_record record;
     hs_member *m = &t->member[member];
     hs_status status = hs_member_read(sweep, member, &record, m, err);
+    hs_dataset data = {0};
+    if (status == HS_OK && m->started && wants_dataset(t))
+        status = read_dataset(sweep, member, &data, err);
     for (size_t c = 0; c < t->n_columns && status == HS_OK; c++) {
         const size_t at = member * t->n_columns + c;
         t->value[at] = (double)NAN;
         if (m->started)
-            status = measure(&record, m, &t->column[c], &t->value[at], &t->reached[at], err);
+            status = measure(&record, &data, m, &t->column[c], &t->value[at], &t->reached[at], err);
     }
+    hs_dataset_free(&data);
     hs_member_close(&record);
     t->missing += !m->finished;
     t->diverged += m->ended_by == HS_STOP_NAN && m->started;

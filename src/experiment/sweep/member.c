@@ -287,6 +287,8 @@ hs_status hs_member_curve(const hs_member_record *m, const hs_sweep_column *c, d
         return metric_curve(m, c, x, y, n, err);
     case HS_SWEEP_PROBE:
         return probe_curve(m, c, x, y, n, err);
+    case HS_SWEEP_SHORTCUT:
+    case HS_SWEEP_MAJORITY:
     case HS_SWEEP_STEPS:
     case HS_SWEEP_SECONDS:
     case HS_SWEEP_CPU:

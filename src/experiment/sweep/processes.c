@@ -139,7 +139,7 @@ static void judge(crew *c, const job *j, int status)
     } else if (code == 0) {
         const double now = hs_now();
         c->ended++;
-        hs_event_send(c->events, HS_EVENT_INFO, "sweep", "%u of %u: %s, %.0f s; %.0f s so far, about %.0f s left",
+        hs_event_send(c->events, HS_EVENT_INFO, "sweep", "%u of %u: %s, %.1f s; %.0f s so far, about %.0f s left",
                       c->ended, c->wanted, name, now - j->started, now - c->started,
                       (now - c->started) / c->ended * (c->wanted - c->ended));
     }
