@@ -188,9 +188,11 @@ static hs_status add_marks(figure *f, size_t column, hs_error *err)
     }
     snprintf(f->label[at][0], LABEL, "%s", c->title);
     snprintf(f->label[at][1], LABEL,
-             c->timed ? "%s until then (triangle: longer than this; bar: median, 95%% interval)"
-                      : "%s at the end (bar: mean, 95%% interval)",
-             c->timed ? (c->axis == HS_AXIS_STEPS ? "steps" : axis_name(c->axis)) : c->title);
+             c->timed ? "%s (triangle: longer; bar: median, 95%%)" : "%.100s at the end (bar: mean, 95%%)",
+             c->timed ? (c->axis == HS_AXIS_STEPS     ? "steps"
+                         : c->axis == HS_AXIS_SECONDS ? "seconds"
+                                                      : "CPU seconds")
+                      : c->title);
     p->title = f->label[at][0];
     p->x_label = f->label[at][1];
     if (c->timed && longest > 0) {
