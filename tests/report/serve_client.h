@@ -108,7 +108,10 @@ static inline void events_open(events *e, int port, const char *query, const cha
 static inline const char *events_next(events *e)
 {
     static char *event;
+    const double start = hs_now();
     for (;;) {
+        if (hs_now() - start > PATIENCE_MS / 1000.0) /* comments alone come for ever */
+            fail_msg("no event comes");
         char *end = e->len ? strstr(e->text, "\n\n") : NULL;
         if (end) {
             const size_t n = (size_t)(end - e->text) + 2;

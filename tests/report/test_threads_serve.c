@@ -511,9 +511,17 @@ static void test_behind(void **state)
         } while (*event && !strstr(event, last) && !reload);
     }
     assert_true(reload);
-    add_eval(record, step, 1);
-    assert_ok(hs_record_commit(record, err));
-    events_until(&e, "\"accuracy\":1,"); /* and it goes on */
+    bool on = false;
+    while (!on) { /* it goes on; what it is still behind by is told as one more reload, which may cover the evaluation */
+        add_eval(record, step++, 1);
+        assert_ok(hs_record_commit(record, err));
+        const char *event;
+        do {
+            event = events_next(&e);
+            on = strstr(event, "\"accuracy\":1,") != NULL;
+        } while (*event && !on && strncmp(event, "event: reload", 13) != 0);
+        assert_true(*event);
+    }
     hs_record_close(record);
     events_close(&e);
     events_close(&other);
