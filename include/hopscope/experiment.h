@@ -52,6 +52,7 @@ hs_status hs_run_verdicts(const char *run_dir, const hs_run_verdict_options *opt
 void hs_run_verdicts_text(const hs_run_verdict *verdicts, size_t n, hs_str *out); /* a table, a line each */
 void hs_run_verdict_json(const hs_run_verdict *verdict, hs_str *out);
 
+#define HS_EVENT_THRESHOLD 0.9 /* from this share on an event happened, where nothing else is said */
 /* Times of events, from run.db alone: "memorized" (every training split >= 0.99), "bridge SPLIT" (lens: found_strict, or mrr of the
  * bridge where its hop ends, >= threshold at any middle stage) of each split that the lens looked at, and each test split by its
  * name (accuracy >= threshold). */
@@ -102,6 +103,7 @@ typedef struct hs_augment_config {
 typedef struct hs_report_config {
     char title[256];
     char paper_values[1024]; /* list of SPLIT=ACCURACY, shown beside ours */
+    char published[4096];    /* list of CSV files: curves of papers (docs/page.md) */
     bool page;               /* write report.html at the end of a run */
 } hs_report_config;
 

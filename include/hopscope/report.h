@@ -93,16 +93,19 @@ typedef struct hs_figure {
 /* `keep_script`: NAME.gp and NAME.dat are left beside NAME.svg; `gnuplot NAME.gp` in that folder draws it again. */
 hs_status hs_figure_draw(const hs_figure *figure, const char *path, bool keep_script, hs_error *err);
 
-/* The grokking curve of runs: accuracy of each split against the step (log); training splits dashed, test splits solid. One
- * folder: a color a split. Several: a color for each split of each folder, and the folder's name in the legend. A folder that
- * holds seed-1, seed-2, ... (hopscope run --seeds) is drawn as the mean of its runs, each run a thin line, and a band from the
- * lowest to the highest. A dotted line is the best shortcut of a test split (accuracy only). */
+/* The grokking curve of runs: accuracy of each split against the step (log); training splits dashed, test splits solid.
+ * One folder: a color a split. Several: a color for each split of each folder, and the folder's name in the legend. A
+ * folder that holds seed-1, seed-2, ... (hopscope run --seeds) is drawn as the mean of its runs, each run a thin line,
+ * and a band from the lowest to the highest. Dotted lines are the best shortcut of a test split (accuracy only), and
+ * the first run's published curves (report.published; accuracy against steps only; HS_ERR_DATA with file and line for
+ * one that is not as docs/page.md says). */
 typedef struct hs_figure_run_options {
     const char *title;   /* NULL = report.title of the first run, or its folder's name */
     const char *splits;  /* list of splits to draw, comma-separated; NULL or "" = all */
     bool seconds;        /* x is seconds of training in place of steps */
     bool loss;           /* y is the loss */
     bool keep_script;
+    const hs_events *events; /* warnings: a file of report.published that is not there; NULL = nobody listens */
 } hs_figure_run_options;
 hs_status hs_figure_run(const char *const *run_dirs, size_t n, const hs_figure_run_options *options, const char *path,
                         hs_error *err);

@@ -137,7 +137,7 @@ int hs_cmd_interpret(int argc, const char **argv)
 {
     char *methods = NULL, *splits = NULL, *steps = NULL, *items = NULL, *judged = NULL;
     int max = 300, threads = 0, quick = 0, untrained = 0, list = 0, json = 0, line = 0, events = 0, code;
-    double edge = -1, threshold = 0.9;
+    double edge = -1, threshold = HS_EVENT_THRESHOLD;
     const struct poptOption options[] = {
         {"method", 'm', POPT_ARG_STRING, &methods, 0, "these methods, separated by commas; default all that fit",
          "LIST"},

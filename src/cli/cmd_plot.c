@@ -42,8 +42,14 @@ int hs_cmd_plot(int argc, const char **argv)
     hs_args args;
     int code;
     if (hs_args_parse(&args, &usage, argc, argv, options, 1, 4096, &code)) {
-        const hs_figure_run_options how = {
-            .title = title, .splits = splits, .seconds = seconds != 0, .loss = loss != 0, .keep_script = script != 0};
+        hs_view view;
+        const hs_events events = hs_view_events(&view, true);
+        const hs_figure_run_options how = {.title = title,
+                                           .splits = splits,
+                                           .seconds = seconds != 0,
+                                           .loss = loss != 0,
+                                           .keep_script = script != 0,
+                                           .events = &events};
         hs_error err = {0};
         look.title = title;
         look.keep_script = script != 0;
@@ -58,6 +64,7 @@ int hs_cmd_plot(int argc, const char **argv)
             code = hs_cli_fail(&err);
         else if (json)
             code = hs_cli_print_made(&args, out);
+        hs_view_close(&view);
         hs_args_free(&args);
     }
     free(out);

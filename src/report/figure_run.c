@@ -3,6 +3,7 @@
  * Invariant: every recorded evaluation is a point of the figure. A folder is a group: one run, or the seeds of one experiment,
  * of which mean and band are drawn beside every run. With one group a split has one color; with several, a split of a group. */
 #include "hopscope/report.h"
+#include "report/published.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -31,10 +32,11 @@ typedef struct curves {
     size_t n_splits;
     hs_split_baselines *baseline; /* of the first run */
     size_t n_baselines;
+    hs_published published; /* of the files that the first run's settings name */
     double *numbers; /* of all series, `used` of them given away */
     size_t used;
     hs_series *series;
-    char (*names)[128]; /* of the series that have one */
+    char (*names)[256]; /* of the series that have one */
     size_t n_series, n_names;
 } curves;
 
@@ -45,6 +47,7 @@ static void curves_free(curves *c)
     hs_free(c->run);
     hs_free(c->group);
     hs_free(c->baseline);
+    hs_published_free(&c->published);
     hs_free(c->numbers);
     hs_free(c->series);
     hs_free(c->names);
@@ -62,6 +65,30 @@ static bool chosen(const char *list, const char *name)
 
 /* ---------------------------------------------------------------- reading */
 
+/* What is not there is told, and left out; what is wrong in a file is a failure, as it is in the settings. */
+static hs_status read_published(curves *c, const char *dir, hs_error *err)
+{
+    char yaml[PATH_SIZE];
+    hs_list files = {0};
+    hs_error ignored = {0};
+    hs_config *config = hs_alloc(sizeof *config);
+    if (!config)
+        return hs_fail_memory(err, sizeof *config);
+    hs_status status = hs_path_join(yaml, sizeof yaml, dir, "experiment.yaml", err);
+    if (status == HS_OK && hs_config_read(config, yaml, NULL, 0, &ignored) == HS_OK) /* curves need no settings */
+        status = hs_list_parse(&files, config->report.published, err);
+    for (size_t i = 0; i < files.n && status == HS_OK; i++) {
+        if (files.item[i][0] && !hs_file_exists(files.item[i]))
+            hs_event_send(c->options->events, HS_EVENT_WARNING, "plot", "report.published: %s is not there",
+                          files.item[i]);
+        else if (files.item[i][0])
+            status = hs_published_read(&c->published, files.item[i], err);
+    }
+    hs_list_free(&files);
+    hs_free(config);
+    return status;
+}
+
 static hs_status add_run(curves *c, const char *dir, hs_error *err)
 {
     hs_run_reader r;
@@ -76,14 +103,16 @@ static hs_status add_run(curves *c, const char *dir, hs_error *err)
         status = hs_grow(&p, &c->cap, c->n + 1, sizeof *c->run, err);
     if (status == HS_OK) {
         c->run = p;
-        if (c->n == 0) {
+        c->run[c->n++] = (curve_run){r.eval, r.n_evals, c->n_groups};
+        r.eval = NULL;
+        if (c->n == 1) {
             snprintf(c->title, sizeof c->title, "%s", r.title);
             hs_error ignored; /* a picture without these lines is better than none */
             if (!c->options->loss)
                 (void)hs_run_reader_baselines(&r, &c->baseline, &c->n_baselines, &ignored);
+            if (!c->options->loss && !c->options->seconds)
+                status = read_published(c, dir, err);
         }
-        c->run[c->n++] = (curve_run){r.eval, r.n_evals, c->n_groups};
-        r.eval = NULL;
     }
     hs_run_reader_close(&r);
     return status;
@@ -281,12 +310,32 @@ static void add_baseline(curves *c, size_t split, double x_low, double x_high)
     }
 }
 
+/* A paper's curve: dotted, in the color of its split; its points stand as they were published. */
+static void add_published(curves *c, const hs_published_curve *p)
+{
+    size_t split = 0;
+    while (split < c->n_splits && strcmp(c->split[split], p->split) != 0)
+        split++;
+    if (split == c->n_splits && !chosen(c->options->splits, p->split))
+        return;
+    char *name = c->names[c->n_names++];
+    snprintf(name, sizeof c->names[0], "%s%s%.80s%s: %s", p->name, p->source[0] ? " (" : "", p->source,
+             p->source[0] ? ")" : "", p->split);
+    c->series[c->n_series++] = (hs_series){.name = name,
+                                           .color = (uint32_t)split,
+                                           .dotted = true,
+                                           .width = 2.2,
+                                           .n = p->n,
+                                           .x = p->step,
+                                           .y = p->accuracy};
+}
+
 static hs_status make_series(curves *c, hs_error *err)
 {
     size_t total = 0;
     for (size_t r = 0; r < c->n; r++)
         total += c->run[r].n;
-    const size_t most = c->n_splits * (c->n + 2 * c->n_groups + 1);
+    const size_t most = c->n_splits * (c->n + 2 * c->n_groups + 1) + c->published.n;
     const size_t numbers = c->n_splits * (6 * total + 4); /* every point of a run, of the mean, of the baselines */
     c->numbers = hs_alloc((numbers + 1) * sizeof *c->numbers);
     c->series = hs_calloc(most, sizeof *c->series);
@@ -296,6 +345,8 @@ static hs_status make_series(curves *c, hs_error *err)
     for (size_t g = 0; g < c->n_groups; g++)
         for (size_t s = 0; s < c->n_splits; s++)
             HS_TRY(add_split(c, &c->group[g], c->split[s], (uint32_t)(g * c->n_splits + s), err));
+    for (size_t i = 0; i < c->published.n; i++)
+        add_published(c, &c->published.curve[i]);
     double low = INFINITY, high = 0;
     for (size_t i = 0; i < c->n_series; i++)
         for (size_t k = 0; k < c->series[i].n; k++) {

@@ -125,6 +125,64 @@ static void test_switched_off(void **state)
               "3 steps", "no report.html: ");
 }
 
+/* Curves of papers: from files beside the experiment file, as they stand there; a file that is wrong or gone is named.
+ */
+static void test_published(void **state)
+{
+    (void)state;
+    assert_sh(0, "mkdir x", "", "");
+    write_file("x/small.yaml", "data: {entities: 40, relations: 6, out_degree: 4, phi: 0, holdout: 0.2}\n"
+                               "model: {n_embd: 16, n_head: 2}\ntrain: {steps: 6, batch: 32}\n"
+                               "report: {published: ['paper, 2.csv', gone.csv]}\n");
+    write_file("x/paper, 2.csv", "split,step,accuracy,name,source\ntest_ii,1,0.125,GPT-2,\"A <b> 2024, Fig. 2\"\n"
+                                 "test_ii,2e4,1,GPT-2,\"A <b> 2024, Fig. 2\"\n\ntest_oo,5,0.3,GPT-2,\n");
+    assert_sh(0, "$H run x/small.yaml -o run -q && " CHECK "run/report.html run", "the same: ", "");
+    assert_sh(0, LOOK("run/report.html", "print(r['published'], r['missing'])"),
+              "[{'name': 'GPT-2', 'source': 'A <b> 2024, Fig. 2', 'split': 'test_ii', 'step': [1, 20000], 'accuracy': "
+              "[0.125, 1]}, {'name': 'GPT-2', 'source': '', 'split': 'test_oo', 'step': [5], 'accuracy': [0.3]}]",
+              "");
+    assert_non_null(strstr(out, "x/gone.csv: cannot open"));
+    if (system("gnuplot --version > /dev/null 2>&1") == 0)
+        assert_sh(0, "$H plot run -o a.svg && grep -c 'GPT-2 (A .* 2024, Fig. 2): test_ii' a.svg", "1",
+                  "x/gone.csv is not there");
+    static const char *const bad[][2] = {
+        {"name,source,split,step,accuracy\na,b,test_ii,3,93\n", "paper, 2.csv:2: accuracy is not a share: '93'"},
+        {"name,source,split,step,accuracy\na,b,test_ii,3,nan\n", "csv:2: accuracy is not a share"},
+        {"name,source,split,step,accuracy\n\na,b,test_ii,0,0.5\n", "csv:3: step is not a number above 0: '0'"},
+        {"name,source,split,step,accuracy\na,b,t,3,0\na,b,t,3,0\n", "csv:3: the steps of a curve must grow"},
+        {"name,source,split,step,accuracy\n,b,t,3,0\n", "csv:2: a field is empty: 'name'"},
+        {"name,source,split,step,accuracy\na,b,c,t,3,0\n", "csv:2: a point has 5 fields"},
+        {"name,source,split,accuracy\n", "csv:1: a column is missing: 'step'"},
+        {"name,source,split,step,accuracy,x\n", "csv:1: no such column: 'x'"},
+        {"name,source,split,step,step\n", "csv:1: a column twice: 'step'"},
+        {"", "csv:1: the file is empty"}};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        write_file("x/paper, 2.csv", bad[i][0]);
+        assert_sh(65, "$H plot run -o b.svg", "", bad[i][1]);
+        assert_nothing_at("b.svg");
+        assert_sh(0, "$H report run -q", "", "");
+        assert_sh(0, LOOK("run/report.html", "print(r['published'], len(r['evaluations']) > 4, r['missing'])"),
+                  "[] True ", "");
+        assert_non_null(strstr(out, "csv:"));
+    }
+}
+
+/* The page's times are those of interpret --events. */
+static void test_times(void **state)
+{
+    (void)state;
+    write_file("small.yaml", small);
+    assert_sh(0, "$H run small.yaml -o run -q --set train.steps=200 --set train.lr=1e-2", "", "");
+    assert_sh(0, "$H interpret run --events --json > events.json", "", "");
+    assert_sh(
+        0,
+        LOOK("run/report.html",
+             "import json; e = [{'name': x['event'], **{k: x['runs'][0][k] for k in ('reached', 'step')}} for x in "
+             "json.load(open('events.json'))]; assert e == r['times'], (e, r['times']); "
+             "print(sum(x['reached'] for x in e) > 0)"),
+        "True", "");
+}
+
 /* What is missing is said, the rest is shown. */
 static void test_damaged(void **state)
 {
@@ -178,6 +236,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_names, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_several, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_switched_off, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_published, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_times, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_damaged, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_errors, set_up, tear_down),
     };

@@ -24,28 +24,51 @@ static bool is_file_name(const hs_config_key *key, const char *value)
     return strcmp(key->key, "graph.path") != 0 || (strcmp(value, "-") != 0 && strcmp(value, "world") != 0);
 }
 
-void hs_config_place(hs_config *config, const hs_config_key *key, const char *file)
+/* One name, in place; `size`: of the setting. */
+static void place_name(hs_config *config, const hs_config_key *key, char *name, size_t size, const char *file)
 {
-    char *field = (char *)config + key->setting.offset, beside[4096];
-    const size_t size = key->setting.size;
-    if (!is_file_name(key, field))
+    char beside[4096];
+    if (!is_file_name(key, name))
         return;
     const char *slash = file ? strrchr(file, '/') : NULL;
     if (!slash) { /* from the command line, or a file in this folder */
-        (void)absolute(field, field, size);
+        (void)absolute(name, name, size);
         return;
     }
-    const int len = snprintf(beside, sizeof beside, "%.*s/%s", (int)(slash - file), file, field);
-    if (len < 0 || (size_t)len >= sizeof beside || absolute(beside, field, size))
+    const int len = snprintf(beside, sizeof beside, "%.*s/%s", (int)(slash - file), file, name);
+    if (len < 0 || (size_t)len >= sizeof beside || absolute(beside, name, size))
         return;
     char here[4096];
-    if (absolute(field, here, sizeof here) && strlen(here) < size) {
+    if (absolute(name, here, sizeof here) && strlen(here) < size) {
         snprintf(config->note, sizeof config->note,
-                 "%s: %.300s is not beside the experiment file; the one in this folder is taken", key->key, field);
-        snprintf(field, size, "%s", here);
+                 "%s: %.300s is not beside the experiment file; the one in this folder is taken", key->key, name);
+        snprintf(name, size, "%s", here);
     } else if ((size_t)len < size) {
-        snprintf(field, size, "%s", beside); /* so that the error names where it was looked for */
+        snprintf(name, size, "%s", beside); /* so that the error names where it was looked for */
     }
+}
+
+void hs_config_place(hs_config *config, const hs_config_key *key, const char *file)
+{
+    char *field = (char *)config + key->setting.offset, name[4096];
+    if (!(key->setting.flags & HS_SETTING_LIST)) {
+        place_name(config, key, field, key->setting.size, file);
+        return;
+    }
+    hs_str list = {0};
+    bool found = false;
+    for (size_t i = 0; hs_list_get(field, i, name, sizeof name); i++) {
+        const size_t blanks = strspn(name, " ");
+        memmove(name, name + blanks, strlen(name + blanks) + 1);
+        char before[sizeof name];
+        snprintf(before, sizeof before, "%s", name);
+        place_name(config, key, name, sizeof name, file);
+        found |= strcmp(before, name) != 0;
+        hs_list_add(&list, name, strlen(name));
+    }
+    if (found && list.s && !list.failed && list.len < key->setting.size) /* else as it was written */
+        snprintf(field, key->setting.size, "%s", list.s);
+    hs_str_free(&list);
 }
 
 bool hs_config_same_file(const hs_config *a, const hs_config *b, const hs_config_key *key)

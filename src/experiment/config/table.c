@@ -90,6 +90,8 @@ static const hs_setting model_keys[] = {
 static const hs_setting report_keys[] = {
     TEXT(title, HS_SETTING_RESUME, "title of the report"),
     TEXT(paper_values, HS_SETTING_LIST | HS_SETTING_RESUME, "SPLIT=ACCURACY of a paper, shown beside ours"),
+    TEXT(published, HS_SETTING_LIST | HS_SETTING_PATH | HS_SETTING_RESUME,
+         "CSV files of curves drawn beside ours: name, source, split, step, accuracy (docs/page.md)"),
     HS_SETTING(STRUCT, page, "page", 0, 1, NULL, HS_SETTING_RESUME,
                "write report.html into the run's folder at the end of hopscope run (docs/page.md)"),
 };

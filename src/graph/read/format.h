@@ -7,9 +7,10 @@
 #ifndef HOPSCOPE_GRAPH_FORMAT_H
 #define HOPSCOPE_GRAPH_FORMAT_H
 
+#include "core/csv.h"
 #include "hopscope/graph.h"
 
-enum { HS_MAX_LINE = 1 << 20 };    /* bytes of a TSV line or a CSV record */
+enum { HS_MAX_LINE = 1 << 20 };    /* bytes of a TSV line */
 enum { HS_MAX_RECORD = 64 << 20 }; /* bytes of one JSON record */
 enum { HS_MAX_NAME = 4096 };       /* bytes of an entity's or relation's name */
 
@@ -30,11 +31,6 @@ typedef struct hs_graph_format {
 } hs_graph_format;
 
 /* ---- facts in columns (fields.c) */
-
-typedef struct hs_field {
-    const char *s;
-    size_t len;
-} hs_field;
 
 typedef struct hs_columns {
     uint8_t head, relation, tail; /* which field is which */

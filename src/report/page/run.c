@@ -5,6 +5,7 @@
 
 #include "experiment/internal.h"
 #include "hopscope/tensor.h"
+#include "report/published.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -214,13 +215,53 @@ static void add_paper(const hs_page_run *r, hs_str *out)
     hs_page_close(out, '}');
 }
 
+static void add_numbers(hs_str *out, const char *key, const double *value, size_t n)
+{
+    hs_page_key(out, key);
+    hs_page_open(out, '[');
+    for (size_t i = 0; i < n; i++)
+        hs_page_number(out, value[i]);
+    hs_page_close(out, ']');
+}
+
+/* Curves of papers; a file that cannot be read is named, the others are shown. */
+static void add_published(hs_page_run *r, hs_str *out)
+{
+    hs_published all = {0};
+    hs_list files = {0};
+    hs_error err = {0};
+    if (r->has_config && hs_list_parse(&files, r->run.config.report.published, &err) != HS_OK)
+        hs_page_lacks(r, "Published curves cannot be read", &err);
+    for (size_t i = 0; i < files.n; i++)
+        if (files.item[i][0] && hs_published_read(&all, files.item[i], &err) != HS_OK)
+            hs_page_lacks(r, "Published curves cannot be read", &err);
+    hs_page_key(out, "published");
+    hs_page_open(out, '[');
+    for (size_t i = 0; i < all.n; i++) {
+        const hs_published_curve *c = &all.curve[i];
+        hs_page_open(out, '{');
+        hs_page_key(out, "name");
+        hs_page_text(out, c->name);
+        hs_page_key(out, "source");
+        hs_page_text(out, c->source);
+        hs_page_key(out, "split");
+        hs_page_text(out, c->split);
+        add_numbers(out, "step", c->step, c->n);
+        add_numbers(out, "accuracy", c->accuracy, c->n);
+        hs_page_close(out, '}');
+    }
+    hs_page_close(out, ']');
+    hs_list_free(&files);
+    hs_published_free(&all);
+}
+
 static void add_times(hs_page_run *r, hs_str *out)
 {
     hs_run_events events = {0};
     hs_error err = {0};
     hs_page_key(out, "times");
     hs_page_open(out, '[');
-    if (r->record && r->n_evals && hs_run_events_read(r->run.dir, 0.5, &events, &err) == HS_OK)
+    if (r->record && r->n_evals && hs_run_events_read(r->run.dir, HS_EVENT_THRESHOLD, &events, &err) == HS_OK)
         for (size_t i = 0; i < events.n; i++) {
             hs_page_open(out, '{');
             hs_page_key(out, "name");
@@ -292,8 +333,7 @@ void hs_page_run_json(hs_page_run *r, const hs_page_options *options, const hs_s
     hs_page_curves(r, out);
     add_times(r, out);
     add_paper(r, out);
-    hs_page_key(out, "published");
-    hs_page_raw(out, "[]");
+    add_published(r, out);
     hs_page_dataset(r, out);
     add_config(r, out);
 }
