@@ -27,7 +27,8 @@ fi
 
 cat <<END
 
-The run is in runs/demo. What to type next:
+The run is in runs/demo; its page is runs/demo/report.html (open it in a browser). What to type next:
+  $program serve runs                                        # the page live: ask it anything, watch the next run train
   $program ask runs/demo Kenya "next more populous" currency
   $program run experiments/demo.yaml --set model.n_layer=1 -o runs/one-layer    # one layer: learns by heart, never groks
   $program plot runs/one-layer -o runs/one-layer.svg
