@@ -89,7 +89,8 @@ static void answer_error(hs_request *q, const hs_error *err)
 {
     hs_str text = {0};
     hs_error_json(&text, err);
-    answer(q, err->status == HS_ERR_MEMORY ? 503 : err->status == HS_ERR_FAILED ? 500 : 400, &text);
+    const bool later = err->status == HS_ERR_MEMORY || err->status == HS_STOPPED_INT || err->status == HS_STOPPED_TERM;
+    answer(q, later ? 503 : err->status == HS_ERR_FAILED ? 500 : 400, &text);
 }
 
 /* ---------------------------------------------------------------- questions */

@@ -8,6 +8,7 @@
     const answers = new Map(); // "run step q" -> answer, null while it is on its way
     const questions = new Map(); // "run q" -> query, so that a question stays while its answer at another step is on its way
     let refreshing = 0, last = 0, asking = 0;
+    let missed = null, again = false; // events while a bundle is on its way (null: none is), and whether another is wanted then
 
     async function json(path) {
         const reply = await fetch(path, { cache: "no-store" });
@@ -111,9 +112,12 @@
         }
         hs.touch("data");
     }
+    /* One at a time. What happens while the bundle is on its way may not be in it, so it is told again to the new one. */
     async function refresh() {
         refreshing = 0;
         last = Date.now();
+        if (missed) return (again = true);
+        missed = [];
         try {
             const bundle = await hs.bundleLive();
             const wasLast = hs.current() && following(hs.current()), known = hs.runs.map((r) => r.id).join();
@@ -123,6 +127,10 @@
         } catch (e) {
             say(`live: ${e.message}`);
         }
+        const told = missed;
+        missed = null;
+        for (const [take, event] of told) take(event);
+        if (again) refresh((again = false));
     }
     function refreshSoon() {
         if (!refreshing) refreshing = setTimeout(refresh, Math.max(500, REFRESH_MS - (Date.now() - last)));
@@ -131,8 +139,11 @@
         last = Date.now();
         say("live");
         const source = new EventSource("/api/events");
-        source.addEventListener("evaluation", evaluation);
-        source.addEventListener("probe", probe);
+        for (const [name, take] of [["evaluation", evaluation], ["probe", probe]])
+            source.addEventListener(name, (event) => {
+                if (missed) missed.push([take, event]);
+                take(event);
+            });
         source.addEventListener("ended", () => (say("ended"), clearTimeout(refreshing), refresh()));
         const now = () => (clearTimeout(refreshing), (refreshing = setTimeout(refresh, 0)));
         source.addEventListener("hello", (event) => {
