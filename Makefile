@@ -8,7 +8,7 @@ JOBS ?= $(shell nproc)
 FUZZ_SECONDS ?= 5
 HOPSCOPE = $(BUILD)/hopscope
 
-.PHONY: all deps deps-test deps-check demo test check check-interop check-page bench fuzz docs install clean help
+.PHONY: all deps deps-test deps-check demo test check check-interop check-page bench fuzz docs install uninstall clean help
 
 all: $(BUILD)/build.ninja
 	@cmake --build $(BUILD) -j $(JOBS)
@@ -60,9 +60,13 @@ fuzz:
 docs: all
 	@$(HOPSCOPE) config --markdown > docs/configuration.md
 
-## install: program, man page, completion under PREFIX (/usr/local)
+## install: program, library, headers, man pages, completion under PREFIX (/usr/local); DESTDIR is put before it
 install: all
-	@cmake --install $(BUILD) --prefix $(PREFIX)
+	@cmake --install $(BUILD) --prefix $(abspath $(PREFIX))
+
+## uninstall: remove them again (the same PREFIX and DESTDIR), and folders that installing made
+uninstall:
+	@cmake -DBUILD=$(BUILD) -DPREFIX=$(abspath $(PREFIX)) -P cmake/uninstall.cmake
 
 ## clean: remove all builds
 clean:

@@ -18,8 +18,12 @@
 #ifdef __cplusplus
 extern "C" {
 #endif
+#pragma GCC visibility push(default) /* the library exports what stands here */
 
 #define HS_VERSION "0.1.0"
+/* The version of the library at hand, which may be newer than the HS_VERSION that a program was compiled with. Static.
+ */
+const char *hs_version(void);
 
 /* ---------------------------------------------------------------- status and error detail */
 
@@ -309,6 +313,7 @@ typedef struct hs_events {
 void hs_event_send(const hs_events *events, hs_event_kind kind, const char *stage, const char *fmt, ...)
     __attribute__((format(printf, 4, 5)));
 
+#pragma GCC visibility pop
 #ifdef __cplusplus
 }
 #endif

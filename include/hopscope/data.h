@@ -22,6 +22,7 @@
 #ifdef __cplusplus
 extern "C" {
 #endif
+#pragma GCC visibility push(default) /* the library exports what stands here */
 
 /* ---------------------------------------------------------------- splits */
 
@@ -331,6 +332,7 @@ void hs_new_facts_config_default(hs_new_facts_config *config);
 hs_status hs_dataset_new_facts(const hs_dataset *base, const hs_new_facts_config *config, hs_dataset *out,
                                hs_error *err);
 
+#pragma GCC visibility pop
 #ifdef __cplusplus
 }
 #endif

@@ -22,6 +22,7 @@
 #ifdef __cplusplus
 extern "C" {
 #endif
+#pragma GCC visibility push(default) /* the library exports what stands here */
 
 /* ---------------------------------------------------------------- verdict of a run (interp.h, docs/interpret.md) */
 
@@ -591,6 +592,7 @@ typedef struct hs_bench_result {
 } hs_bench_result;
 hs_status hs_bench_step(const hs_bench_case *bench, hs_pool *pool, double seconds, hs_bench_result *out, hs_error *err);
 
+#pragma GCC visibility pop
 #ifdef __cplusplus
 }
 #endif

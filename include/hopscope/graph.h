@@ -11,6 +11,7 @@
 #ifdef __cplusplus
 extern "C" {
 #endif
+#pragma GCC visibility push(default) /* the library exports what stands here */
 
 /* ---------------------------------------------------------------- names */
 
@@ -245,6 +246,7 @@ typedef struct hs_augment_comparison_options {
 hs_status hs_graph_augment_comparison(const hs_graph *g, const hs_augment_comparison_options *options, hs_graph *out,
                                       hs_augment_report *report, hs_error *err);
 
+#pragma GCC visibility pop
 #ifdef __cplusplus
 }
 #endif

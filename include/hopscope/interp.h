@@ -17,6 +17,7 @@
 #ifdef __cplusplus
 extern "C" {
 #endif
+#pragma GCC visibility push(default) /* the library exports what stands here */
 
 /* ---------------------------------------------------------------- readings */
 
@@ -207,6 +208,7 @@ hs_status hs_ask_words(const hs_dataset *data, const char *const *words, uint32_
 const char *hs_answer_name(const hs_dataset *data, uint32_t token, char text[32]);
 void hs_answer_free(hs_answer *answer);
 
+#pragma GCC visibility pop
 #ifdef __cplusplus
 }
 #endif

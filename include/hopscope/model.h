@@ -24,6 +24,7 @@
 #ifdef __cplusplus
 extern "C" {
 #endif
+#pragma GCC visibility push(default) /* the library exports what stands here */
 
 /* The families: constant, and name (the key's word, model_type in files, and hs_NAME_ops in src/model/NAME). A new one is
  * its folder and one line here (docs/design.md, "Adding a model"). */
@@ -374,6 +375,7 @@ hs_status hs_hf_tokenizer(const hs_names *vocab, uint32_t unknown, hs_str *out, 
  * the wrong shape, damaged or left over, or the configuration key that asks for something hopscope's models do not do. */
 hs_status hs_import_hf(hs_model *out, const char *dir, hs_error *err);
 
+#pragma GCC visibility pop
 #ifdef __cplusplus
 }
 #endif

@@ -8,6 +8,7 @@
 #ifdef __cplusplus
 extern "C" {
 #endif
+#pragma GCC visibility push(default) /* the library exports what stands here */
 
 /* ---------------------------------------------------------------- runs (docs/reading-runs.md) */
 
@@ -217,6 +218,7 @@ size_t hs_serve_runs(hs_server *server);           /* how many are there now */
 /* Ends all connections and threads; NULL is fine. */
 void hs_serve_stop(hs_server *server);
 
+#pragma GCC visibility pop
 #ifdef __cplusplus
 }
 #endif

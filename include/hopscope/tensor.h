@@ -13,6 +13,7 @@
 #ifdef __cplusplus
 extern "C" {
 #endif
+#pragma GCC visibility push(default) /* the library exports what stands here */
 
 /* ---------------------------------------------------------------- GEMM */
 
@@ -140,6 +141,7 @@ hs_status hs_kernels_check(hs_error *err);
 /* A named set, or NULL if this build or machine has none: for tests. */
 const hs_kernels *hs_kernels_named(const char *isa);
 
+#pragma GCC visibility pop
 #ifdef __cplusplus
 }
 #endif

@@ -14,6 +14,7 @@
 #ifdef __cplusplus
 extern "C" {
 #endif
+#pragma GCC visibility push(default) /* the library exports what stands here */
 
 /* The update rules, one line each: constant, then the name that is the value of train.optimizer and of the rule's file in
  * src/train/optimizer/. The enum, the names and the configuration's choices come from here. */
@@ -379,6 +380,7 @@ hs_status hs_train(hs_trainer *trainer, hs_record *record, const char *checkpoin
                    const hs_probe *probes, uint32_t n_probes, hs_signals *signals, const hs_events *events,
                    hs_train_result *result, hs_error *err);
 
+#pragma GCC visibility pop
 #ifdef __cplusplus
 }
 #endif

@@ -4,6 +4,7 @@
 #include "hopscope/experiment.h"
 #include "hopscope/tensor.h"
 
+#include <ctype.h>
 #include <signal.h>
 #include <string.h>
 
@@ -31,11 +32,11 @@ static void help(FILE *out)
     fprintf(out, "usage: hopscope COMMAND [arguments]\n\nhopscope %s: %s.\n\nCommands:\n", HS_VERSION, about);
     for (size_t i = 0; i < N_COMMANDS; i++)
         fprintf(out, "  %-10s %s\n", commands[i].name, commands[i].summary);
-    fprintf(out,
-            "\nhopscope COMMAND --help says more; --version [--json], --man and --completion print what they say.\n"
-            "\nExamples:\n"
-            "  hopscope run experiments/demo.yaml\n"
-            "  hopscope config | less\n");
+    fprintf(out, "\nhopscope COMMAND --help says more; --version [--json], --man [COMMAND] and --completion print what "
+                 "they say.\n"
+                 "\nExamples:\n"
+                 "  hopscope run experiments/demo.yaml\n"
+                 "  hopscope config | less\n");
 }
 
 static int version(bool json)
@@ -66,11 +67,36 @@ static void man_text(hs_str *out, const char *s)
     }
 }
 
-/* One command in the man page: how it is called, what it does, its options. */
+/* A text line by line as it stands: examples. */
+static void man_lines(hs_str *out, const char *s)
+{
+    hs_str_addf(out, ".EX\n");
+    man_text(out, s);
+    hs_str_addf(out, "\n.EE\n");
+}
+
+/* A page of one command, or of a command of it: how it is called, what it does, its options. */
+typedef struct page {
+    const char *of; /* the command */
+    hs_str out;
+} page;
+
+static bool belongs(const char *name, const char *of)
+{
+    const size_t len = strlen(of);
+    return strncmp(name, of, len) == 0 && (!name[len] || name[len] == ' ');
+}
+
 static void man_command(void *user, const hs_usage *usage, const struct poptOption *options)
 {
-    hs_str *out = user;
-    hs_str_addf(out, ".SS \"%s %s\"\n", usage->name, usage->arguments);
+    page *p = user;
+    hs_str *out = &p->out;
+    if (!belongs(usage->name, p->of))
+        return;
+    const bool whole = strcmp(usage->name, p->of) == 0;
+    hs_str_addf(out, ".SH \"%s\"\n.B hopscope %s\n", whole ? "SYNOPSIS" : usage->name, usage->name);
+    man_text(out, usage->arguments);
+    hs_str_addf(out, " [\\fIoptions\\fR]\n%s\n", whole ? ".SH DESCRIPTION" : ".PP");
     man_text(out, usage->text);
     hs_str_addf(out, "\n");
     for (const struct poptOption *o = options; o->longName || o->shortName || o->arg; o++) {
@@ -85,6 +111,10 @@ static void man_command(void *user, const hs_usage *usage, const struct poptOpti
         man_text(out, o->descrip);
         hs_str_addf(out, "\n");
     }
+    if (usage->examples && usage->examples[0]) {
+        hs_str_addf(out, ".PP\nExamples:\n");
+        man_lines(out, usage->examples);
+    }
 }
 
 /* Every command, and every command of a command, is asked for its usage. */
@@ -98,6 +128,23 @@ static void describe_commands(hs_describe_fn fn, void *user)
     hs_cli_describe(NULL, NULL);
 }
 
+/* hopscope-NAME(1) */
+static int man_page_of(const command *c)
+{
+    page p = {.of = c->name};
+    hs_str_addf(&p.out, ".TH HOPSCOPE\\-");
+    for (const char *s = c->name; *s; s++)
+        hs_str_addf(&p.out, "%c", toupper((unsigned char)*s));
+    hs_str_addf(&p.out, " 1 \"\" \"hopscope %s\" \"User Commands\"\n.SH NAME\nhopscope\\-%s \\- ", HS_VERSION, c->name);
+    man_text(&p.out, c->summary);
+    hs_str_addf(&p.out, "\n");
+    describe_commands(man_command, &p);
+    hs_str_addf(&p.out,
+                ".SH SEE ALSO\n.BR hopscope (1):\nall commands, settings, signals, environment and exit status.\n");
+    return hs_cli_print(&p.out);
+}
+
+/* hopscope(1) */
 static int man_page(void)
 {
     hs_str out = {0};
@@ -105,12 +152,10 @@ static int man_page(void)
                 ".TH HOPSCOPE 1 \"\" \"hopscope %s\" \"User Commands\"\n"
                 ".SH NAME\nhopscope \\- %s\n"
                 ".SH SYNOPSIS\n.B hopscope\n.I COMMAND\n[\\fIarguments\\fR]\n"
-                ".SH COMMANDS\nEach command says more with \\fB\\-\\-help\\fR.\n",
+                ".SH COMMANDS\nEach command has a page of its own, and \\fB\\-\\-help\\fR.\n",
                 HS_VERSION, about);
     for (size_t i = 0; i < N_COMMANDS; i++)
-        hs_str_addf(&out, ".TP\n.B %s\n%s\n", commands[i].name, commands[i].summary);
-    hs_str_addf(&out, ".SH OPTIONS\n");
-    describe_commands(man_command, &out);
+        hs_str_addf(&out, ".TP\n.BR hopscope\\-%s (1)\n%s\n", commands[i].name, commands[i].summary);
     hs_str_addf(&out,
                 ".SH SETTINGS\nKeys of an experiment file, and of \\fB\\-\\-set\\fR \\fIKEY\\fR=\\fIVALUE\\fR.\n");
     hs_config_describe(HS_DESCRIBE_MAN, &out);
@@ -143,7 +188,7 @@ static void collect_words(void *user, const hs_usage *usage, const struct poptOp
 {
     words *w = user;
     const size_t len = strlen(w->of);
-    if (strncmp(usage->name, w->of, len) != 0 || (usage->name[len] && usage->name[len] != ' '))
+    if (!belongs(usage->name, w->of))
         return;
     if (usage->name[len])
         hs_str_addf(&w->subcommands, "%s ", usage->name + len + 1);
@@ -209,6 +254,14 @@ static int unknown(const char *name)
     return hs_cli_fail(&err);
 }
 
+static const command *find(const char *name)
+{
+    for (size_t i = 0; i < N_COMMANDS; i++)
+        if (strcmp(name, commands[i].name) == 0)
+            return &commands[i];
+    return NULL;
+}
+
 /* The exit code of the whole program. */
 static int dispatch(int argc, char **argv)
 {
@@ -221,17 +274,19 @@ static int dispatch(int argc, char **argv)
         fprintf(stderr, "hopscope: fetch is now called sources: it downloads nothing\n");
         name = "sources";
     }
-    for (size_t i = 0; i < N_COMMANDS; i++)
-        if (strcmp(name, commands[i].name) == 0)
-            return commands[i].run(argc - 1, (const char **)(void *)(argv + 1));
+    const command *c = find(name);
+    if (c)
+        return c->run(argc - 1, (const char **)(void *)(argv + 1));
     if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0 || strcmp(name, "help") == 0) {
         help(stdout);
         return 0;
     }
     if (strcmp(name, "--version") == 0 || strcmp(name, "version") == 0)
         return version(argc > 2 && strcmp(argv[2], "--json") == 0);
-    if (strcmp(name, "--man") == 0)
+    if (strcmp(name, "--man") == 0 && argc < 3)
         return man_page();
+    if (strcmp(name, "--man") == 0)
+        return find(argv[2]) ? man_page_of(find(argv[2])) : unknown(argv[2]);
     if (strcmp(name, "--completion") == 0)
         return completion();
     return unknown(name);

@@ -6,6 +6,11 @@
 #include <errno.h>
 #include <string.h>
 
+const char *hs_version(void)
+{
+    return HS_VERSION;
+}
+
 int hs_status_exit_code(hs_status status)
 {
     switch (status) {

@@ -9,5 +9,7 @@
 #else
 #define HS_CLONES
 #endif
+/* For the declaration of such a function: the compiler does not hide it by itself. */
+#define HS_CLONED __attribute__((visibility("hidden")))
 
 #endif

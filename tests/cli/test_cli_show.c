@@ -99,7 +99,14 @@ static void test_help_knows_all(void **state)
     (void)state;
     assert_sh(0, "$H --completion | grep 'data) options'", "--test-max", "");
     assert_non_null(strstr(out, "commands=\"make audit export import newfacts \""));
-    assert_sh(0, "$H --man | grep -A 60 'SS \"graph augment'", "max\\-facts", "");
+    assert_sh(0, "$H --man graph | grep -A 60 'SH \"graph augment'", "max\\-facts", "");
+    assert_sh(
+        0,
+        "for c in $($H --version --json | sed 's/.*commands.: .//; s/[],\"}]/ /g'); do "
+        "$H --man $c | grep -q \"hopscope.-$c\" || echo $c; $H --man | grep -q \"hopscope.-$c\" || echo $c; done",
+        "", "");
+    assert_string_equal(out, "");
+    assert_sh(2, "$H --man grap", "", "unknown command: 'grap'");
     assert_sh(0, "$H sources", "wikimultihop", "");
     assert_sh(0, "$H fetch 2wiki", "Apache-2.0", "now called sources");
     /* what the manual and the completion script say of a command, it takes */

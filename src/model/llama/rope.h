@@ -3,6 +3,8 @@
 #ifndef HOPSCOPE_MODEL_ROPE_H
 #define HOPSCOPE_MODEL_ROPE_H
 
+#include "model/clones.h"
+
 #include <stddef.h>
 #include <stdint.h>
 
@@ -10,6 +12,6 @@
 void hs_rope_table(size_t T, size_t dh, float theta, float *cosine, float *sine);
 /* Turn the H heads of one row x (H*dh), forwards (sign 1) or backwards (sign -1, which is the gradient). cosine, sine:
  * the position's row of the table. */
-void hs_rope_row(size_t H, size_t dh, const float *cosine, const float *sine, float sign, float *x);
+HS_CLONED void hs_rope_row(size_t H, size_t dh, const float *cosine, const float *sine, float sign, float *x);
 
 #endif

@@ -8,6 +8,7 @@
 #define HOPSCOPE_MODEL_TRM_H
 
 #include "hopscope/tensor.h"
+#include "model/clones.h"
 #include "model/decoder.h"
 #include "model/ops.h"
 
@@ -99,11 +100,11 @@ hs_loss_result hs_trm_backward(const hs_model *model, const hs_batch *batch, hs_
 
 /* norm.c: x = x * 1/rms over the columns of (S,M) or over the rows of (R,D), in place; and the gradients, in place,
  * from the normalized y: d = r * (d - y * mean(d * y)). */
-void hs_trm_norm_columns(size_t S, size_t M, float eps, float *x, float *r);
-void hs_trm_norm_columns_backward(size_t S, size_t M, const float *y, const float *r, float *d);
-void hs_trm_norm_rows(size_t R, size_t D, float eps, float *x, float *r);
-void hs_trm_norm_rows_backward(size_t R, size_t D, const float *y, const float *r, float *d);
+HS_CLONED void hs_trm_norm_columns(size_t S, size_t M, float eps, float *x, float *r);
+HS_CLONED void hs_trm_norm_columns_backward(size_t S, size_t M, const float *y, const float *r, float *d);
+HS_CLONED void hs_trm_norm_rows(size_t R, size_t D, float eps, float *x, float *r);
+HS_CLONED void hs_trm_norm_rows_backward(size_t R, size_t D, const float *y, const float *r, float *d);
 /* y = a + b (n) */
-void hs_trm_sum(size_t n, const float *a, const float *b, float *y);
+HS_CLONED void hs_trm_sum(size_t n, const float *a, const float *b, float *y);
 
 #endif

@@ -1,0 +1,23 @@
+# Removes what was installed under PREFIX (and DESTDIR, environment) from the build folder BUILD: files, and folders that
+# installing made and that are empty. usage: cmake -DBUILD=build/release -DPREFIX=/usr/local -P cmake/uninstall.cmake
+string(REGEX REPLACE "/$" "" PREFIX "${PREFIX}")
+string(MD5 name "$ENV{DESTDIR}${PREFIX}")
+set(record "${BUILD}/installed/${name}.txt")
+if(NOT EXISTS "${record}")
+  message(FATAL_ERROR "${BUILD} was not installed under $ENV{DESTDIR}${PREFIX}: give the PREFIX and DESTDIR of make install")
+endif()
+file(STRINGS "${record}" paths ENCODING UTF-8)
+list(SORT paths ORDER DESCENDING) # what is in a folder comes before it
+foreach(path IN LISTS paths)
+  set(path "$ENV{DESTDIR}${path}")
+  if(NOT IS_DIRECTORY "${path}" OR IS_SYMLINK "${path}")
+    file(REMOVE "${path}")
+  else()
+    file(GLOB inside "${path}/*" "${path}/.*")
+    list(FILTER inside EXCLUDE REGEX "/\\.\\.?$")
+    if(NOT inside)
+      file(REMOVE_RECURSE "${path}")
+    endif()
+  endif()
+endforeach()
+file(REMOVE "${record}")
