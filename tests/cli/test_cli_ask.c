@@ -97,7 +97,7 @@ static void test_eval_passes(void **state)
     (void)state;
     assert_sh(
         0,
-        "printf 'data:\n  entities: 30\n  relations: 6\n  out_degree: 4\n  hops: 3\n  phi: 2\n  holdout: 0.2\n"
+        "printf 'data:\n  entities: 30\n  relations: 6\n  out_degree: 4\n  hops: 3\n  phi: 2\n  holdout: 0.2\n  test_max: 60\n"
         "model:\n  n_embd: 32\n  n_head: 2\n  n_layer: 1\n  passes: 3\ntrain:\n  steps: 60\n  batch: 128\n  lr: 5e-3\n"
         "  fact_exit: 1\n' > hops.yaml && $H run hops.yaml -o run",
         "test_iii", "");
@@ -117,8 +117,10 @@ static void test_eval_passes(void **state)
     assert_sh(0, "$H run hops.yaml --set model.passes=1 --set train.fact_exit=0 --set train.steps=3 -o plain",
               "test_iii", "");
     assert_sh(65, "$H eval plain --passes 2", "", "made with one pass");
-    assert_sh(0, "$H run hops.yaml --set model.passes=1 --set model.kind=trm --set train.steps=3 -o trm", "test_iii",
-              "");
+    assert_sh(0,
+              "$H run hops.yaml --set model.passes=1 --set model.kind=trm --set model.l_cycles=1 --set model.prefix=1 "
+              "--set model.round_up=16 --set train.steps=3 -o trm",
+              "test_iii", "");
     assert_sh(0, "$H eval trm --passes 3", "3 passes; trained with 2", "");
 }
 
