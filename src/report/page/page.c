@@ -227,10 +227,11 @@ static hs_status add_run(maker *m, const hs_page_folder *folder, size_t number, 
     return status;
 }
 
-/* A run that went away since it was found is named, where the page is live. */
+/* A run that went away since it was found, or that nothing can be made of, is named where the page is live: the others
+ * are shown. */
 static hs_status lost(maker *m, const hs_page_folder *folder, hs_status status, const hs_error *err)
 {
-    if (status != HS_ERR_IO || !m->options->live)
+    if ((status != HS_ERR_IO && status != HS_ERR_DATA) || !m->options->live)
         return status;
     hs_str text = {0};
     hs_str_addf(&text, "%s: %s", folder->id, err ? err->what : hs_status_sentence(status));
