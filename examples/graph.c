@@ -2,7 +2,7 @@
  * usage: graph FILE.tsv */
 #include <hopscope/graph.h>
 
-enum { PEOPLE = 40 };
+enum { PEOPLE = 100 };
 
 /* Each relation leads from every person to one other. */
 static hs_status add_facts(hs_graph *graph, hs_error *err)
@@ -10,7 +10,8 @@ static hs_status add_facts(hs_graph *graph, hs_error *err)
     static const struct {
         const char *name;
         int times, plus;
-    } relation[] = {{"mentor", 1, 1}, {"friend", 7, 3}, {"neighbor", 11, 5}, {"boss", 3, 17}};
+    } relation[] = {{"mentor", 1, 1},  {"friend", 7, 3},   {"neighbor", 11, 5}, {"boss", 3, 17},
+                    {"rival", 13, 29}, {"teacher", 9, 41}, {"guest", 17, 8},    {"cousin", 21, 62}};
     for (int person = 0; person < PEOPLE; person++)
         for (size_t r = 0; r < sizeof relation / sizeof *relation; r++) {
             char head[32], tail[32];

@@ -3,7 +3,6 @@
 #include <hopscope/experiment.h>
 
 #include <signal.h>
-#include <stdlib.h>
 
 static hs_signals signals; /* polled between steps */
 
@@ -19,14 +18,17 @@ static void listen(void *user, const hs_event *event)
         fprintf(stderr, "train: %s\n", event->text);
 }
 
-/* Any setting of `hopscope config` can be made here; the others keep what suits a graph of a few thousand facts. */
+/* Any setting of `hopscope config` can be made here; the others are as for any graph. With these it groks in a minute
+ * or two: a large start and weight decay, the averaged weights as the model (experiments/demo.yaml says why). */
 static hs_status train(const char *graph, const char *run, const char *steps, hs_experiment_result *result,
                        hs_error *err)
 {
     hs_config *config = hs_alloc(sizeof *config); /* large for a stack */
     if (!config)
         return hs_fail_memory(err, sizeof *config);
-    const char *set[] = {"augment.per_bridge=0", "data.holdout=0.1", "model.n_embd=64", steps};
+    const char *set[] = {
+        steps,           "augment.per_bridge=0",   "data.holdout=0.1", "model.n_embd=96",        "model.init_std=0.1",
+        "train.lr=4e-3", "train.weight_decay=0.3", "train.ema=0.99",   "train.schedule=constant"};
     hs_status status = hs_config_find(config, graph, set, sizeof set / sizeof *set, err);
     const hs_experiment_options options = {.run_dir = run, .no_estimate = true};
     const hs_events events = {.fn = listen};
@@ -44,7 +46,7 @@ int main(int argc, char **argv)
     }
     signal(SIGINT, stop);
     char steps[64];
-    snprintf(steps, sizeof steps, "train.steps=%s", argc > 3 ? argv[3] : "3000");
+    snprintf(steps, sizeof steps, "train.steps=%s", argc > 3 ? argv[3] : "1500");
     hs_experiment_result result = {0};
     hs_error err = {0};
     const hs_status status = train(argv[1], argv[2], steps, &result, &err);

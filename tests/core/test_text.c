@@ -131,6 +131,7 @@ static void test_error_detail(void **state)
     assert_int_equal(strlen(err.what), 254);
     hs_error_value(&err, long_text, 300);
     assert_true(strlen(err.value) < sizeof err.value);
+    assert_string_equal(hs_version(), HS_VERSION);
     assert_int_equal(hs_status_exit_code(HS_OK), 0);
     assert_int_equal(hs_status_exit_code(HS_ERR_USAGE), 2);
     assert_int_equal(hs_status_exit_code(HS_ERR_DATA), 65);
