@@ -130,7 +130,7 @@ static void test_ask_trm(void **state)
     (void)state;
     assert_sh(0,
               "printf 'data:\\n  entities: 20\\n  relations: 4\\n  out_degree: 3\\n  phi: 0\\n  holdout: 0.2\\n"
-              "model:\\n  kind: trm\\n  n_embd: 32\\n  n_head: 2\\ntrain:\\n  steps: 3\\n  batch: 64\\n' > trm.yaml && "
+              "model:\\n  kind: trm\\n  n_embd: 32\\n  n_head: 2\\n  round_up: 16\\n  prefix: 2\\ntrain:\\n  steps: 3\\n  batch: 64\\n' > trm.yaml && "
               "$H run trm.yaml -o trm",
               "verdict on test_ii: none", "");
     assert_sh(0, "$H ask trm '<e_1>' '<r_1>' '<r_2>'", "(answer)", "");
