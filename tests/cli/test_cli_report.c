@@ -194,7 +194,8 @@ static void test_damaged(void **state)
         0, LOOK("a.html", "print(r['missing'], len(r['evaluations']) > 4, r['card'], r['queries'], r['checkpoints'])"),
         "The dataset cannot be read", "");
     assert_non_null(strstr(out, "] True None [] []"));
-    assert_sh(0, "cp -r run b; printf junk > b/run.db; $H report b -o b.html -q", "", "");
+    assert_sh(0, "cp -r run b; printf junk > b/run.db; $H report b -o b.html -q", "",
+              "warning: The record cannot be read: b/run.db");
     assert_sh(0, LOOK("b.html", "print(r['missing'], b['missing'], len(r['evaluations']), len(r['queries']))"),
               "The record cannot be read", "");
     assert_non_null(strstr(out, "own list\"] 0 100"));
@@ -206,7 +207,8 @@ static void test_damaged(void **state)
               "the same", "");
     assert_sh(0, LOOK("d.html", "print(r['checkpoints'], r['missing'])"),
               "[1, 2, 6] ['A checkpoint cannot be read: ", "");
-    assert_sh(0, "cp -r run e; printf 'a: [' > e/experiment.yaml; $H report e -o e.html -q", "", "");
+    assert_sh(0, "cp -r run e; printf 'a: [' > e/experiment.yaml; $H report e -o e.html -q", "",
+              "warning: The settings cannot be read: e/experiment.yaml");
     assert_sh(0, LOOK("e.html", "print(r['missing'], len(r['evaluations']) > 4, len(r['vocab']) > 40)"),
               "The settings cannot be read", "");
     assert_non_null(strstr(out, "] True True"));

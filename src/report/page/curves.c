@@ -57,8 +57,7 @@ static void add_split(hs_str *out, const hs_eval_row *rows, size_t n)
         same_n &= rows[i].eval.n == rows[0].eval.n;
     hs_page_key(out, rows[0].eval.split);
     hs_page_open(out, '{');
-    hs_page_key(out, "n");
-    hs_page_whole(out, rows[n - 1].eval.n);
+    hs_page_key_whole(out, "n", rows[n - 1].eval.n);
     if (!same_n) /* of each evaluation, where a setting changed on the way */
         add_column(out, "ns", rows, n, sizeof *rows, eval_n);
     add_column(out, "step", rows, n, sizeof *rows, eval_step);
@@ -180,11 +179,9 @@ static void add_series(hs_str *out, const hs_probe_row *rows, size_t n)
                 {"role", rows->role},
                 {"measure", rows->measure}};
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
-        hs_page_key(out, keys[i].key);
-        hs_page_text(out, keys[i].text);
+        hs_page_key_text(out, keys[i].key, keys[i].text);
     }
-    hs_page_key(out, "stage");
-    hs_page_number(out, rows->stage);
+    hs_page_key_number(out, "stage", rows->stage);
     add_column(out, "step", rows, n, sizeof *rows, probe_step);
     add_column(out, "n", rows, n, sizeof *rows, probe_n);
     add_column(out, "value", rows, n, sizeof *rows, probe_value);
@@ -254,10 +251,8 @@ static void add_weights(hs_page_run *r, hs_str *out)
         char hash[20];
         snprintf(hash, sizeof hash, "%016" PRIx64, rows[i].hash);
         hs_page_open(out, '{');
-        hs_page_key(out, "step");
-        hs_page_whole(out, rows[i].step);
-        hs_page_key(out, "hash");
-        hs_page_text(out, hash);
+        hs_page_key_whole(out, "step", rows[i].step);
+        hs_page_key_text(out, "hash", hash);
         hs_page_close(out, '}');
     }
     hs_free(rows);
@@ -275,14 +270,10 @@ static void add_events(hs_page_run *r, hs_str *out)
         hs_page_lacks(r, "The events cannot be read", &err);
     for (size_t i = 0; i < n; i++) {
         hs_page_open(out, '{');
-        hs_page_key(out, "time");
-        hs_page_text(out, rows[i].time);
-        hs_page_key(out, "step");
-        hs_page_whole(out, rows[i].step);
-        hs_page_key(out, "kind");
-        hs_page_text(out, rows[i].name);
-        hs_page_key(out, "text");
-        hs_page_text(out, rows[i].text);
+        hs_page_key_text(out, "time", rows[i].time);
+        hs_page_key_whole(out, "step", rows[i].step);
+        hs_page_key_text(out, "kind", rows[i].name);
+        hs_page_key_text(out, "text", rows[i].text);
         hs_page_close(out, '}');
     }
     hs_record_texts_free(rows, n);
@@ -299,8 +290,7 @@ static void add_info(hs_page_run *r, hs_str *out)
     if (r->record && hs_record_infos(r->record, &rows, &n, &err) != HS_OK)
         hs_page_lacks(r, "The record's information cannot be read", &err);
     for (size_t i = 0; i < n; i++) {
-        hs_page_key(out, rows[i].name);
-        hs_page_text(out, rows[i].text);
+        hs_page_key_text(out, rows[i].name, rows[i].text);
     }
     hs_record_texts_free(rows, n);
     hs_page_close(out, '}');

@@ -14,12 +14,10 @@ static void add_claim(hs_str *out, const char *claim, uint64_t bad, uint64_t n, 
     if (bad)
         snprintf(text, sizeof text, "%s: not so for %" PRIu64 " of %" PRIu64, sentence, bad, n);
     hs_page_open(out, '{');
-    hs_page_key(out, "claim");
-    hs_page_text(out, claim);
+    hs_page_key_text(out, "claim", claim);
     hs_page_key(out, "ok");
     hs_page_bool(out, bad == 0);
-    hs_page_key(out, "text");
-    hs_page_text(out, bad ? text : sentence);
+    hs_page_key_text(out, "text", bad ? text : sentence);
     hs_page_close(out, '}');
 }
 
@@ -69,20 +67,17 @@ static void add_split(const hs_dataset *data, uint32_t i, hs_str *out)
         best = hs_baselines_best(&audit->baselines);
     hs_page_key(out, split->name);
     hs_page_open(out, '{');
-    hs_page_key(out, "items");
-    hs_page_whole(out, split->n);
-    hs_page_key(out, "role");
-    hs_page_text(out, (split->kind == HS_ITEM_FACT || split->kind == HS_ITEM_COMPLEX_FACT) && !test ? "facts"
-                      : test                                                                        ? "test"
-                                                                                                    : "train");
-    hs_page_key(out, "majority");
-    hs_page_number(out, !audit || !test                  ? (double)NAN
-                        : split->kind == HS_ITEM_COMPARE ? audit->baselines.majority_class
-                                                         : audit->baselines.majority_r1r2);
-    hs_page_key(out, "shortcut");
-    hs_page_number(out, best.value);
-    hs_page_key(out, "shortcut_name");
-    hs_page_text(out, isfinite(best.value) ? best.name : NULL);
+    hs_page_key_whole(out, "items", split->n);
+    hs_page_key_text(out, "role",
+                     (split->kind == HS_ITEM_FACT || split->kind == HS_ITEM_COMPLEX_FACT) && !test ? "facts"
+                     : test                                                                        ? "test"
+                                                                                                   : "train");
+    hs_page_key_number(out, "majority",
+                       !audit || !test                  ? (double)NAN
+                       : split->kind == HS_ITEM_COMPARE ? audit->baselines.majority_class
+                                                        : audit->baselines.majority_r1r2);
+    hs_page_key_number(out, "shortcut", best.value);
+    hs_page_key_text(out, "shortcut_name", isfinite(best.value) ? best.name : NULL);
     hs_page_key(out, "explains");
     hs_page_bool(out, isfinite(best.value) && hs_baselines_explain(&audit->baselines));
     hs_page_key(out, "baselines");
@@ -90,13 +85,11 @@ static void add_split(const hs_dataset *data, uint32_t i, hs_str *out)
     if (audit && test) {
         hs_baselines_list(&audit->baselines, all);
         for (int k = 0; k < HS_N_BASELINES; k++) {
-            hs_page_key(out, all[k].name);
-            hs_page_number(out, all[k].value);
+            hs_page_key_number(out, all[k].name, all[k].value);
         }
     }
     hs_page_close(out, '}');
-    hs_page_key(out, "synthetic");
-    hs_page_whole(out, audit ? audit->synthetic : 0);
+    hs_page_key_whole(out, "synthetic", audit ? audit->synthetic : 0);
     add_hops(data, split, out);
     add_claims(split, audit, out);
     hs_page_close(out, '}');
@@ -199,10 +192,8 @@ void hs_page_dataset(hs_page_run *r, hs_str *out)
     for (uint32_t i = 0; r->has_data && i < data->vocab.n; i++)
         hs_page_text(out, hs_names_get(&data->vocab, i));
     hs_page_close(out, ']');
-    hs_page_key(out, "entities");
-    hs_page_whole(out, r->has_data ? data->n_entities : 0);
-    hs_page_key(out, "relations");
-    hs_page_whole(out, r->has_data ? data->n_relations : 0);
+    hs_page_key_whole(out, "entities", r->has_data ? data->n_entities : 0);
+    hs_page_key_whole(out, "relations", r->has_data ? data->n_relations : 0);
     add_roles(r, out);
     if (r->has_data)
         add_facts(r, out);

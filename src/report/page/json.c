@@ -80,6 +80,24 @@ void hs_page_whole(hs_str *out, uint64_t value)
     hs_str_addf(out, "%" PRIu64, value);
 }
 
+void hs_page_key_text(hs_str *out, const char *key, const char *text)
+{
+    hs_page_key(out, key);
+    hs_page_text(out, text);
+}
+
+void hs_page_key_number(hs_str *out, const char *key, double value)
+{
+    hs_page_key(out, key);
+    hs_page_number(out, value);
+}
+
+void hs_page_key_whole(hs_str *out, const char *key, uint64_t value)
+{
+    hs_page_key(out, key);
+    hs_page_whole(out, value);
+}
+
 void hs_page_token(hs_str *out, uint32_t token)
 {
     if (token == HS_NO_ID)

@@ -301,8 +301,7 @@ hs_status hs_page_desk_ask(hs_page_desk *desk, uint64_t step, const char *const 
         hs_page_open(out, '{');
         hs_page_key(out, "query");
         hs_page_query_json(data, &query, out);
-        hs_page_key(out, "step");
-        hs_page_whole(out, desk->run.step);
+        hs_page_key_whole(out, "step", desk->run.step);
         hs_page_key(out, "look");
         hs_page_raw(out, look.s);
         hs_page_close(out, '}');

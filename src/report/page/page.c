@@ -104,20 +104,16 @@ static void add_command(const char *const *dirs, size_t n, const hs_page_options
     hs_str_addf(&command, "hopscope %s", options->live ? "serve" : "report");
     for (size_t i = 0; i < n; i++)
         hs_str_addf(&command, " %s", dirs[i]);
-    hs_page_key(out, "command");
-    hs_page_text(out, options->command ? options->command : command.s);
+    hs_page_key_text(out, "command", options->command ? options->command : command.s);
     hs_str_free(&command);
 }
 
 static void begin_bundle(const char *const *dirs, size_t n, const hs_page_options *options, hs_str *out)
 {
     hs_page_open(out, '{');
-    hs_page_key(out, "format");
-    hs_page_text(out, "hopscope-page");
-    hs_page_key(out, "version");
-    hs_page_whole(out, 1);
-    hs_page_key(out, "made_by");
-    hs_page_text(out, "hopscope " HS_VERSION);
+    hs_page_key_text(out, "format", "hopscope-page");
+    hs_page_key_whole(out, "version", 1);
+    hs_page_key_text(out, "made_by", "hopscope " HS_VERSION);
     add_command(dirs, n, options, out);
     hs_page_key(out, "live");
     hs_page_bool(out, options->live);
@@ -203,6 +199,7 @@ static hs_status add_run(maker *m, const hs_page_folder *folder, size_t number, 
     if (!run)
         return hs_fail_memory(err, sizeof *run);
     run->brief = m->looks != NULL;
+    run->events = m->events;
     hs_status status = hs_page_run_open(run, folder, m->options, err);
     if (status == HS_OK && m->looks)
         status = hs_page_afford(run, m->options, err);

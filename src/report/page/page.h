@@ -18,6 +18,10 @@ void hs_page_whole(hs_str *out, uint64_t value);
 void hs_page_token(hs_str *out, uint32_t token); /* null for HS_NO_ID */
 void hs_page_bool(hs_str *out, bool value);
 void hs_page_raw(hs_str *out, const char *json); /* a value that is JSON already; NULL or "" = null */
+/* A member of an object: its key and its value. */
+void hs_page_key_text(hs_str *out, const char *key, const char *text);
+void hs_page_key_number(hs_str *out, const char *key, double value);
+void hs_page_key_whole(hs_str *out, const char *key, uint64_t value);
 /* `json` inside a <script>: '<', '>', '&', U+2028 and U+2029, which stand in strings only, as \uXXXX. */
 void hs_page_escape(hs_str *out, const char *json, size_t len);
 
@@ -61,6 +65,7 @@ typedef struct hs_page_run {
     size_t n_steps;
     hs_page_query *query; /* (n_queries) */
     uint32_t n_queries;
+    const hs_events *events; /* hears of what cannot be read; may be NULL */
     bool brief;     /* for a file: more than HS_PAGE_PROBES measurements are cut to those that are drawn */
     hs_str missing; /* elements of a JSON array */
 } hs_page_run;
@@ -72,7 +77,8 @@ hs_status hs_page_run_open(hs_page_run *out, const hs_page_folder *folder, const
 void hs_page_run_close(hs_page_run *run);
 /* At most `most` of the steps, evenly spaced in their order (which is about log time), first and last among them. */
 void hs_page_thin(uint64_t *step, size_t *n, size_t most);
-/* Another sentence of what is missing; hs_page_lacks: with the error's words. */
+/* Another sentence of what is missing; hs_page_lacks: of what is there and cannot be read, with the error's words, and
+ * as a warning. */
 void hs_page_missing(hs_page_run *run, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void hs_page_lacks(hs_page_run *run, const char *what, const hs_error *err);
 

@@ -221,8 +221,7 @@ void hs_page_query_json(const hs_dataset *data, const hs_page_query *q, hs_str *
     for (uint32_t i = 0; i < q->n; i++)
         hs_page_whole(out, q->token[i]);
     hs_page_close(out, ']');
-    hs_page_key(out, "split");
-    hs_page_text(out, q->split == HS_NO_ID ? NULL : data->splits[q->split].name);
+    hs_page_key_text(out, "split", q->split == HS_NO_ID ? NULL : data->splits[q->split].name);
     hs_page_key(out, "bridge");
     hs_page_open(out, '[');
     for (uint32_t i = 0; i < q->n_bridges; i++)

@@ -37,6 +37,7 @@ void hs_page_lacks(hs_page_run *run, const char *what, const hs_error *err)
         if (*c == '\n')
             *c = ' ';
     hs_page_missing(run, "%s: %s", what, text);
+    hs_event_send(run->events, HS_EVENT_WARNING, "page", "%s: %s", what, text);
 }
 
 /* ---------------------------------------------------------------- opening */
@@ -192,8 +193,7 @@ static void add_config(const hs_page_run *r, hs_str *out)
     for (size_t i = 0; r->has_config && i < n; i++) {
         hs_str value = {0};
         hs_config_get(&r->run.config, &keys[i], &value);
-        hs_page_key(out, keys[i].key);
-        hs_page_text(out, value.s ? value.s : "");
+        hs_page_key_text(out, keys[i].key, value.s ? value.s : "");
         hs_str_free(&value);
     }
     hs_page_close(out, '}');
@@ -208,8 +208,7 @@ static void add_paper(const hs_page_run *r, hs_str *out)
         const char *split = r->eval[i].eval.split;
         const double value = hs_paper_value(&r->run.config, split);
         if (isfinite(value)) {
-            hs_page_key(out, split);
-            hs_page_number(out, value);
+            hs_page_key_number(out, split, value);
         }
     }
     hs_page_close(out, '}');
@@ -240,12 +239,9 @@ static void add_published(hs_page_run *r, hs_str *out)
     for (size_t i = 0; i < all.n; i++) {
         const hs_published_curve *c = &all.curve[i];
         hs_page_open(out, '{');
-        hs_page_key(out, "name");
-        hs_page_text(out, c->name);
-        hs_page_key(out, "source");
-        hs_page_text(out, c->source);
-        hs_page_key(out, "split");
-        hs_page_text(out, c->split);
+        hs_page_key_text(out, "name", c->name);
+        hs_page_key_text(out, "source", c->source);
+        hs_page_key_text(out, "split", c->split);
         add_numbers(out, "step", c->step, c->n);
         add_numbers(out, "accuracy", c->accuracy, c->n);
         hs_page_close(out, '}');
@@ -264,12 +260,10 @@ static void add_times(hs_page_run *r, hs_str *out)
     if (r->record && r->n_evals && hs_run_events_read(r->run.dir, HS_EVENT_THRESHOLD, &events, &err) == HS_OK)
         for (size_t i = 0; i < events.n; i++) {
             hs_page_open(out, '{');
-            hs_page_key(out, "name");
-            hs_page_text(out, events.event[i].name);
+            hs_page_key_text(out, "name", events.event[i].name);
             hs_page_key(out, "reached");
             hs_page_bool(out, events.event[i].reached);
-            hs_page_key(out, "step");
-            hs_page_whole(out, events.event[i].step);
+            hs_page_key_whole(out, "step", events.event[i].step);
             hs_page_close(out, '}');
         }
     hs_page_close(out, ']');
@@ -279,16 +273,12 @@ static void add_times(hs_page_run *r, hs_str *out)
 static void add_verdict_json(const hs_run_verdict *v, hs_str *out)
 {
     hs_page_open(out, '{');
-    hs_page_key(out, "kind");
-    hs_page_text(out, hs_verdict_name(v->verdict.kind));
-    hs_page_key(out, "text");
-    hs_page_text(out, v->verdict.text);
+    hs_page_key_text(out, "kind", hs_verdict_name(v->verdict.kind));
+    hs_page_key_text(out, "text", v->verdict.text);
     hs_page_key(out, "clear");
     hs_page_bool(out, v->verdict.clear);
-    hs_page_key(out, "split");
-    hs_page_text(out, v->input.split);
-    hs_page_key(out, "step");
-    hs_page_whole(out, v->step);
+    hs_page_key_text(out, "split", v->input.split);
+    hs_page_key_whole(out, "step", v->step);
     hs_page_close(out, '}');
 }
 
@@ -322,11 +312,12 @@ void hs_page_run_json(hs_page_run *r, const hs_page_options *options, const hs_s
     } texts[] = {{"id", r->id},       {"title", r->title},       {"task", r->has_data ? r->run.data.task : NULL},
                  {"dir", r->run.dir}, {"ended_by", r->ended_by}, {"command", command}};
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
-        hs_page_key(out, texts[i].key);
-        hs_page_text(out, texts[i].text);
+        hs_page_key_text(out, texts[i].key, texts[i].text);
     }
-    hs_page_key(out, "steps");
-    hs_page_whole(out, r->n_evals ? r->eval[r->n_evals - 1].step : r->n_steps ? r->step[r->n_steps - 1] : 0);
+    hs_page_key_whole(out, "steps",
+                      r->n_evals   ? r->eval[r->n_evals - 1].step
+                      : r->n_steps ? r->step[r->n_steps - 1]
+                                   : 0);
     add_model(r, out);
     add_stages(r, out);
     add_verdict(r, options, signals, out);

@@ -41,20 +41,17 @@ void hs_text_drop(void *p)
 
 static void add_number(hs_str *out, const char *key, double value)
 {
-    hs_page_key(out, key);
-    hs_page_number(out, value);
+    hs_page_key_number(out, key, value);
 }
 
 static void add_whole(hs_str *out, const char *key, uint64_t value)
 {
-    hs_page_key(out, key);
-    hs_page_whole(out, value);
+    hs_page_key_whole(out, key, value);
 }
 
 static void add_text(hs_str *out, const char *key, const char *value)
 {
-    hs_page_key(out, key);
-    hs_page_text(out, value);
+    hs_page_key_text(out, key, value);
 }
 
 void hs_evaluation_json(hs_str *out, const char *run, const hs_eval_row *rows, size_t n, const hs_named_metric *metrics,

@@ -37,17 +37,12 @@ void hs_watched_free(hs_watched *run)
 static void run_json(const hs_watched *r, hs_str *out)
 {
     hs_page_open(out, '{');
-    hs_page_key(out, "id");
-    hs_page_text(out, r->id);
-    hs_page_key(out, "title");
-    hs_page_text(out, r->title);
-    hs_page_key(out, "steps");
-    hs_page_whole(out, r->last);
-    hs_page_key(out, "ended_by");
-    hs_page_text(out, r->ended_by);
+    hs_page_key_text(out, "id", r->id);
+    hs_page_key_text(out, "title", r->title);
+    hs_page_key_whole(out, "steps", r->last);
+    hs_page_key_text(out, "ended_by", r->ended_by);
     if (!r->readable) {
-        hs_page_key(out, "error");
-        hs_page_text(out, r->error);
+        hs_page_key_text(out, "error", r->error);
     }
     hs_page_close(out, '}');
 }
