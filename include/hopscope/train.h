@@ -144,7 +144,8 @@ const float *hs_trainer_eval_param(const hs_trainer *trainer);
 
 /* ---------------------------------------------------------------- signals */
 
-/* Polled between steps and between the pieces of an evaluation: the flags are set by the program's handlers. */
+/* Polled between steps and between the pieces of an evaluation. A program sets `stop` from its signal handlers; from
+ * another thread it does so by hs_signals_stop(). */
 typedef struct hs_signals {
     volatile int stop; /* 0, or the signal number: finish the step, save, return HS_STOPPED_* */
     volatile int save; /* nonzero: save and go on, then cleared */
@@ -153,6 +154,8 @@ typedef struct hs_signals {
 /* HS_OK, or when a stop is asked for: HS_STOPPED_INT for SIGINT; HS_STOPPED_REQUEUE for SIGUSR1, SIGUSR2, SIGALRM, and
  * for SIGTERM in a batch job; else HS_STOPPED_TERM. NULL: never. */
 hs_status hs_signals_status(const hs_signals *signals);
+/* Asks whatever polls `signals` to stop as signal `number` would (SIGINT, SIGTERM, ...); from any thread or handler. */
+void hs_signals_stop(hs_signals *signals, int number);
 
 /* ---------------------------------------------------------------- evaluation */
 

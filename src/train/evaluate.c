@@ -53,12 +53,18 @@ static void eval_chunk(void *ctx, uint32_t chunk, uint32_t worker)
 
 hs_status hs_signals_status(const hs_signals *signals)
 {
-    if (!signals || !signals->stop)
+    /* Atomic: hs_signals_stop() may come from another thread. It orders nothing else. */
+    const int stop = signals ? __atomic_load_n(&signals->stop, __ATOMIC_RELAXED) : 0;
+    if (!stop)
         return HS_OK;
-    const int stop = signals->stop;
     if (stop == SIGUSR1 || stop == SIGUSR2 || stop == SIGALRM || (stop == SIGTERM && signals->batch))
         return HS_STOPPED_REQUEUE;
     return stop == SIGINT ? HS_STOPPED_INT : HS_STOPPED_TERM;
+}
+
+void hs_signals_stop(hs_signals *signals, int number)
+{
+    __atomic_store_n(&signals->stop, number, __ATOMIC_RELAXED);
 }
 
 /* The chunks from `first` on, a few a worker, so that signals are looked at between the groups. */

@@ -390,7 +390,7 @@ static hs_status after_step(loop *l, const hs_step_stats *stats, hs_train_result
     progress(l, stats);
     if (step >= c->steps || (c->max_seconds > 0 && seconds_now(l) >= c->max_seconds))
         *done = true;
-    if (l->signals && l->signals->stop && !(step >= c->steps && l->evaluated)) {
+    if (hs_signals_status(l->signals) != HS_OK && !(step >= c->steps && l->evaluated)) {
         result->reason = HS_STOP_SIGNAL;
         *done = true;
     }

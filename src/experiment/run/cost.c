@@ -61,7 +61,7 @@ static void time_steps(hs_trainer *trainer, const hs_signals *signals, double *s
         return;
     const double started = hs_now();
     int n = 0;
-    while (hs_now() - started < steps_seconds && !(signals && signals->stop) &&
+    while (hs_now() - started < steps_seconds && hs_signals_status(signals) == HS_OK &&
            hs_trainer_step(trainer, &stats, NULL) == HS_OK)
         n++;
     if (n)

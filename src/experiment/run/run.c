@@ -494,7 +494,7 @@ static hs_status train_probed(session *s, hs_experiment_result *result, hs_error
 
 static hs_status train(session *s, hs_experiment_result *result, hs_error *err)
 {
-    if (s->signals && s->signals->stop) { /* came while the dataset was built: nothing to save */
+    if (hs_signals_status(s->signals) != HS_OK) { /* came while the dataset was built: nothing to save */
         result->train.reason = HS_STOP_SIGNAL;
         return hs_signals_status(s->signals);
     }

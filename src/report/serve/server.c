@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <netdb.h>
 #include <netinet/in.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/random.h>
 #include <sys/resource.h>
@@ -260,7 +261,7 @@ void hs_serve_stop(hs_server *s)
         return;
     pthread_mutex_lock(&s->lock);
     s->stopping = true;
-    s->signals.stop = 1;
+    hs_signals_stop(&s->signals, SIGTERM);
     pthread_cond_broadcast(&s->tick);
     for (int i = 0; i < 2; i++)
         pthread_cond_broadcast(&s->queue[i].more);
