@@ -166,6 +166,7 @@ typedef struct hs_str {
 void hs_str_add(hs_str *str, const char *s, size_t len);
 void hs_str_addf(hs_str *str, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void hs_str_add_json(hs_str *str, const char *s, size_t len); /* quoted and escaped JSON string */
+void hs_str_add_csv(hs_str *str, const char *s);              /* a field of CSV (RFC 4180), quoted where it must be */
 void hs_str_free(hs_str *str);
 
 /* Lists as one text, as settings and options hold them: elements separated by commas, a comma within an element written

@@ -204,6 +204,24 @@ hs_status hs_ask(const hs_model *model, const hs_dataset *data, const char *cons
 /* The tokens (n) of words, each a name of the vocabulary: first the head, of as many words as an entity has tokens, then relations,
  * where the task knows them. HS_ERR_DATA names an unknown word and the nearest known one. */
 hs_status hs_ask_words(const hs_dataset *data, const char *const *words, uint32_t n, uint32_t *tokens, hs_error *err);
+/* Can a question have so many words? HS_ERR_DATA says how many. */
+hs_status hs_ask_length(const hs_model *model, const hs_dataset *data, uint32_t n_words, hs_error *err);
+
+/* What a model says to one of many questions; the same numbers as of hs_ask. */
+typedef struct hs_brief {
+    uint32_t answer;              /* on top; of a two-token answer the first token */
+    double probability;           /* of it */
+    uint32_t known, known_second; /* by the facts; where they do not say, by the split that asks it; else HS_NO_ID */
+    uint32_t rank;                /* of the known answer, 0 = on top; HS_NO_ID without one */
+    uint32_t bridge, bridge_second, bridge_stage;
+    bool bridge_found;
+    const hs_split *split; /* the first split of the dataset that asks this; NULL: none */
+} hs_brief;
+/* Ask n questions, tokens[first[i] .. first[i+1]) each (hs_ask_words), of any lengths that hs_ask_length takes, mixed;
+ * out (n). Any task. Same for any number of threads; `pool` may be NULL. HS_ERR_DATA: a length, a token beyond the
+ * vocabulary. */
+hs_status hs_ask_many(const hs_model *model, const hs_dataset *data, hs_pool *pool, uint32_t n, const uint32_t *tokens,
+                      const uint32_t *first, hs_brief *out, hs_error *err);
 /* Name of a token that a model gave: a model may know more tokens than the dataset, whose name is then "token 1234". */
 const char *hs_answer_name(const hs_dataset *data, uint32_t token, char text[32]);
 void hs_answer_free(hs_answer *answer);

@@ -1,27 +1,37 @@
 /* cmd_ask.c - hopscope ask: a question to a trained model, its answer and the bridge it went through. */
-#include "cli/cli.h"
-#include "hopscope/experiment.h"
+#include "cli/ask.h"
 #include "hopscope/interp.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 static const hs_usage usage = {
-    "ask", "RUN [HEAD RELATION [RELATION]]",
+    "ask", "RUN [HEAD RELATION [RELATION]] | RUN --file FILE",
     "Asks the model of a run directory. Prints the five most probable answers, what the facts say, what the\n"
     "logit lens reads at each stage and place of the question, and the verdict on the model. A two-token entity is two "
     "words. Without a question: some queries that were\n"
     "held out of training, with the model's answers. Averaged weights answer where the run keeps an average "
-    "(train.ema).",
+    "(train.ema).\n"
+    "With --file: every question of a file, a line each, names separated by tabs, answered as CSV (docs/json.md).",
     "  hopscope ask runs/demo\n"
     "  hopscope ask runs/demo Japan nearest currency\n"
     "  hopscope ask runs/demo Japan nearest\n"
-    "  hopscope ask runs/demo Japan nearest currency --json"};
+    "  hopscope ask runs/demo Japan nearest currency --json\n"
+    "  hopscope ask runs/demo --file questions.tsv -o answers.csv"};
 
 static void add_name(hs_str *out, const hs_dataset *data, uint32_t token)
 {
     char text[32];
     const char *name = hs_answer_name(data, token, text);
     hs_str_add_json(out, name, strlen(name));
+}
+
+void hs_ask_add_entity(hs_str *out, const hs_dataset *data, uint32_t token, uint32_t second)
+{
+    char text[32];
+    hs_str_addf(out, "%s", hs_answer_name(data, token, text));
+    if (second != HS_NO_ID)
+        hs_str_addf(out, " %s", hs_names_get(&data->vocab, second));
 }
 
 /* The name of an entity, one or two tokens, or null. */
@@ -32,9 +42,7 @@ static void add_entity_json(hs_str *out, const hs_dataset *data, uint32_t token,
         return;
     }
     hs_str name = {0};
-    hs_str_addf(&name, "%s", hs_names_get(&data->vocab, token));
-    if (second != HS_NO_ID)
-        hs_str_addf(&name, " %s", hs_names_get(&data->vocab, second));
+    hs_ask_add_entity(&name, data, token, second);
     hs_str_add_json(out, name.s ? name.s : "", name.len);
     hs_str_free(&name);
 }
@@ -252,55 +260,71 @@ static hs_status print_examples(const hs_run *run, uint32_t count, bool json, hs
     return HS_OK;
 }
 
+/* One question, in words. */
+static int ask_one(const hs_run *run, const char *const *words, uint32_t n, bool json)
+{
+    hs_run_verdict verdict = {0};
+    hs_answer answer = {0};
+    hs_error err = {0};
+    hs_str out = {0};
+    hs_status status = hs_ask(&run->model, &run->data, words, n, &answer, &err);
+    if (status == HS_OK)
+        status = hs_model_verdict(&run->model, &run->data, NULL, NULL, &verdict, &err);
+    if (status == HS_OK && json)
+        print_json(run, &answer, &verdict, &out);
+    else if (status == HS_OK)
+        print_text(run, words, n, &answer, &verdict, &out);
+    hs_answer_free(&answer);
+    return status == HS_OK ? hs_cli_print(&out) : hs_cli_fail(&err);
+}
+
+static int show_examples(const hs_run *run, uint32_t count, bool json)
+{
+    hs_error err = {0};
+    hs_str out = {0};
+    if (print_examples(run, count, json, &out, &err) == HS_OK)
+        return hs_cli_print(&out);
+    hs_str_free(&out);
+    return hs_cli_fail(&err);
+}
+
 int hs_cmd_ask(int argc, const char **argv)
 {
     int json = 0, count = 10, code;
+    char *file = NULL, *path = NULL;
     const struct poptOption options[] = {
         {"json", 0, POPT_ARG_NONE, &json, 0, "one JSON object", NULL},
         {"count", 'n', POPT_ARG_INT, &count, 0, "without a question: so many queries; default 10", "N"},
+        {"file", 0, POPT_ARG_STRING, &file, 0, "questions, a line each, names separated by tabs; - is standard input",
+         "FILE"},
+        {"out", 'o', POPT_ARG_STRING, &path, 0, "with --file: the CSV to write; default standard output", "FILE"},
         POPT_TABLEEND};
     hs_args args;
     if (!hs_args_parse(&args, &usage, argc, argv, options, 1, 16, &code))
         return code;
-    if (args.n == 2 || count < 1) {
-        code = hs_cli_usage_error("ask", count < 1 ? "--count is at least 1"
-                                                   : "a question is a head and one or more relations");
-        hs_args_free(&args);
-        return code;
-    }
-    hs_run *run = hs_calloc(1, sizeof *run);
     hs_error err = {0};
-    hs_answer answer = {0};
-    hs_status status = run ? hs_run_open(run, args.arg[0], HS_LATEST, &err) : hs_fail_memory(&err, sizeof *run);
-    if (status == HS_OK)
-        hs_cli_warn_damage(run);
-    if (status == HS_OK && args.n == 1) {
-        hs_str out = {0};
-        status = print_examples(run, (uint32_t)count, json != 0, &out, &err);
-        if (status == HS_OK) {
-            code = hs_cli_print(&out);
-        } else {
-            hs_str_free(&out);
-            code = hs_cli_fail(&err);
-        }
-        hs_run_close(run);
-    } else if (status == HS_OK) {
-        hs_run_verdict verdict = {0};
-        status = hs_ask(&run->model, &run->data, args.arg + 1, (uint32_t)args.n - 1, &answer, &err);
-        if (status == HS_OK)
-            status = hs_model_verdict(&run->model, &run->data, NULL, NULL, &verdict, &err);
-        hs_str out = {0};
-        if (status == HS_OK && json)
-            print_json(run, &answer, &verdict, &out);
-        else if (status == HS_OK)
-            print_text(run, args.arg + 1, (uint32_t)args.n - 1, &answer, &verdict, &out);
-        code = status == HS_OK ? hs_cli_print(&out) : hs_cli_fail(&err);
-        hs_answer_free(&answer);
-        hs_run_close(run);
-    } else {
+    hs_run *run = NULL;
+    const char *wrong = count < 1                      ? "--count is at least 1"
+                        : args.n == 2                  ? "a question is a head and one or more relations"
+                        : file && (args.n > 1 || json) ? "--file takes no question beside it, and gives CSV"
+                        : path && !file                ? "-o is for the answers to --file"
+                                                       : NULL;
+    if (wrong)
+        code = hs_cli_usage_error("ask", "%s", wrong);
+    else if (!(run = hs_calloc(1, sizeof *run)))
+        code = (hs_fail_memory(&err, sizeof *run), hs_cli_fail(&err));
+    else if (hs_run_open(run, args.arg[0], HS_LATEST, &err) != HS_OK)
         code = hs_cli_fail(&err);
+    else {
+        hs_cli_warn_damage(run);
+        code = file          ? hs_ask_file_command(run, file, path)
+               : args.n == 1 ? show_examples(run, (uint32_t)count, json != 0)
+                             : ask_one(run, args.arg + 1, (uint32_t)args.n - 1, json != 0);
+        hs_run_close(run);
     }
     hs_free(run);
+    free(file);
+    free(path);
     hs_args_free(&args);
     return code;
 }

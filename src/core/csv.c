@@ -1,5 +1,5 @@
-/* csv.c - records of comma-separated values (RFC 4180): quoted fields, "" inside them, line breaks inside them, CRLF or
- * LF.
+/* csv.c - records of comma-separated values (RFC 4180), read, and fields written: quoted fields, "" inside them, line
+ * breaks inside them, CRLF or LF.
  *
  * A small state machine over raw bytes. The fields of the current record lie one after the other in `text`; end[i] is
  * where field i ends. */
@@ -140,4 +140,16 @@ hs_status hs_csv_read(hs_lines *in, const char *path, hs_csv_fn record, void *us
     const hs_status status = read_bytes(&c, in, err);
     hs_free(c.text);
     return status;
+}
+
+void hs_str_add_csv(hs_str *str, const char *s)
+{
+    if (!strpbrk(s, ",\"\n\r")) {
+        hs_str_add(str, s, strlen(s));
+        return;
+    }
+    hs_str_add(str, "\"", 1);
+    for (; *s; s++)
+        hs_str_add(str, *s == '"' ? "\"\"" : s, *s == '"' ? 2 : 1);
+    hs_str_add(str, "\"", 1);
 }

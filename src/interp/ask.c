@@ -2,6 +2,7 @@
  * token of every stage at every place of the question, and the bridge's rank there.
  *
  * Invariant: a rank counts the tokens with a strictly larger logit, so ties do not depend on token order. */
+#include "interp/ask.h"
 #include "hopscope/tensor.h"
 #include "interp/look.h"
 
@@ -180,46 +181,59 @@ hs_status hs_lens_found(const hs_model *model, hs_pool *pool, uint32_t n, uint32
 
 /* ---------------------------------------------------------------- the question */
 
-/* What the facts say: the entity after the first hop, and after the last. */
-static void follow(const hs_dataset *data, const uint32_t *tokens, uint32_t n_words, hs_answer *out)
+hs_known hs_ask_known(const hs_dataset *data, const uint32_t *tokens, uint32_t n)
 {
+    hs_known known = {HS_NO_ID, HS_NO_ID, HS_NO_ID, HS_NO_ID};
+    if (strcmp(data->task, "composition") != 0)
+        return known;
     const uint32_t tpe = data->tokens_per_entity;
     uint32_t at = tpe == 1 ? tokens[0] : hs_dataset_entity_of(data, tokens), two[2] = {HS_NO_ID, HS_NO_ID};
-    for (uint32_t i = tpe; i < n_words && at != HS_NO_ID; i++) {
+    for (uint32_t i = tpe; i < n && at != HS_NO_ID; i++) {
         const uint64_t fact = hs_only_fact(data, at, tokens[i]);
         at = fact == HS_NO_FACT ? HS_NO_ID : data->facts[fact].tail;
         if (at == HS_NO_ID)
             break;
         hs_dataset_entity_tokens(data, at, two);
-        if (i == tpe && n_words > tpe + 1) {
-            out->bridge = two[0];
-            out->bridge_second = tpe > 1 ? two[1] : HS_NO_ID;
+        if (i == tpe && n > tpe + 1) {
+            known.bridge = two[0];
+            known.bridge_second = tpe > 1 ? two[1] : HS_NO_ID;
         }
     }
     if (at != HS_NO_ID) {
-        out->known = two[0];
-        out->known_second = tpe > 1 ? two[1] : HS_NO_ID;
+        known.answer = two[0];
+        known.answer_second = tpe > 1 ? two[1] : HS_NO_ID;
     }
+    return known;
+}
+
+hs_status hs_ask_length(const hs_model *model, const hs_dataset *data, uint32_t n_words, hs_error *err)
+{
+    const uint32_t longest = hs_model_longest_prompt(model), least = data->tokens_per_entity + 1;
+    if (n_words >= least && n_words <= longest)
+        return HS_OK;
+    hs_fail(err, HS_ERR_DATA, "a question has %u to %u words (a head%s and relations), this one %u", least, longest,
+            least > 2 ? " of two tokens" : "", n_words);
+    return HS_ERR_DATA;
 }
 
 hs_status hs_ask(const hs_model *model, const hs_dataset *data, const char *const *words, uint32_t n_words, hs_answer *out,
                  hs_error *err)
 {
     memset(out, 0, sizeof *out);
-    out->known = out->known_second = out->bridge = out->bridge_second = HS_NO_ID;
-    const uint32_t longest = hs_model_longest_prompt(model), least = data->tokens_per_entity + 1;
     const bool composition = strcmp(data->task, "composition") == 0;
-    if (n_words < least || n_words > longest) {
-        hs_fail(err, HS_ERR_DATA, "a question has %u to %u words (a head%s and relations), this one %u", least, longest,
-                least > 2 ? " of two tokens" : "", n_words);
+    hs_status status = hs_ask_length(model, data, n_words, err);
+    if (status != HS_OK)
         return hs_error_hint(err, "quote names that contain spaces: \"in country\"");
-    }
     uint32_t *tokens = hs_alloc(n_words * sizeof *tokens);
     if (!tokens)
         return hs_fail_memory(err, n_words * sizeof *tokens);
-    hs_status status = hs_ask_words(data, words, n_words, tokens, err);
-    if (status == HS_OK && composition)
-        follow(data, tokens, n_words, out);
+    status = hs_ask_words(data, words, n_words, tokens, err);
+    const hs_known known =
+        status == HS_OK ? hs_ask_known(data, tokens, n_words) : (hs_known){HS_NO_ID, HS_NO_ID, HS_NO_ID, HS_NO_ID};
+    out->known = known.answer;
+    out->known_second = known.answer_second;
+    out->bridge = known.bridge;
+    out->bridge_second = known.bridge_second;
     if (status == HS_OK)
         status = answer(model, tokens, n_words, out, err);
     if (status == HS_OK)

@@ -53,6 +53,58 @@ static void test_ask(void **state)
     assert_sh(2, "$H verify run --steps 0", "", "at least 1");
 }
 
+/* A file of questions: each line as it is answered alone; nothing is written where a line is not understood. */
+static void test_ask_file(void **state)
+{
+    (void)state;
+    assert_sh(
+        0,
+        "printf 'data:\\n  entities: 30\\n  relations: 6\\n  out_degree: 4\\n  phi: 0\\n  holdout: 0.2\\n"
+        "model:\\n  n_embd: 32\\n  n_head: 2\\ntrain:\\n  steps: 120\\n  batch: 128\\n  lr: 5e-3\\n' > small.yaml && "
+        "$H run small.yaml -o run && $H data export run/dataset -f jsonl -o all.jsonl",
+        "test_ii", "");
+    assert_sh(0,
+              "python3 -c 'import json; q = [json.loads(x) for x in open(\"all.jsonl\")]; "
+              "print(\"\\n\".join(\"\\t\".join(x[\"prompt\"]) for x in q if \"prompt\" in x))' > all.tsv; "
+              "(printf 'head\\trelation\\n'; cat all.tsv; echo; head -1 all.tsv) > q.tsv; "
+              "$H ask run --file q.tsv -o a.csv && $H ask run --file - < all.tsv > b.csv && head -n -1 a.csv | cmp - "
+              "b.csv && "
+              "head -1 a.csv",
+              "query,answer,probability,facts_say,rank,bridge,bridge_found,bridge_stage,split\n", "");
+    assert_sh(0,
+              "cat > same.py <<'END'\n"
+              "import csv, json, os, subprocess, sys\n"
+              "rows = list(csv.DictReader(open('b.csv')))\n"
+              "assert {r['split'] for r in rows} >= {'id_atomic', 'test_ii', 'train_inferred'}\n"
+              "for r in rows[::len(rows) // 12]:\n"
+              "    d = json.loads(subprocess.check_output([os.environ['H'], 'ask', 'run', *r['query'].split('\\t'), "
+              "'--json']))\n"
+              "    best = d['answers'][0]\n"
+              "    assert (r['answer'], r['probability']) == (best['answer'], '%.6g' % best['probability']), r\n"
+              "    assert r['facts_say'] == d['facts_say'] and r['bridge'] == (d['bridge'] or ''), r\n"
+              "    assert (r['bridge_found'] == 'true') == d['bridge_found'] and (r['rank'] == '1') == (r['answer'] == "
+              "r['facts_say'])\n"
+              "print('same')\n"
+              "END\n"
+              "H=$H python3 same.py",
+              "same", "");
+    write_file("bad.tsv", "<e_1>\t<r_1>\n<e_1>\t<r_77>\n");
+    assert_sh(65, "$H ask run --file bad.tsv -o no.csv", "",
+              "bad.tsv:2: this dataset has no relation of this name: '<r_77>'");
+    assert_sh(65, "$H ask run --file bad.tsv", "", "bad.tsv:2");
+    assert_string_equal(out, "");
+    assert_nothing_at("no.csv");
+    write_file("bad.tsv", "<e_1>\n");
+    assert_sh(65, "$H ask run --file bad.tsv", "", "bad.tsv:1: a question has 2 to");
+    write_file("bad.tsv", "head\trelation\n\n");
+    assert_sh(65, "$H ask run --file bad.tsv", "", "no question in it");
+    assert_sh(74, "$H ask run --file nothing.tsv", "", "nothing.tsv");
+    assert_sh(74, "$H ask run --file all.tsv -o no/a.csv", "", "no/a.csv");
+    assert_sh(2, "$H ask run '<e_1>' '<r_1>' --file all.tsv", "", "--file takes no question");
+    assert_sh(2, "$H ask run --file all.tsv --json", "", "gives CSV");
+    assert_sh(2, "$H ask run -o a.csv", "", "-o is for");
+}
+
 /* The verdict where it is asked for: after a run and the methods, for each checkpoint, and the times of events. */
 static void test_verdict(void **state)
 {
@@ -147,6 +199,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_sources, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_ask, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_ask_file, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_verdict, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_eval_passes, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_ask_trm, set_up, tear_down),

@@ -17,14 +17,6 @@ typedef struct items_file {
     uint64_t step;
 } items_file;
 
-static void csv_field(hs_str *out, const char *text)
-{
-    hs_str_add(out, "\"", 1);
-    for (; *text; text++)
-        hs_str_add(out, *text == '"' ? "\"\"" : text, *text == '"' ? 2 : 1);
-    hs_str_add(out, "\",", 2);
-}
-
 static hs_status write_item(items_file *to, const hs_reading *r, uint64_t item, hs_error *err)
 {
     hs_str line = {0};
@@ -37,9 +29,10 @@ static hs_status write_item(items_file *to, const hs_reading *r, uint64_t item, 
         hs_str_addf(&line, ", \"measure\": \"%s\", \"value\": %.9g}\n", r->measure, r->value);
     } else {
         hs_str_addf(&line, "%" PRIu64 ",%s,%s,%" PRIu64 ",%d,", to->step, r->method, r->split, item, r->stage);
-        csv_field(&line, r->position);
-        csv_field(&line, r->role);
-        hs_str_addf(&line, "%s,%.9g\n", r->measure, r->value);
+        hs_str_add_csv(&line, r->position);
+        hs_str_add(&line, ",", 1);
+        hs_str_add_csv(&line, r->role);
+        hs_str_addf(&line, ",%s,%.9g\n", r->measure, r->value);
     }
     const hs_status status =
         line.failed ? hs_fail_memory(err, line.len) : hs_writer_write(to->writer, line.s, line.len, err);

@@ -271,19 +271,6 @@ void hs_sweep_table_json(const hs_sweep *sweep, const hs_sweep_table *t, hs_str 
     hs_str_addf(out, "]}");
 }
 
-/* A field of CSV, quoted where it must be. */
-static void csv_text(hs_str *out, const char *text)
-{
-    if (!strpbrk(text, ",\"\n\r")) {
-        hs_str_addf(out, "%s", text);
-        return;
-    }
-    hs_str_add(out, "\"", 1);
-    for (const char *c = text; *c; c++)
-        hs_str_addf(out, *c == '"' ? "\"\"" : "%c", *c);
-    hs_str_add(out, "\"", 1);
-}
-
 void hs_sweep_table_csv(const hs_sweep *sweep, const hs_sweep_table *t, hs_str *out)
 {
     hs_str_addf(out, "arm,seed");
@@ -292,12 +279,12 @@ void hs_sweep_table_csv(const hs_sweep *sweep, const hs_sweep_table *t, hs_str *
     hs_str_addf(out, ",state,steps,seconds,cpu_seconds");
     for (size_t c = 0; c < t->n_columns; c++) {
         hs_str_add(out, ",", 1);
-        csv_text(out, t->column[c].title);
+        hs_str_add_csv(out, t->column[c].title);
         if (t->column[c].timed) {
             hs_str_add(out, ",", 1);
             hs_str title = {0};
             hs_str_addf(&title, "%s reached", t->column[c].title);
-            csv_text(out, title.s ? title.s : "");
+            hs_str_add_csv(out, title.s ? title.s : "");
             out->failed |= title.failed;
             hs_str_free(&title);
         }
@@ -311,7 +298,7 @@ void hs_sweep_table_csv(const hs_sweep *sweep, const hs_sweep_table *t, hs_str *
             hs_str value = {0};
             hs_config_get(&arm->config, sweep->varied[k], &value);
             hs_str_add(out, ",", 1);
-            csv_text(out, value.s ? value.s : "");
+            hs_str_add_csv(out, value.s ? value.s : "");
             out->failed |= value.failed;
             hs_str_free(&value);
         }
