@@ -13,13 +13,14 @@ import os
 import sys
 import time
 
-CASES = {  # name: width, blocks, heads, tokens fed, scored, vocabulary
-    "d128": (128, 4, 4, 3, 1, 520),
-    "d256": (256, 4, 8, 3, 1, 2210),
-    "paper": (768, 8, 12, 4, 2, 2206),
+CASES = {  # name: width, blocks, heads, tokens fed, scored, vocabulary, batch
+    "d128": (128, 4, 4, 3, 1, 520, 512),
+    "d256": (256, 4, 8, 3, 1, 2210, 512),
+    "paper": (768, 8, 12, 4, 2, 2206, 512),
+    "text": (256, 4, 8, 256, 1, 2210, 16),
+    "lm": (256, 4, 8, 256, 256, 2210, 16),
 }
-PUBLISHED = (768, 8, 12, 10, 10, 52464)
-BATCH = 512
+PUBLISHED = (768, 8, 12, 10, 10, 52464, 512)
 
 
 def build(torch, width, blocks, heads, tokens, vocab):
@@ -42,7 +43,7 @@ def build(torch, width, blocks, heads, tokens, vocab):
     class Decoder(nn.Module):
         def __init__(self):
             super().__init__()
-            self.wte, self.wpe = nn.Embedding(vocab, width), nn.Embedding(16, width)
+            self.wte, self.wpe = nn.Embedding(vocab, width), nn.Embedding(max(16, tokens), width)
             self.blocks = nn.ModuleList(Block() for _ in range(blocks))
             self.ln_f = nn.LayerNorm(width)
             for name, p in self.named_parameters():
@@ -60,7 +61,7 @@ def build(torch, width, blocks, heads, tokens, vocab):
 
 
 def seconds_per_step(torch, shape, seconds, compiled):
-    width, blocks, heads, tokens, scored, vocab = shape
+    width, blocks, heads, tokens, scored, vocab, batch = shape
     torch.manual_seed(1)
     model = build(torch, width, blocks, heads, tokens, vocab)
     decayed = [p for p in model.parameters() if p.dim() >= 2]
@@ -69,8 +70,8 @@ def seconds_per_step(torch, shape, seconds, compiled):
         [{"params": decayed, "weight_decay": 0.1}, {"params": others, "weight_decay": 0.0}], lr=1e-4, fused=True
     )
     forward = torch.compile(model) if compiled else model
-    pool = [torch.randint(vocab, (BATCH, tokens)) for _ in range(8)]
-    targets = [torch.randint(vocab, (BATCH, scored)) for _ in range(8)]
+    pool = [torch.randint(vocab, (batch, tokens)) for _ in range(8)]
+    targets = [torch.randint(vocab, (batch, scored)) for _ in range(8)]
     times = []
     end = None
     while end is None or (time.perf_counter() < end and len(times) < 4096) or len(times) < 5:

@@ -65,6 +65,15 @@ typedef struct hs_attention {
     const float *drop;     /* (R,H,T) factors 0 or 1/(1-p), or NULL */
 } hs_attention;
 
+/* Causal softmax attention; out (R,D) rows ldo apart. Fills a->prob: of row i, the keys that it sees. Sequences of at
+ * least HS_ATTEND_KEYS tokens with at least HS_ATTEND_QUERIES query rows go in blocks of matrix products, others row by
+ * row; the choice, so every bit, follows from a sequence alone. */
+void hs_attend(const hs_attention *a, float *out, size_t ldo);
+/* d_q (R,D) rows ldq, d_k, d_v (N,D) rows ldk: overwritten. d_out (R,D) rows ldo apart; a->prob as hs_attend left it.
+ */
+void hs_attend_backward(const hs_attention *a, const float *d_out, size_t ldo, float *d_q, float *d_k, float *d_v);
+enum { HS_ATTEND_KEYS = 32, HS_ATTEND_QUERIES = 8 };
+
 /* Parameters of one AdamW, Lion ... pass over n elements. `rate` is the rate times the schedule. */
 typedef struct hs_adam {
     float rate, beta1, beta2, eps, decay; /* decay: w -= rate * decay * w, first (decoupled) */
@@ -102,10 +111,17 @@ typedef struct hs_kernels {
     void (*copy_bias)(size_t N, size_t D, const float *x, const float *b, float *y);
     /* sum (D) += column sums of x (N,D), rows ldx apart */
     void (*column_sums)(size_t N, size_t D, const float *x, size_t ldx, float *sum);
-    /* Causal softmax attention; out (R,D) rows ldo apart. Fills a->prob. */
+    /* Causal softmax attention row by row; out (R,D) rows ldo apart. Fills a->prob. start[0] may be above 0: rows
+     * before it belong to other calls. Callers take hs_attend, which does long sequences in blocks. */
     void (*attention)(const hs_attention *a, float *out, size_t ldo);
     /* d_q (R,D) rows ldq, d_k, d_v (N,D) rows ldk: overwritten. d_out (R,D) rows ldo apart. */
     void (*attention_backward)(const hs_attention *a, const float *d_out, size_t ldo, float *d_q, float *d_k, float *d_v);
+    /* x (width) = softmax of its first n, zeros behind them. */
+    void (*softmax_row)(size_t n, size_t width, float *x);
+    /* d (width): in: the gradient of the probabilities as they were used; out: norm times that of the scores. drop (n)
+     * factors or NULL; dropped (width) = prob * drop. Zeros behind the first n. */
+    void (*softmax_row_backward)(size_t n, size_t width, const float *prob, const float *drop, float norm,
+                                 float *dropped, float *d);
     /* x (P,V) logits in; out: gradient w.r.t. them, weight[p] * (softmax - target). Returns sum of weight * loss;
      * *correct += rows whose top entry is right. weight NULL: x is left as it is and the loss is unweighted. With
      * several right answers (also_start not NULL) the loss is -log of their total probability. `smoothing` e mixes a

@@ -240,6 +240,103 @@ static void attention_case(const hs_kernels *k, size_t dh, hs_rng *rng, float *r
         assert_near("attention of some rows", out3 + r * D, want + query[r] * D, D, 1e-5);
 }
 
+enum { LONG_HEADS = 2, LONG_DH = 24, LONG_D = LONG_HEADS * LONG_DH };
+
+/* Blocks of products against the kernels that go row by row: sequences of these lengths, all rows or those of `query`.
+ */
+static void compare_blocks(uint32_t B, const uint32_t *start, uint32_t R, const uint32_t *query, bool drop)
+{
+    const uint32_t n_rows = start[B];
+    uint32_t T = 0;
+    for (uint32_t b = 0; b < B; b++)
+        T = start[b + 1] - start[b] > T ? start[b + 1] - start[b] : T;
+    T += 3;
+    hs_rng rng;
+    hs_rng_init(&rng, 7, 1, n_rows, R);
+    const size_t rows = (size_t)n_rows * LONG_D, entries = (size_t)R * LONG_HEADS * T;
+    float *memory = hs_calloc(14 * rows + 3 * entries, sizeof *memory);
+    assert_non_null(memory);
+    float *q = memory, *kv = q + rows, *d_out = kv + 2 * rows, *out[2] = {d_out + rows, d_out + 2 * rows};
+    float *d_q[2] = {d_out + 3 * rows, d_out + 4 * rows}, *d_kv[2] = {d_out + 5 * rows, d_out + 7 * rows};
+    float *prob[2] = {d_out + 9 * rows, d_out + 9 * rows + entries}, *factor = prob[1] + entries;
+    fill(&rng, 3 * rows, q, 2);
+    fill(&rng, rows, d_out, 1);
+    for (size_t i = 0; i < entries; i++)
+        factor[i] = hs_rng_below(&rng, 4) ? 4.0f / 3 : 0;
+    const hs_kernels *k = hs_kernels_get();
+    for (int way = 0; way < 2; way++) {
+        hs_attention a = {.B = B,
+                          .start = start,
+                          .R = R,
+                          .query = query,
+                          .H = LONG_HEADS,
+                          .dh = LONG_DH,
+                          .T = T,
+                          .q = q,
+                          .ldq = LONG_D,
+                          .k = kv,
+                          .v = kv + LONG_D,
+                          .ldk = 2 * LONG_D,
+                          .prob = prob[way],
+                          .drop = drop ? factor : NULL};
+        memset(d_kv[way], 0x7f, 2 * rows * sizeof *memory); /* overwritten, whatever was there */
+        (way ? hs_attend : k->attention)(&a, out[way], LONG_D);
+        (way ? hs_attend_backward : k->attention_backward)(&a, d_out, LONG_D, d_q[way], d_kv[way], d_kv[way] + LONG_D);
+    }
+    assert_near("blocks of attention", out[1], out[0], (size_t)R * LONG_D, 2e-5);
+    assert_near("probabilities", prob[1], prob[0], entries, 1e-5);
+    assert_near("gradient of queries", d_q[1], d_q[0], (size_t)R * LONG_D, 5e-5);
+    assert_near("gradient of keys and values", d_kv[1], d_kv[0], 2 * rows, 5e-5);
+    hs_free(memory);
+}
+
+static void test_attention_in_blocks(void **state)
+{
+    (void)state;
+    const uint32_t start[] = {0, 1, 32, 64, 71, 371, 372, 499};
+    uint32_t query[499], n = 0;
+    for (int drop = 0; drop < 2; drop++) {
+        compare_blocks(7, start, 499, NULL, drop);
+        n = 0;
+        for (uint32_t r = 0; r < 499; r++) /* sequences with none, one, few and many query rows */
+            if (r == 40 || (r > 66 && r < 90) || (r > 100 && r % 3 == 0 && r < 470))
+                query[n++] = r;
+        compare_blocks(7, start, n, query, drop);
+    }
+    const uint32_t one[] = {0, 900}; /* fewer rows at once */
+    compare_blocks(1, one, 900, NULL, false);
+}
+
+/* The bits of a sequence are the same alone and among others. */
+static void test_blocks_leave_no_trace(void **state)
+{
+    (void)state;
+    enum { MANY = 300, FIRST = 77 };
+    static float qkv[(FIRST + MANY) * 3 * LONG_D], out[2][(FIRST + MANY) * LONG_D],
+        prob[(FIRST + MANY) * LONG_HEADS * MANY];
+    hs_rng rng;
+    hs_rng_init(&rng, 8, 1, 0, 0);
+    fill(&rng, (FIRST + MANY) * 3 * LONG_D, qkv, 2);
+    const uint32_t both[] = {0, FIRST, FIRST + MANY}, alone[] = {0, MANY};
+    for (int way = 0; way < 2; way++) {
+        const float *x = qkv + (way ? FIRST * 3 * LONG_D : 0);
+        const hs_attention a = {.B = way ? 1 : 2,
+                                .start = way ? alone : both,
+                                .R = way ? MANY : FIRST + MANY,
+                                .H = LONG_HEADS,
+                                .dh = LONG_DH,
+                                .T = MANY,
+                                .q = x,
+                                .k = x + LONG_D,
+                                .v = x + 2 * LONG_D,
+                                .ldq = 3 * LONG_D,
+                                .ldk = 3 * LONG_D,
+                                .prob = prob};
+        hs_attend(&a, out[way], LONG_D);
+    }
+    assert_memory_equal(out[0] + FIRST * LONG_D, out[1], MANY * LONG_D * sizeof(float));
+}
+
 /* ---------------------------------------------------------------- losses */
 
 static void losses_case(const hs_kernels *k, size_t V, hs_rng *rng, float *result, size_t *n)
@@ -580,6 +677,8 @@ int main(void)
         cmocka_unit_test(test_rms_norm),
         cmocka_unit_test(test_activations),
         cmocka_unit_test(test_attention),
+        cmocka_unit_test(test_attention_in_blocks),
+        cmocka_unit_test(test_blocks_leave_no_trace),
         cmocka_unit_test(test_losses),
         cmocka_unit_test(test_label_smoothing),
         cmocka_unit_test(test_losses_far_from_the_top),

@@ -5,6 +5,7 @@
 
 #include "check.h"
 
+#include <math.h>
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -230,6 +231,49 @@ static void test_fact_exit(void **state)
         assert_string_equal(error.where, "train.fact_exit");
         hs_model_free(&model);
     }
+}
+
+/* Sequences long enough for attention in blocks: the same bits for any threads, and other bits after another step. */
+static void test_long_sequences(void **state)
+{
+    (void)state;
+    enum { ITEMS = 64, WIDTH = 81 };
+    hs_train_config c = busy(HS_OPT_ADAMW, HS_FILTER_NONE);
+    uint32_t *tokens = hs_alloc(ITEMS * WIDTH * sizeof *tokens);
+    assert_non_null(tokens);
+    for (uint32_t i = 0; i < ITEMS * WIDTH; i++)
+        tokens[i] = (i * i + i / 7) % 50;
+    hs_split split = {
+        .name = "long", .n = ITEMS, .width = WIDTH, .prompt = 20, .answer = 20, .answers = 1, .tokens = tokens};
+    const hs_dataset text = {.n_splits = 1, .splits = &split, .max_width = WIDTH};
+    uint64_t hash[3];
+    for (int i = 0; i < 3; i++) {
+        hs_model_config m;
+        hs_model_config_default(&m);
+        m.kind = i < 2 ? HS_MODEL_GPT2 : HS_MODEL_LLAMA;
+        m.vocab = 50;
+        m.n_positions = WIDTH;
+        m.n_embd = 32;
+        m.n_head = 2;
+        m.n_layer = 2;
+        for (uint32_t threads = 1; threads < 4; threads += 2) {
+            fixture f = {.config = c, .pool = hs_pool_create(threads)};
+            f.config.batch = 8;
+            f.config.shares[0] = 0;
+            hs_step_stats stats = {0};
+            assert_int_equal(hs_model_create(&f.model, &m, 1, &error), HS_OK);
+            assert_int_equal(hs_trainer_create(&f.trainer, &f.model, &text, &f.config, f.pool, &error), HS_OK);
+            for (int s = 0; s < 2 + i % 2; s++)
+                assert_int_equal(hs_trainer_step(f.trainer, &stats, &error), HS_OK);
+            assert_true(isfinite(stats.loss));
+            if (threads == 1)
+                hash[i] = hs_model_hash(&f.model);
+            assert_true(hash[i] == hs_model_hash(&f.model));
+            destroy(&f);
+        }
+    }
+    assert_true(hash[0] != hash[1]);
+    hs_free(tokens);
 }
 
 /* TRM: facts answered after each H cycle, gradients through all or one, and the answer alone counted; each makes other
@@ -919,6 +963,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_threads, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_fact_exit, set_up, tear_down),
+        cmocka_unit_test(test_long_sequences),
         cmocka_unit_test_setup_teardown(test_trm_settings, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_freeze, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_freeze_refused, set_up, tear_down),

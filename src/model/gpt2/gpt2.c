@@ -238,7 +238,7 @@ static void attention_forward(pass *a, uint32_t s)
                                 t->drop + r * HT + h * a->T);
         }
     }
-    a->k->attention(&at, t->ctx, D);
+    hs_attend(&at, t->ctx, D);
     hs_decoder_heads(&a->d, s, at.R, at.query, t->ctx);
     if (t->q)
         hs_gather_rows(P, D, a->batch->score_row, t->in, D, t->mid);
@@ -407,7 +407,7 @@ static void attention_backward(pass *a, uint32_t s, float *d, float *d_in, float
     linear_backward(a, at.R, D, D, t->ctx, d_branch, D, b->proj_w, D, b->proj_b, 0, a->d_ln, grad);
     if (t->q) {
         float *d_kv = a->d_wide, *d_q = a->d_wide + (size_t)N * 2 * D;
-        a->k->attention_backward(&at, a->d_ln, D, d_q, d_kv, d_kv + D);
+        hs_attend_backward(&at, a->d_ln, D, d_q, d_kv, d_kv + D);
         linear_backward(a, N, D, 2 * D, t->ln, d_kv, 2 * D, b->qkv_w + D, 3 * D, NONE, 0, a->d_ln, grad);
         a->k->column_sums(N, D, d_kv + D, 2 * D, grad + b->qkv_b + 2 * D);
         /* The gradient of the queries reaches the norm at scored rows only; ctx is free for it by now. */
@@ -416,7 +416,7 @@ static void attention_backward(pass *a, uint32_t s, float *d, float *d_in, float
         memset(d_in, 0, N * D * sizeof *d_in);
         hs_scatter_add_rows(P, D, a->batch->score_row, d, d_in);
     } else {
-        a->k->attention_backward(&at, a->d_ln, D, a->d_wide, a->d_wide + D, a->d_wide + 2 * D);
+        hs_attend_backward(&at, a->d_ln, D, a->d_wide, a->d_wide + D, a->d_wide + 2 * D);
         linear_backward(a, N, D, 3 * D, t->ln, a->d_wide, 3 * D, b->qkv_w, 3 * D, NONE, 0, a->d_ln, grad);
         a->k->column_sums(N, D, a->d_wide, 3 * D, grad + b->qkv_b);
         a->k->column_sums(N, D, a->d_wide + 2 * D, 3 * D, grad + b->qkv_b + 2 * D);

@@ -215,7 +215,7 @@ static void attention_forward(const pass *a, uint32_t s, const llama_block *o, c
         norm_and_turn(a, N, NULL, o->k_norm, t->kv + D, 3 * D, t->raw_k, t->rk);
         memcpy(t->mid, t->in, N * D * sizeof *t->mid);
     }
-    a->k->attention(&at, t->ctx, D);
+    hs_attend(&at, t->ctx, D);
     hs_decoder_heads(&a->d, s, at.R, at.query, t->ctx);
     hs_gemm(false, true, at.R, D, D, 1, t->ctx, D, param + o->o, D, 1, t->mid, D);
 }
@@ -288,7 +288,7 @@ static void attention_backward(const pass *a, const llama_block *o, const stage_
     linear_backward(a, at.R, D, D, t->ctx, d, D, o->o, 0, a->d_ln, grad);
     if (t->q) {
         float *d_kv = w, *d_q = w + (size_t)N * 2 * D;
-        a->k->attention_backward(&at, a->d_ln, D, d_q, d_kv, d_kv + D);
+        hs_attend_backward(&at, a->d_ln, D, d_q, d_kv, d_kv + D);
         norm_and_turn_backward(a, P, at.query, o->q_norm, t->raw_q, t->rq, d_q, D, grad);
         norm_and_turn_backward(a, N, NULL, o->k_norm, t->raw_k, t->rk, d_kv, 2 * D, grad);
         linear_backward(a, N, D, 2 * D, t->ln, d_kv, 2 * D, o->qkv + D * D, 0, a->d_ln, grad);
@@ -298,7 +298,7 @@ static void attention_backward(const pass *a, const llama_block *o, const stage_
         memset(d_in, 0, N * D * sizeof *d_in);
         hs_scatter_add_rows(P, D, a->batch->score_row, d, d_in);
     } else {
-        a->k->attention_backward(&at, a->d_ln, D, w, w + D, w + 2 * D);
+        hs_attend_backward(&at, a->d_ln, D, w, w + D, w + 2 * D);
         norm_and_turn_backward(a, N, NULL, o->q_norm, t->raw_q, t->rq, w, 3 * D, grad);
         norm_and_turn_backward(a, N, NULL, o->k_norm, t->raw_k, t->rk, w + D, 3 * D, grad);
         linear_backward(a, N, D, 3 * D, t->ln, w, 3 * D, o->qkv, 0, a->d_ln, grad);

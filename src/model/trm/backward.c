@@ -26,7 +26,7 @@ static void attention_backward(trm_pass *a, const trm_block *w, const trm_app *a
     hs_gemm(true, false, D, D, R, 1, a->d, D, app->ctx, D, 1, grad + w->mix_down, D);
     hs_gemm(false, false, R, D, D, 1, a->d, D, param + w->mix_down, D, 0, d_ctx, D);
     const hs_attention at = hs_trm_attention(a, app);
-    a->k->attention_backward(&at, d_ctx, D, d_qkv, d_qkv + D, d_qkv + 2 * D);
+    hs_attend_backward(&at, d_ctx, D, d_qkv, d_qkv + D, d_qkv + 2 * D);
     for (size_t r = 0; r < R; r++) {
         const size_t s = r % a->S;
         hs_rope_row(H, 2 * half, a->cos + s * half, a->sin + s * half, -1, d_qkv + r * 3 * D);

@@ -235,7 +235,7 @@ static void mix_attention(const trm_pass *a, const trm_block *w, const trm_app *
         hs_rope_row(H, 2 * half, a->cos + s * half, a->sin + s * half, 1, app->gate + r * 3 * D + D);
     }
     const hs_attention at = hs_trm_attention(a, app);
-    a->k->attention(&at, app->ctx, D);
+    hs_attend(&at, app->ctx, D);
     memcpy(app->mid, app->in, R * D * sizeof(float));
     hs_gemm(false, true, R, D, D, 1, app->ctx, D, param + w->mix_down, D, 1, app->mid, D);
     hs_trm_norm_rows(R, D, a->model->config.eps, app->mid, app->mid_r);

@@ -52,8 +52,9 @@ static void attention_row(const hs_attention *a, uint32_t r, uint32_t first, uin
 
 static void attention(const hs_attention *a, float *out, size_t ldo)
 {
-    uint32_t rows = a->query ? a->R : a->start[a->B], b = 0;
-    for (uint32_t r = 0; r < rows; r++) {
+    const uint32_t rows = a->query ? a->R : a->start[a->B];
+    uint32_t b = 0;
+    for (uint32_t r = a->query ? 0 : a->start[0]; r < rows; r++) {
         uint32_t row = a->query ? a->query[r] : r;
         b = sequence_of(a, row, b);
         attention_row(a, r, a->start[b], row - a->start[b] + 1, out + r * ldo);
@@ -105,7 +106,7 @@ static void attention_backward(const hs_attention *a, const float *d_out, size_t
 {
     const uint32_t N = a->start[a->B];
     const size_t D = (size_t)a->H * a->dh;
-    for (uint32_t n = 0; n < N; n++) {
+    for (uint32_t n = a->start[0]; n < N; n++) {
         if (d_v == d_k + D) { /* as in every model here: one row holds both */
             memset(d_k + n * a->ldk, 0, 2 * D * sizeof *d_k);
             continue;
@@ -113,16 +114,52 @@ static void attention_backward(const hs_attention *a, const float *d_out, size_t
         memset(d_k + n * a->ldk, 0, D * sizeof *d_k);
         memset(d_v + n * a->ldk, 0, D * sizeof *d_v);
     }
-    uint32_t rows = a->query ? a->R : N, b = 0;
-    for (uint32_t r = 0; r < rows; r++) {
+    const uint32_t rows = a->query ? a->R : N;
+    uint32_t b = 0;
+    for (uint32_t r = a->query ? 0 : a->start[0]; r < rows; r++) {
         uint32_t row = a->query ? a->query[r] : r;
         b = sequence_of(a, row, b);
         attention_row_backward(a, r, a->start[b], row - a->start[b] + 1, d_out + r * ldo, d_q, d_k, d_v);
     }
 }
 
+/* ---------------------------------------------------------------- rows of a block (tensor/attention.c) */
+
+static void softmax_row(size_t n, size_t width, float *x)
+{
+    vf tops = splat(-INFINITY);
+    for (size_t i = 0; i < n; i += L)
+        tops = max_lanes(load_some(x + i, n - i, -INFINITY), tops);
+    const vf top = splat(fold_max(tops));
+    for (size_t i = 0; i < n; i += L)
+        store_some(x + i, n - i, exp_lanes(load_some(x + i, n - i, top[0]) - top));
+    const float inverse = 1.0f / row_sum(n, x);
+    for (size_t i = 0; i < n; i++)
+        x[i] *= inverse;
+    if (width > n)
+        memset(x + n, 0, (width - n) * sizeof *x);
+}
+
+static void softmax_row_backward(size_t n, size_t width, const float *prob, const float *drop, float norm,
+                                 float *dropped, float *d)
+{
+    for (size_t i = 0; drop && i < n; i++)
+        d[i] *= drop[i];
+    const float mean = row_dot(n, prob, d);
+    for (size_t i = 0; i < n; i++) {
+        dropped[i] = drop ? prob[i] * drop[i] : prob[i];
+        d[i] = prob[i] * (d[i] - mean) * norm;
+    }
+    if (width > n) {
+        memset(dropped + n, 0, (width - n) * sizeof *d);
+        memset(d + n, 0, (width - n) * sizeof *d);
+    }
+}
+
 HS_FAMILY(attention)
 {
+    k->softmax_row = softmax_row;
+    k->softmax_row_backward = softmax_row_backward;
     k->attention = attention;
     k->attention_backward = attention_backward;
 }
