@@ -154,6 +154,42 @@ uint32_t hs_pool_threads(const hs_pool *pool); /* 1 for NULL */
 void hs_pool_run(hs_pool *pool, uint32_t n_tasks, hs_task_fn fn, void *ctx);
 void hs_pool_free(hs_pool *pool);
 
+/* ---------------------------------------------------------------- ranks */
+
+/* Processes that compute together: rank 0 is the run, it reads, decides and writes; the others lend it their
+ * processors. How bytes travel is the owner's (the program's is MPI): one function, called by one thread a rank. */
+enum { HS_MOST_RANKS = 256 };
+typedef struct hs_part {
+    uint32_t peer; /* the other rank, never this one */
+    void *data;    /* read of a part that is sent */
+    size_t size;   /* bytes */
+} hs_part;
+typedef struct hs_ranks {
+    uint32_t rank, n; /* of n, from 0; n up to HS_MOST_RANKS */
+    uint32_t threads; /* of this rank where train.threads is 0; 0: hs_cores() */
+    /* Sends and receives all parts; returns when the memory of all is free again. The k-th part that a rank sends to
+     * another is the k-th that the other receives from it, of the same size. An error: a rank is gone, and nothing goes
+     * on. */
+    hs_status (*exchange)(void *user, const hs_part *send, size_t n_send, const hs_part *receive, size_t n_receive,
+                          hs_error *err);
+    void *user;
+    /* Counted by the functions below: bytes that this rank sent, seconds that it sent, received and waited. */
+    uint64_t bytes;
+    double seconds;
+    bool lost; /* an exchange failed: every later one does too */
+} hs_ranks;
+/* Every rank calls the same of these in the same order; HS_ERR_FAILED once a rank is gone. `ranks` NULL: a rank alone.
+ */
+uint32_t hs_ranks_count(const hs_ranks *ranks); /* 1 for NULL */
+hs_status hs_ranks_exchange(hs_ranks *ranks, const hs_part *send, size_t n_send, const hs_part *receive,
+                            size_t n_receive, hs_error *err);
+/* `size` bytes of rank 0 to all. */
+hs_status hs_ranks_broadcast(hs_ranks *ranks, void *data, size_t size, hs_error *err);
+/* Bytes [start[r], start[r+1]) of `data` are rank r's and go to all; start (n + 1). */
+hs_status hs_ranks_share(hs_ranks *ranks, void *data, const size_t *start, hs_error *err);
+/* HS_OK where `status` is HS_OK on every rank, else the failure (*err) of the first rank that has one, on all. */
+hs_status hs_ranks_agree(hs_ranks *ranks, hs_status status, hs_error *err);
+
 /* ---------------------------------------------------------------- text */
 
 /* Growable text. Zero-initialize; free with hs_str_free. After an allocation failure `failed` stays set and appends do

@@ -173,6 +173,27 @@ hs_status hs_evaluate_polled(const hs_model *model, const float *param_override,
                              const hs_split *split, uint32_t max, hs_pool *pool, const hs_signals *signals, hs_eval *out,
                              hs_error *err);
 
+/* A split of the trainer's dataset by its number, by the weights that are evaluated, polling the signals of hs_train;
+ * shared out over its ranks. */
+hs_status hs_trainer_evaluate(hs_trainer *trainer, uint32_t split, uint32_t max, hs_eval *out, hs_error *err);
+
+/* ---------------------------------------------------------------- more than one process */
+
+/* From now on the trainer's steps and evaluations are shared out over `ranks` (borrowed; NULL or one: nothing changes),
+ * to the same bits. Every rank calls it, with the same model, dataset and configuration, any weights and any pool; it
+ * fails on every rank where it fails on one. Rank 0 then trains as if alone; its weights and state are sent where they
+ * were loaded. */
+hs_status hs_trainer_share(hs_trainer *trainer, hs_ranks *ranks, hs_error *err);
+/* What the other ranks do: steps and evaluations as rank 0 makes them, until that frees its trainer. Signals that come
+ * here count as come to rank 0. */
+hs_status hs_trainer_serve(hs_trainer *trainer, hs_signals *signals, hs_error *err);
+/* Where the time of this rank's steps went, since the trainer was made. */
+typedef struct hs_step_times {
+    uint64_t steps;
+    double shards; /* seconds in the shards of this rank: what more ranks share */
+} hs_step_times;
+hs_step_times hs_trainer_times(const hs_trainer *trainer);
+
 /* XXH3 of the weights, the link of the hash chain. */
 uint64_t hs_model_hash(const hs_model *model);
 

@@ -1,4 +1,4 @@
-/* eval.c - accuracy and loss of a split, in parallel over fixed chunks of items.
+/* evaluate.c - accuracy and loss of a split, in parallel over fixed chunks of items, by the workers of all ranks.
  *
  * The sample of a large split is fixed by the split's content hash, so that every evaluation of a run, and of a resumed
  * run, sees the same items. Chunk results are added in order: the same bits for any number of threads. */
@@ -10,6 +10,11 @@
 
 enum { CHUNK = 128 };
 
+typedef struct chunk_result {
+    double loss;
+    uint64_t correct; /* items with every scored position right */
+} chunk_result;
+
 typedef struct eval_task {
     const hs_model *model;
     const hs_dataset *data;
@@ -20,8 +25,7 @@ typedef struct eval_task {
     hs_batch_memory *memory; /* (workers) */
     size_t work_size, logits_size;
     float *work;       /* (workers, work_size + logits_size) */
-    double *loss;      /* (chunks) */
-    uint32_t *correct; /* (chunks) items with every scored position right */
+    chunk_result *result; /* (chunks) */
 } eval_task;
 
 static void eval_chunk(void *ctx, uint32_t chunk, uint32_t worker)
@@ -44,17 +48,22 @@ static void eval_chunk(void *ctx, uint32_t chunk, uint32_t worker)
     for (uint32_t i = 0; i < n; i++) {
         uint32_t right = 0;
         const uint32_t p = i * answers;
-        t->loss[chunk] +=
+        t->result[chunk].loss +=
             hs_kernels_get()->cross_entropy(answers, V, logits + p * V, batch.target + p, NULL, 0,
                                             batch.also_start ? batch.also_start + p : NULL, batch.also, &right);
-        t->correct[chunk] += right == answers;
+        t->result[chunk].correct += right == answers;
     }
+}
+
+int hs_signals_asked(const hs_signals *signals)
+{
+    /* Atomic: hs_signals_stop() may come from another thread. It orders nothing else. */
+    return signals ? __atomic_load_n(&signals->stop, __ATOMIC_RELAXED) : 0;
 }
 
 hs_status hs_signals_status(const hs_signals *signals)
 {
-    /* Atomic: hs_signals_stop() may come from another thread. It orders nothing else. */
-    const int stop = signals ? __atomic_load_n(&signals->stop, __ATOMIC_RELAXED) : 0;
+    const int stop = hs_signals_asked(signals);
     if (!stop)
         return HS_OK;
     if (stop == SIGUSR1 || stop == SIGUSR2 || stop == SIGALRM || (stop == SIGTERM && signals->batch))
@@ -79,13 +88,47 @@ static void group_chunk(void *ctx, uint32_t chunk, uint32_t worker)
     eval_chunk(g->task, g->first + chunk, worker);
 }
 
-static hs_status run_chunks(eval_task *t, uint32_t chunks, hs_pool *pool, const hs_signals *signals)
+/* A group, by all ranks: each a part of it. They stop together, when any was asked to. */
+static hs_status share_group(eval_task *t, uint32_t first, uint32_t n, hs_pool *pool, hs_signals *signals,
+                             hs_ranks *ranks, hs_error *err)
 {
-    const uint32_t group = 8 * hs_pool_threads(pool);
+    size_t result[HS_MOST_RANKS + 1], said[HS_MOST_RANKS + 1];
+    int stop[HS_MOST_RANKS];
+    for (uint32_t r = 0; r <= ranks->n; r++) {
+        result[r] = (size_t)n * r / ranks->n * sizeof *t->result;
+        said[r] = r * sizeof *stop;
+    }
+    const uint32_t own = (uint32_t)(result[ranks->rank] / sizeof *t->result);
+    chunk_group g = {t, first + own};
+    hs_pool_run(pool, (uint32_t)(result[ranks->rank + 1] / sizeof *t->result) - own, group_chunk, &g);
+    stop[ranks->rank] = hs_signals_asked(signals);
+    HS_TRY(hs_ranks_share(ranks, stop, said, err));
+    HS_TRY(hs_ranks_share(ranks, t->result + first, result, err));
+    for (uint32_t r = 0; r < ranks->n; r++)
+        if (stop[r]) {
+            if (signals && !hs_signals_asked(signals))
+                hs_signals_stop(signals, stop[r]);
+            const hs_signals asked = {.stop = stop[r], .batch = signals && signals->batch};
+            return hs_signals_status(&asked);
+        }
+    return HS_OK;
+}
+
+static hs_status run_chunks(eval_task *t, uint32_t chunks, hs_pool *pool, hs_signals *signals, hs_ranks *ranks,
+                            hs_error *err)
+{
+    enum { A_RANK = 16 };
+    const bool shared = hs_ranks_count(ranks) > 1;
+    const uint32_t group = shared ? A_RANK * ranks->n : 8 * hs_pool_threads(pool);
     for (uint32_t first = 0; first < chunks; first += group) {
+        const uint32_t n = chunks - first < group ? chunks - first : group;
+        if (shared) {
+            HS_TRY(share_group(t, first, n, pool, signals, ranks, err));
+            continue;
+        }
         HS_TRY(hs_signals_status(signals));
         chunk_group g = {t, first};
-        hs_pool_run(pool, chunks - first < group ? chunks - first : group, group_chunk, &g);
+        hs_pool_run(pool, n, group_chunk, &g);
     }
     return HS_OK;
 }
@@ -99,6 +142,14 @@ hs_status hs_evaluate(const hs_model *model, const float *param_override, const 
 hs_status hs_evaluate_polled(const hs_model *model, const float *param_override, const hs_dataset *data,
                              const hs_split *split, uint32_t max, hs_pool *pool, const hs_signals *signals,
                              hs_eval *out, hs_error *err)
+{
+    hs_signals *polled = (hs_signals *)(uintptr_t)signals; /* alone, they are read only */
+    return hs_evaluate_ranks(model, param_override, data, split, max, pool, polled, NULL, out, err);
+}
+
+hs_status hs_evaluate_ranks(const hs_model *model, const float *param_override, const hs_dataset *data,
+                            const hs_split *split, uint32_t max, hs_pool *pool, hs_signals *signals, hs_ranks *ranks,
+                            hs_eval *out, hs_error *err)
 {
     memset(out, 0, sizeof *out);
     snprintf(out->split, sizeof out->split, "%s", split->name);
@@ -123,21 +174,20 @@ hs_status hs_evaluate_polled(const hs_model *model, const float *param_override,
                    .logits_size = ((size_t)scored * view.config.vocab + 15) & ~(size_t)15};
     t.memory = hs_calloc(workers, sizeof *t.memory);
     t.work = hs_alloc((t.work_size + t.logits_size) * workers * sizeof *t.work);
-    t.loss = hs_calloc(chunks, sizeof *t.loss);
-    t.correct = hs_calloc(chunks, sizeof *t.correct);
+    t.result = hs_calloc(chunks, sizeof *t.result);
     hs_status status = HS_OK;
-    if (!t.memory || !t.work || !t.loss || !t.correct)
+    if (!t.memory || !t.work || !t.result)
         status = hs_fail_memory(err, (t.work_size + t.logits_size) * workers * sizeof *t.work);
     for (uint32_t w = 0; w < workers && status == HS_OK; w++)
         status = hs_batch_memory_create(&t.memory[w], data, CHUNK,
                                         hs_model_traits_of(&view)->in_place ? view.config.n_positions : 0, err);
     if (status == HS_OK)
-        status = run_chunks(&t, chunks, pool, signals);
+        status = run_chunks(&t, chunks, pool, signals, ranks, err);
     if (status == HS_OK) {
         uint64_t correct = 0;
         for (uint32_t i = 0; i < chunks; i++) {
-            out->loss += t.loss[i];
-            correct += t.correct[i];
+            out->loss += t.result[i].loss;
+            correct += t.result[i].correct;
         }
         out->accuracy = (double)correct / (double)out->n;
         out->loss /= (double)out->n * (split->width - split->prompt);
@@ -146,7 +196,6 @@ hs_status hs_evaluate_polled(const hs_model *model, const float *param_override,
         hs_batch_memory_free(&t.memory[w]);
     hs_free(t.memory);
     hs_free(t.work);
-    hs_free(t.loss);
-    hs_free(t.correct);
+    hs_free(t.result);
     return status;
 }

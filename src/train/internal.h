@@ -53,6 +53,18 @@ void hs_batch_exits(hs_batch_memory *m, const hs_dataset *data, const hs_item *i
 /* Tokens of the longest item of the dataset that are fed to a model (its width less one). */
 uint32_t hs_dataset_rows(const hs_dataset *data);
 
+/* ---------------------------------------------------------------- with other ranks */
+
+/* hs_evaluate_polled by all ranks (NULL: alone): every rank calls it with the same weights and has the result. What any
+ * rank's signals ask for stops all. */
+hs_status hs_evaluate_ranks(const hs_model *model, const float *param_override, const hs_dataset *data,
+                            const hs_split *split, uint32_t max, hs_pool *pool, hs_signals *signals, hs_ranks *ranks,
+                            hs_eval *out, hs_error *err);
+/* The signal that asks for a stop, or 0. */
+int hs_signals_asked(const hs_signals *signals);
+/* Where the trainer looks for signals while it waits for nothing else, and puts those that came to other ranks. */
+void hs_trainer_set_signals(hs_trainer *trainer, hs_signals *signals);
+
 /* ---------------------------------------------------------------- log time */
 
 /* Is `step` on the grid of `per_decade` points a decade? The k-th point is round(10^(k / per_decade)). */

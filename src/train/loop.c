@@ -220,14 +220,12 @@ static hs_status run_probes(loop *l)
 static hs_status evaluate_all(loop *l, const hs_step_stats *stats, hs_error *err)
 {
     const hs_dataset *data = hs_trainer_data(l->trainer);
-    const hs_model *model = hs_trainer_model(l->trainer);
     const uint64_t step = hs_trainer_step_count(l->trainer);
     hs_status status = HS_OK;
     hs_error local = {0};
     l->evaluated = false;
     for (uint32_t s = 0; s < data->n_splits && status == HS_OK; s++)
-        status = hs_evaluate_polled(model, hs_trainer_eval_param(l->trainer), data, &data->splits[s],
-                                    l->config->eval_max, hs_trainer_pool(l->trainer), l->signals, &l->eval[s], err);
+        status = hs_trainer_evaluate(l->trainer, s, l->config->eval_max, &l->eval[s], err);
     if (status != HS_OK && !hs_status_stopped(status))
         return status;
     const double seconds = seconds_now(l), cpu = cpu_now(l);
@@ -493,6 +491,7 @@ hs_status hs_train(hs_trainer *trainer, hs_record *record, const char *checkpoin
     l.eval = hs_calloc(l.n ? l.n : 1, sizeof *l.eval);
     if (!l.eval)
         return hs_fail_memory(err, l.n * sizeof *l.eval);
+    hs_trainer_set_signals(trainer, signals);
     hs_status status = run(&l, result, err);
     result->steps = hs_trainer_step_count(trainer);
     result->seconds = seconds_now(&l);

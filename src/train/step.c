@@ -1,44 +1,11 @@
-/* trainer.c - one training step: shards through the model, gradients down a fixed tree, filter, clip, optimizer.
+/* step.c - one training step: shards through the model, gradients down a fixed tree, filter, clip, optimizer.
  *
- * Invariants: grad[1..shards-1] are zero between steps, and grad[0] too unless `dirty`; nothing is allocated in a step;
- * which worker ran a shard leaves no trace in any number. */
-#include "train/internal.h"
+ * Invariants: the gradients of own shards are zero between steps, but for grad[0] when `dirty`; nothing is allocated in
+ * a step; which worker, and which rank, ran a shard leaves no trace in any number. */
+#include "train/trainer.h"
 
 #include <math.h>
 #include <string.h>
-
-enum { CHUNK = 16384 };
-
-typedef struct shard_result {
-    double loss, exit_loss;
-    uint64_t correct, scored;
-} shard_result;
-
-struct hs_trainer {
-    hs_model *model;
-    const hs_dataset *data;
-    hs_train_config config;
-    hs_pool *pool;
-    uint64_t step;
-    uint32_t attempt;
-    uint32_t batch, micro, workers;
-    hs_draw *draw;
-    hs_item *items;          /* (batch) of the current step */
-    hs_batch_memory *memory; /* (workers) */
-    size_t work_size;
-    float *work;          /* (workers, work_size) */
-    float **grad;         /* (shards) of (n_params) */
-    shard_result *result; /* (shards) */
-    size_t n_chunks;
-    double *chunk_squares;                                  /* (n_chunks) */
-    float *optimizer_state[HS_STATE_ARRAYS], *filter, *ema; /* (n_params) */
-    float weight;                                           /* of each scored row in this step */
-    bool dirty;                                             /* grad[0] holds the gradient of a step that was refused */
-    hs_freeze freeze;
-    hs_optimizer *opt;
-    hs_state_array state[HS_STATE_ARRAYS + 2];
-    size_t n_state;
-};
 
 /* ---------------------------------------------------------------- set-up */
 
@@ -109,6 +76,8 @@ static hs_status allocate(hs_trainer *t, hs_error *err)
     for (uint32_t s = 0; s < c->shards; s++)
         if (!(t->grad[s] = hs_calloc(n, sizeof **t->grad)))
             return hs_fail_memory(err, n * sizeof **t->grad);
+    t->last_shard = c->shards;
+    HS_TRY(hs_tree_create(&t->tree, t->grad, c->shards, n, CHUNK, NULL, err));
     for (int i = 0; i < HS_STATE_ARRAYS; i++)
         HS_TRY(add_state(t, hs_optimizer_state_name(c->optimizer, i), &t->optimizer_state[i], err));
     HS_TRY(add_state(t, c->filter == HS_FILTER_GROKFAST_EMA ? "filter" : NULL, &t->filter, err));
@@ -174,10 +143,13 @@ void hs_trainer_free(hs_trainer *t)
 {
     if (!t)
         return;
+    if (t->ranks && t->ranks->rank == 0)
+        (void)hs_trainer_tell(t, &(hs_command){.what = HS_LEAVE}, NULL); /* those that are gone have left already */
     for (uint32_t w = 0; t->memory && w < t->workers; w++)
         hs_batch_memory_free(&t->memory[w]);
     for (uint32_t s = 0; t->grad && s < t->config.shards; s++)
         hs_free(t->grad[s]);
+    hs_tree_free(t->tree);
     hs_draw_free(t->draw);
     hs_free(t->items);
     hs_free(t->memory);
@@ -218,9 +190,10 @@ static void draw_shard(void *ctx, uint32_t shard, uint32_t worker)
     t->result[shard] = (shard_result){.scored = scored};
 }
 
-static void run_shard(void *ctx, uint32_t shard, uint32_t worker)
+static void run_shard(void *ctx, uint32_t task, uint32_t worker)
 {
     hs_trainer *t = ctx;
+    const uint32_t shard = t->first_shard + task;
     uint32_t first, last;
     shard_range(t, shard, &first, &last);
     for (uint32_t i = first; i < last; i += t->micro) {
@@ -244,36 +217,75 @@ static void run_shard(void *ctx, uint32_t shard, uint32_t worker)
     }
 }
 
-/* Add shard gradients by a binary tree, clear the others, filter, and sum squares: one chunk of parameters. */
-static void reduce_chunk(void *ctx, uint32_t chunk, uint32_t worker)
+/* Elements of a chunk of parameters. */
+static size_t chunk_size(const hs_trainer *t, uint32_t chunk)
 {
-    hs_trainer *t = ctx;
-    const hs_kernels *k = hs_kernels_get();
-    const size_t first = (size_t)chunk * CHUNK;
-    const size_t n = t->model->n_params - first < CHUNK ? t->model->n_params - first : CHUNK;
-    (void)worker;
-    for (uint32_t stride = 1; stride < t->config.shards; stride *= 2)
-        for (uint32_t s = 0; s + stride < t->config.shards; s += 2 * stride) {
-            k->axpy(n, 1.0f, t->grad[s + stride] + first, t->grad[s] + first);
-            memset(t->grad[s + stride] + first, 0, n * sizeof **t->grad);
-        }
+    const size_t left = t->model->n_params - (size_t)chunk * CHUNK;
+    return left < CHUNK ? left : CHUNK;
+}
+
+/* Of the summed gradient: filter, and sum of squares. */
+static void finish_chunk(hs_trainer *t, uint32_t chunk)
+{
+    const size_t first = (size_t)chunk * CHUNK, n = chunk_size(t, chunk);
     hs_freeze_apply(&t->freeze, first, n, NULL, t->grad[0]);
     if (t->filter) /* mu_0 = g_0 */
         hs_grokfast_ema(n, t->step == 0 ? 0.0f : (float)t->config.filter_alpha, (float)t->config.filter_lambda,
                         t->filter + first, t->grad[0] + first);
-    t->chunk_squares[chunk] = k->sum_squares(n, t->grad[0] + first);
+    t->chunk_squares[chunk] = hs_kernels_get()->sum_squares(n, t->grad[0] + first);
+}
+
+/* Alone, all that is done to a chunk. */
+static void reduce_chunk(void *ctx, uint32_t chunk, uint32_t worker)
+{
+    hs_trainer *t = ctx;
+    (void)worker;
+    hs_tree_own(t->tree, (size_t)chunk * CHUNK, chunk_size(t, chunk));
+    if (!t->ranks)
+        finish_chunk(t, chunk);
+}
+
+/* A chunk of the slice that this rank adds. */
+static void cross_chunk(void *ctx, uint32_t task, uint32_t worker)
+{
+    hs_trainer *t = ctx;
+    size_t first, n;
+    (void)worker;
+    hs_tree_slice(t->tree, &first, &n);
+    const uint32_t chunk = (uint32_t)(first / CHUNK) + task;
+    hs_tree_cross(t->tree, (size_t)chunk * CHUNK, chunk_size(t, chunk));
+}
+
+static void shared_chunk(void *ctx, uint32_t chunk, uint32_t worker)
+{
+    hs_trainer *t = ctx;
+    (void)worker;
+    hs_tree_clear(t->tree, (size_t)chunk * CHUNK, chunk_size(t, chunk));
+    finish_chunk(t, chunk);
+}
+
+/* The sum over all ranks, and what the ranks were asked for. */
+static hs_status reduce_ranks(hs_trainer *t, hs_error *err)
+{
+    size_t first, n;
+    hs_tree_slice(t->tree, &first, &n);
+    hs_trainer_ask(t);
+    HS_TRY(hs_tree_exchange(t->tree, t->result, sizeof *t->result, t->asked, sizeof *t->asked, err));
+    hs_trainer_heed(t);
+    hs_pool_run(t->pool, (uint32_t)((n + CHUNK - 1) / CHUNK), cross_chunk, t);
+    HS_TRY(hs_tree_share(t->tree, err));
+    hs_pool_run(t->pool, (uint32_t)t->n_chunks, shared_chunk, t);
+    return HS_OK;
 }
 
 static void chunk_norm(void *ctx, uint32_t chunk, uint32_t worker)
 {
     hs_trainer *t = ctx;
-    const size_t first = (size_t)chunk * CHUNK;
-    const size_t n = t->model->n_params - first < CHUNK ? t->model->n_params - first : CHUNK;
     (void)worker;
-    t->chunk_squares[chunk] = hs_kernels_get()->sum_squares(n, t->grad[0] + first);
+    t->chunk_squares[chunk] = hs_kernels_get()->sum_squares(chunk_size(t, chunk), t->grad[0] + (size_t)chunk * CHUNK);
 }
 
-static void compute_gradient(hs_trainer *t, hs_step_stats *stats)
+static hs_status compute_gradient(hs_trainer *t, hs_step_stats *stats, hs_error *err)
 {
     if (t->dirty)
         memset(t->grad[0], 0, t->model->n_params * sizeof **t->grad);
@@ -283,8 +295,12 @@ static void compute_gradient(hs_trainer *t, hs_step_stats *stats)
     for (uint32_t s = 0; s < t->config.shards; s++)
         scored += t->result[s].scored;
     t->weight = 1.0f / (float)scored; /* TRM weighs a sequence by the sum of its rows: one in `batch` here too */
-    hs_pool_run(t->pool, t->config.shards, run_shard, t);
+    const double started = hs_now();
+    hs_pool_run(t->pool, t->last_shard - t->first_shard, run_shard, t);
+    t->times.shards += hs_now() - started;
     hs_pool_run(t->pool, (uint32_t)t->n_chunks, reduce_chunk, t);
+    if (t->ranks)
+        HS_TRY(reduce_ranks(t, err));
     if (t->config.filter == HS_FILTER_ORTHOGRAD) {
         hs_orthograd(t->pool, t->model, t->grad[0]);
         hs_pool_run(t->pool, (uint32_t)t->n_chunks, chunk_norm, t);
@@ -300,6 +316,7 @@ static void compute_gradient(hs_trainer *t, hs_step_stats *stats)
         squares += t->chunk_squares[i];
     *stats = (hs_step_stats){
         .loss = loss, .exit_loss = exit_loss, .accuracy = (double)correct / (double)scored, .grad_norm = sqrt(squares)};
+    return HS_OK;
 }
 
 static hs_status fail_not_finite(const hs_trainer *t, const hs_step_stats *stats, hs_error *err)
@@ -332,7 +349,8 @@ hs_status hs_trainer_check_weights(const hs_trainer *t, hs_error *err)
 
 hs_status hs_trainer_step(hs_trainer *t, hs_step_stats *stats, hs_error *err)
 {
-    compute_gradient(t, stats);
+    HS_TRY(hs_trainer_tell(t, &(hs_command){.what = HS_STEP}, err));
+    HS_TRY(compute_gradient(t, stats, err));
     if (!isfinite(stats->loss) || !isfinite(stats->grad_norm))
         return fail_not_finite(t, stats, err);
     const double factor = hs_schedule_factor(&t->config, t->step);
@@ -343,6 +361,7 @@ hs_status hs_trainer_step(hs_trainer *t, hs_step_stats *stats, hs_error *err)
                       t->optimizer_state, t->ema);
     t->dirty = false;
     t->step++;
+    t->times.steps++;
     return HS_OK;
 }
 
@@ -356,6 +375,7 @@ uint64_t hs_trainer_step_count(const hs_trainer *t)
 void hs_trainer_set_step_count(hs_trainer *t, uint64_t step)
 {
     t->step = step;
+    t->synced = false; /* weights and state are others too, most likely */
 }
 
 uint32_t hs_trainer_attempt(const hs_trainer *t)
@@ -401,7 +421,8 @@ const hs_state_array *hs_trainer_state(hs_trainer *t, size_t *n)
 
 size_t hs_trainer_memory(const hs_trainer *t)
 {
-    const size_t floats = t->model->n_params * (1 + t->config.shards + t->n_state) + t->work_size * t->workers;
+    const size_t own = t->last_shard - t->first_shard;
+    const size_t floats = t->model->n_params * (1 + own + t->n_state) + t->work_size * t->workers;
     return floats * sizeof(float) + hs_optimizer_memory(t->opt);
 }
 
