@@ -24,6 +24,10 @@ extern "C" {
 /* The version of the library at hand, which may be newer than the HS_VERSION that a program was compiled with. Static.
  */
 const char *hs_version(void);
+/* Digest of the public headers that the library at hand was compiled with, without comments: 16 hexadecimal digits. Who
+ * declares its structures by other means than these headers (the Python package) compares it before the first call.
+ * Static. */
+const char *hs_interface(void);
 
 /* ---------------------------------------------------------------- status and error detail */
 

@@ -327,6 +327,20 @@ typedef struct hs_experiment_result {
 hs_status hs_experiment_run(const hs_config *config, const hs_experiment_options *options, hs_signals *signals,
                             const hs_events *events, hs_experiment_result *result, hs_error *err);
 void hs_experiment_result_free(hs_experiment_result *result);
+/* hs_experiment_run with the caller between the steps: open, step until *ended, finish, close; the same run folder, to
+ * the same bits. What is given to hs_session_open must outlive the session; `result` is filled on the way and whole
+ * once it is closed. No dry runs. */
+typedef struct hs_session hs_session;
+hs_status hs_session_open(hs_session **out, const hs_config *config, const hs_experiment_options *options,
+                          hs_signals *signals, const hs_events *events, hs_experiment_result *result, hs_error *err);
+/* As hs_training_step. */
+hs_status hs_session_step(hs_session *session, hs_step_stats *stats, bool *ended, hs_error *err);
+/* Saves; of a run that has ended also the last evaluations, the diagnosis and the verdict. HS_STOPPED_* where a signal
+ * ended it; before *ended the run is left as by a signal, to go on later. */
+hs_status hs_session_finish(hs_session *session, hs_error *err);
+hs_trainer *hs_session_trainer(hs_session *session); /* the session's own */
+/* Releases everything, the run's lock too. Without hs_session_finish nothing is saved. NULL is fine. */
+void hs_session_close(hs_session *session);
 /* Every item of every split by the run's model, run so many passes (TRM: H cycles; 0: as trained); `result` is
  * zero-initialized. train.steps is the weights' step. HS_ERR_DATA where the model cannot be run so
  * (hs_model_set_passes). */

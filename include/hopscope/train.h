@@ -404,6 +404,22 @@ hs_status hs_train(hs_trainer *trainer, hs_record *record, const char *checkpoin
                    const hs_probe *probes, uint32_t n_probes, hs_signals *signals, const hs_events *events,
                    hs_train_result *result, hs_error *err);
 
+/* hs_train with the caller between the steps: open, step until *ended, finish, close; to the same bits. What is given
+ * to hs_training_open must outlive it. */
+typedef struct hs_training hs_training;
+hs_status hs_training_open(hs_training **out, hs_trainer *trainer, hs_record *record, const char *checkpoint_dir,
+                           double seconds_before, const hs_probe *probes, uint32_t n_probes, hs_signals *signals,
+                           const hs_events *events, hs_error *err);
+/* One step, and the evaluation, checkpoint and look at signals that follow it; none where the run has ended already
+ * (the trainer's step count tells; after a rollback it is lower than before). *stats (NULL: not wanted) are those of
+ * the step. After a failure only hs_training_close may follow. */
+hs_status hs_training_step(hs_training *training, hs_step_stats *stats, bool *ended, hs_error *err);
+/* Save and record the end; before *ended the run is left as by a signal, to go on later. HS_STOPPED_* where a signal
+ * ended it. */
+hs_status hs_training_finish(hs_training *training, hs_error *err);
+/* *result is filled, the rest is released; NULL is fine. */
+void hs_training_close(hs_training *training, hs_train_result *result);
+
 #pragma GCC visibility pop
 #ifdef __cplusplus
 }

@@ -11,6 +11,11 @@ const char *hs_version(void)
     return HS_VERSION;
 }
 
+const char *hs_interface(void)
+{
+    return HS_INTERFACE;
+}
+
 int hs_status_exit_code(hs_status status)
 {
     switch (status) {

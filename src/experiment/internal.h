@@ -30,6 +30,10 @@ hs_status hs_run_init_path(char *out, size_t size, const char *run_dir, hs_error
 hs_status hs_run_initial_model(const char *run_dir, const hs_config *config, const hs_dataset *data, hs_model *out,
                                const hs_events *events, hs_error *err);
 
+/* A result for each split of `data`, without evaluations yet. */
+hs_status hs_run_make_splits(const hs_config *config, const hs_dataset *data, hs_experiment_result *result,
+                             hs_error *err);
+
 /* What always giving the commonest answer would score on items of this kind. */
 double hs_majority(hs_split_kind kind, const hs_baselines *baselines);
 

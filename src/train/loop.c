@@ -20,7 +20,7 @@ typedef struct folder_id {
     ino_t inode;
 } folder_id;
 
-typedef struct loop {
+typedef struct hs_training {
     hs_trainer *trainer;
     const hs_train_config *config;
     hs_record *record;
@@ -38,10 +38,13 @@ typedef struct loop {
     double last_look;
     bool evaluated;
     uint64_t evaluated_step; /* of `eval` */
+    uint64_t recorded_step;  /* where this session began, if its evaluation is recorded already */
     uint32_t good; /* evaluations in a row that meet the stop rule */
     double last_save, last_progress;
     uint64_t last_saved_step, progress_step;
     double progress_time;
+    bool begun, done;
+    hs_train_result result;
 } loop;
 
 static bool is_eval_step(const hs_train_config *c, uint64_t step)
@@ -357,14 +360,13 @@ static bool rule_is_met(const loop *l)
 }
 
 /* Evaluate at a step of the grid and look at the stop rule. */
-static hs_status evaluate_and_judge(loop *l, const hs_step_stats *stats, hs_train_result *result, bool *done,
-                                    hs_error *err)
+static hs_status evaluate_and_judge(loop *l, const hs_step_stats *stats, hs_error *err)
 {
     HS_TRY(hs_trainer_check_weights(l->trainer, err));
     const hs_status status = evaluate_all(l, stats, err);
     if (hs_status_stopped(status)) {
-        result->reason = HS_STOP_SIGNAL;
-        *done = true;
+        l->result.reason = HS_STOP_SIGNAL;
+        l->done = true;
         return HS_OK;
     }
     HS_TRY(status);
@@ -372,30 +374,30 @@ static hs_status evaluate_and_judge(loop *l, const hs_step_stats *stats, hs_trai
         if (strcmp(l->eval[s].split, l->config->stop_split) == 0)
             l->good = meets_stop_rule(l, l->eval[s].split, l->eval[s].accuracy) ? l->good + 1 : 0;
     if (rule_is_met(l)) {
-        result->reason = HS_STOP_RULE;
-        *done = true;
+        l->result.reason = HS_STOP_RULE;
+        l->done = true;
     }
     return HS_OK;
 }
 
-/* After each step: record, evaluate, save, look at signals. *done when the run ends here. */
-static hs_status after_step(loop *l, const hs_step_stats *stats, hs_train_result *result, bool *done, hs_error *err)
+/* After each step: record, evaluate, save, look at signals. l->done when the run ends here. */
+static hs_status after_step(loop *l, const hs_step_stats *stats, hs_error *err)
 {
     const hs_train_config *c = l->config;
     const uint64_t step = hs_trainer_step_count(l->trainer);
     if (is_eval_step(c, step))
-        HS_TRY(evaluate_and_judge(l, stats, result, done, err));
+        HS_TRY(evaluate_and_judge(l, stats, err));
     progress(l, stats);
     if (step >= c->steps || (c->max_seconds > 0 && seconds_now(l) >= c->max_seconds))
-        *done = true;
+        l->done = true;
     if (hs_signals_status(l->signals) != HS_OK && !(step >= c->steps && l->evaluated)) {
-        result->reason = HS_STOP_SIGNAL;
-        *done = true;
+        l->result.reason = HS_STOP_SIGNAL;
+        l->done = true;
     }
     if (hs_now() - l->last_look > 1)
         HS_TRY(check_folder(l, err));
     const bool asked = l->signals && l->signals->save;
-    if (!*done && (asked || is_save_step(l, step))) {
+    if (!l->done && (asked || is_save_step(l, step))) {
         if (asked)
             l->signals->save = 0; /* before saving: one that comes meanwhile counts */
         HS_TRY(save(l, err));
@@ -404,17 +406,16 @@ static hs_status after_step(loop *l, const hs_step_stats *stats, hs_train_result
 }
 
 /* One step and what follows it. A step that diverged is taken back where so configured. */
-static hs_status step_once(loop *l, hs_train_result *result, bool *done, hs_error *err)
+static hs_status step_once(loop *l, hs_step_stats *stats, hs_error *err)
 {
-    hs_step_stats stats = {0};
     hs_error local = {0};
-    hs_status status = hs_trainer_step(l->trainer, &stats, &local);
+    hs_status status = hs_trainer_step(l->trainer, stats, &local);
     if (status == HS_OK)
-        status = after_step(l, &stats, result, done, &local);
+        status = after_step(l, stats, &local);
     bool diverged = status == HS_ERR_DIVERGED, back = false;
     if (diverged && l->config->on_nan == HS_ON_NAN_ROLLBACK) {
-        *done = false;
-        result->reason = HS_STOP_BUDGET;
+        l->done = false;
+        l->result.reason = HS_STOP_BUDGET;
         HS_TRY(rollback(l, &local, &back, err));
         if (back)
             return HS_OK;
@@ -422,7 +423,7 @@ static hs_status step_once(loop *l, hs_train_result *result, bool *done, hs_erro
     if (status != HS_OK && err)
         *err = local;
     if (diverged) {
-        result->reason = HS_STOP_NAN;
+        l->result.reason = HS_STOP_NAN;
         if (l->record) { /* the record keeps what was learned so far; the error goes to the caller */
             (void)hs_record_event(l->record, hs_trainer_step_count(l->trainer), "error", local.what, NULL);
             (void)hs_record_info(l->record, "ended_by", hs_stop_reason_text(HS_STOP_NAN), NULL);
@@ -431,72 +432,133 @@ static hs_status step_once(loop *l, hs_train_result *result, bool *done, hs_erro
     return status;
 }
 
-static hs_status run(loop *l, hs_train_result *result, hs_error *err)
+/* What comes before the first step. */
+static hs_status begin(loop *l, hs_error *err)
 {
-    bool evaluated, done = false;
+    bool evaluated;
     if (l->dir)
         (void)hs_make_dirs(l->dir, NULL); /* a disk that refuses is for the first save to tell */
     HS_TRY(check_folder(l, err));
     HS_TRY(recount(l, &evaluated, err));
     const uint64_t start = hs_trainer_step_count(l->trainer);
+    if (evaluated)
+        l->recorded_step = start;
     if (l->record)
         HS_TRY(hs_record_info(l->record, "ended_by", hs_stop_reason_text(HS_STOP_NOT_YET), err));
     if (start > 0 && !evaluated && l->record && is_eval_step(l->config, start)) /* a signal cut it short */
-        HS_TRY(evaluate_and_judge(l, NULL, result, &done, err));
+        HS_TRY(evaluate_and_judge(l, NULL, err));
     if (rule_is_met(l))
-        result->reason = HS_STOP_RULE;
-    done |= start >= l->config->steps || rule_is_met(l);
+        l->result.reason = HS_STOP_RULE;
+    l->done |= start >= l->config->steps || rule_is_met(l);
     /* A run that its seconds ended is not trained one step more each time it is started. */
-    done |= l->config->max_seconds > 0 && start > 0 && seconds_now(l) >= l->config->max_seconds;
-    while (!done)
-        HS_TRY(step_once(l, result, &done, err));
+    l->done |= l->config->max_seconds > 0 && start > 0 && seconds_now(l) >= l->config->max_seconds;
+    return HS_OK;
+}
+
+hs_status hs_training_step(hs_training *l, hs_step_stats *stats, bool *ended, hs_error *err)
+{
+    hs_step_stats ignored;
+    hs_status status = HS_OK;
+    stats = stats ? stats : &ignored;
+    *stats = (hs_step_stats){0};
+    if (!l->begun)
+        status = begin(l, err);
+    l->begun = true;
+    if (status == HS_OK && !l->done)
+        status = step_once(l, stats, err);
+    *ended = l->done;
+    return status;
+}
+
+hs_status hs_training_finish(hs_training *l, hs_error *err)
+{
+    if (!l->done) { /* the caller does not go on */
+        l->result.reason = HS_STOP_SIGNAL;
+        if (!l->begun)
+            return hs_signals_status(l->signals);
+    }
     HS_TRY(save(l, err));
     const uint64_t end = hs_trainer_step_count(l->trainer);
-    const bool has_end = (l->evaluated && l->evaluated_step == end) || (evaluated && end == start);
-    if (!has_end && result->reason != HS_STOP_SIGNAL) {
+    const bool has_end = (l->evaluated && l->evaluated_step == end) || l->recorded_step == end;
+    if (!has_end && l->result.reason != HS_STOP_SIGNAL) {
         const hs_status status = evaluate_all(l, NULL, err);
         if (hs_status_stopped(status))
-            result->reason = HS_STOP_SIGNAL;
+            l->result.reason = HS_STOP_SIGNAL;
         else
             HS_TRY(status);
     }
-    if (!l->record)
-        return HS_OK;
     hs_error local = {0};
-    hs_status status = hs_record_info(l->record, "ended_by", hs_stop_reason_text(result->reason), &local);
-    if (status == HS_OK)
+    hs_status status = HS_OK;
+    if (l->record)
+        status = hs_record_info(l->record, "ended_by", hs_stop_reason_text(l->result.reason), &local);
+    if (l->record && status == HS_OK)
         status = hs_record_commit(l->record, &local);
-    return status == HS_OK ? HS_OK : disk_failed(l, "record not written", status, &local, err);
+    if (status != HS_OK)
+        HS_TRY(disk_failed(l, "record not written", status, &local, err));
+    return l->result.reason == HS_STOP_SIGNAL ? hs_signals_status(l->signals) : HS_OK;
+}
+
+hs_status hs_training_open(hs_training **out, hs_trainer *trainer, hs_record *record, const char *checkpoint_dir,
+                           double seconds_before, const hs_probe *probes, uint32_t n_probes, hs_signals *signals,
+                           const hs_events *events, hs_error *err)
+{
+    loop *l = hs_alloc(sizeof *l);
+    *out = NULL;
+    if (!l)
+        return hs_fail_memory(err, sizeof *l);
+    *l = (loop){.trainer = trainer,
+                .config = hs_trainer_config(trainer),
+                .record = record,
+                .dir = checkpoint_dir,
+                .events = events,
+                .signals = signals,
+                .probes = probes,
+                .n_probes = record ? n_probes : 0,
+                .seconds_before = seconds_before,
+                .started = hs_now(),
+                .cpu_started = hs_cpu_now(),
+                .n = hs_trainer_data(trainer)->n_splits,
+                .recorded_step = UINT64_MAX,
+                .progress_step = hs_trainer_step_count(trainer),
+                .result = {.reason = HS_STOP_BUDGET}};
+    l->progress_time = l->last_save = l->started;
+    l->eval = hs_calloc(l->n ? l->n : 1, sizeof *l->eval);
+    if (!l->eval) {
+        hs_free(l);
+        return hs_fail_memory(err, sizeof *l->eval);
+    }
+    hs_trainer_set_signals(trainer, signals);
+    *out = l;
+    return HS_OK;
+}
+
+void hs_training_close(hs_training *l, hs_train_result *result)
+{
+    if (!l)
+        return;
+    *result = l->result;
+    result->steps = hs_trainer_step_count(l->trainer);
+    result->seconds = seconds_now(l);
+    result->probes_failed = l->probes_failed;
+    result->folder_lost = l->folder_lost;
+    hs_free(l->eval);
+    hs_free(l);
 }
 
 hs_status hs_train(hs_trainer *trainer, hs_record *record, const char *checkpoint_dir, double seconds_before,
                    const hs_probe *probes, uint32_t n_probes, hs_signals *signals, const hs_events *events,
                    hs_train_result *result, hs_error *err)
 {
-    loop l = {.trainer = trainer,
-              .config = hs_trainer_config(trainer),
-              .record = record,
-              .dir = checkpoint_dir,
-              .events = events,
-              .signals = signals,
-              .probes = probes,
-              .n_probes = record ? n_probes : 0,
-              .seconds_before = seconds_before,
-              .started = hs_now(),
-              .cpu_started = hs_cpu_now(),
-              .n = hs_trainer_data(trainer)->n_splits,
-              .progress_step = hs_trainer_step_count(trainer)};
-    l.progress_time = l.last_save = l.started;
+    hs_training *l;
+    bool ended = false;
     *result = (hs_train_result){.reason = HS_STOP_BUDGET};
-    l.eval = hs_calloc(l.n ? l.n : 1, sizeof *l.eval);
-    if (!l.eval)
-        return hs_fail_memory(err, l.n * sizeof *l.eval);
-    hs_trainer_set_signals(trainer, signals);
-    hs_status status = run(&l, result, err);
-    result->steps = hs_trainer_step_count(trainer);
-    result->seconds = seconds_now(&l);
-    result->probes_failed = l.probes_failed;
-    result->folder_lost = l.folder_lost;
-    hs_free(l.eval);
-    return status == HS_OK && result->reason == HS_STOP_SIGNAL ? hs_signals_status(signals) : status;
+    HS_TRY(
+        hs_training_open(&l, trainer, record, checkpoint_dir, seconds_before, probes, n_probes, signals, events, err));
+    hs_status status = HS_OK;
+    while (status == HS_OK && !ended)
+        status = hs_training_step(l, NULL, &ended, err);
+    if (status == HS_OK)
+        status = hs_training_finish(l, err);
+    hs_training_close(l, result);
+    return status;
 }

@@ -132,6 +132,7 @@ static void test_error_detail(void **state)
     hs_error_value(&err, long_text, 300);
     assert_true(strlen(err.value) < sizeof err.value);
     assert_string_equal(hs_version(), HS_VERSION);
+    assert_int_equal(strspn(hs_interface(), "0123456789abcdef"), 16);
     assert_int_equal(hs_status_exit_code(HS_OK), 0);
     assert_int_equal(hs_status_exit_code(HS_ERR_USAGE), 2);
     assert_int_equal(hs_status_exit_code(HS_ERR_DATA), 65);

@@ -93,6 +93,73 @@ static void test_resume_same_bits(void **state)
     hs_record_close(record);
 }
 
+/* Step by step, left early, gone on with, ended by a signal between two steps: the folder and the bits of a run in one
+ * go. */
+static void test_session(void **state)
+{
+    (void)state;
+    run_well("in_one", configure(NULL));
+    const uint64_t hash = final_hash("in_one");
+    hs_config *config = configure(NULL);
+    const hs_experiment_options options = {.run_dir = in_folder("session"), .no_estimate = true};
+    for (int part = 0; part < 3; part++) {
+        hs_signals signals = {0};
+        hs_experiment_result result = {0};
+        hs_session *session;
+        hs_step_stats stats = {0};
+        bool ended = false;
+        assert_int_equal(hs_session_open(&session, config, &options, &signals, NULL, &result, &err), HS_OK);
+        hs_session *second;
+        hs_experiment_result busy = {0};
+        assert_int_equal(hs_session_open(&second, config, &options, NULL, NULL, &busy, &err), HS_ERR_IO);
+        assert_true(busy.in_use && second == NULL);
+        uint64_t step = hs_trainer_step_count(hs_session_trainer(session));
+        assert_int_equal(step, part * 4);
+        for (int i = 0; i < 4; i++) {
+            assert_false(ended);
+            assert_int_equal(hs_session_step(session, &stats, &ended, &err), HS_OK);
+            assert_int_equal(hs_trainer_step_count(hs_session_trainer(session)), ++step);
+            assert_true(stats.loss > 0 && stats.grad_norm > 0);
+        }
+        assert_true(ended == (part == 2));
+        if (part == 1)
+            hs_signals_stop(&signals, SIGINT);
+        assert_int_equal(hs_session_finish(session, &err), part == 1 ? HS_STOPPED_INT : HS_OK);
+        hs_session_close(session);
+        assert_int_equal(result.train.reason, part < 2 ? HS_STOP_SIGNAL : HS_STOP_BUDGET);
+        assert_int_equal(result.train.steps, step);
+        assert_true(result.n_splits > 2 && result.split[0].eval.accuracy >= 0);
+        hs_experiment_result_free(&result);
+    }
+    assert_true(final_hash("session") == hash);
+    hs_verify_result verified;
+    assert_int_equal(hs_run_verify(options.run_dir, 0, 12, 1, &verified, &err), HS_OK);
+    assert_true(verified.same && verified.evaluations > 0);
+    /* left before its first step, it has no checkpoint; closed without a finish, it goes on from what it had saved */
+    const hs_experiment_options other = {.run_dir = in_folder("closed"), .no_estimate = true};
+    for (int steps = 0; steps < 2; steps++) {
+        hs_experiment_result result = {0};
+        hs_session *session;
+        bool ended = false;
+        uint64_t *kept;
+        size_t n;
+        assert_int_equal(hs_session_open(&session, config, &other, NULL, NULL, &result, &err), HS_OK);
+        for (int i = 0; i < steps; i++)
+            assert_int_equal(hs_session_step(session, NULL, &ended, &err), HS_OK);
+        if (steps == 0)
+            assert_int_equal(hs_session_finish(session, &err), HS_OK);
+        hs_session_close(session);
+        assert_int_equal(hs_run_checkpoints(other.run_dir, &kept, &n, &err), HS_OK);
+        assert_true(steps > 0 || n == 0);
+        hs_free(kept);
+        assert_int_equal(result.train.reason, steps == 0 ? HS_STOP_SIGNAL : HS_STOP_BUDGET);
+        hs_experiment_result_free(&result);
+    }
+    run_well("closed", config);
+    assert_true(final_hash("closed") == hash);
+    hs_session_close(NULL);
+}
+
 static void test_refused(void **state)
 {
     (void)state;
@@ -306,6 +373,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_result, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_resume_same_bits, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_lost_checkpoints, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_session, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_refused, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_dry_run, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_open, set_up, tear_down),

@@ -8,13 +8,12 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
 /* What a run holds while it runs. Zero-initialized, lock.fd = -1; session_free releases what is there. */
-typedef struct session {
+typedef struct hs_session {
     const hs_config *config;
     const hs_experiment_options *options;
     hs_signals *signals;
@@ -28,10 +27,17 @@ typedef struct session {
     char yaml[4096], dataset[4096], db[4096], checkpoints[4096];
     double seconds_before;
     bool wrote; /* something of the run may stand in its folder */
+    hs_interpret_job job;
+    hs_probe *probes; /* the caller's, then the microscope */
+    hs_training *training;
+    hs_experiment_result *result;
 } session;
 
 static void session_free(session *s)
 {
+    hs_training_close(s->training, &s->result->train);
+    hs_scope_free(s->job.scope);
+    hs_free(s->probes);
     hs_record_close(s->record);
     hs_trainer_free(s->trainer);
     hs_model_free(&s->model);
@@ -329,34 +335,6 @@ static hs_status resume(session *s, hs_experiment_result *result, hs_error *err)
 
 /* ---------------------------------------------------------------- result */
 
-static hs_status make_splits(const hs_config *config, const hs_dataset *data, hs_experiment_result *result,
-                             hs_error *err)
-{
-    const uint32_t n = data->n_splits;
-    result->split = hs_calloc(n ? n : 1, sizeof *result->split);
-    if (!result->split)
-        return hs_fail_memory(err, n * sizeof *result->split);
-    result->n_splits = n;
-    for (uint32_t i = 0; i < n; i++) {
-        hs_split_result *r = &result->split[i];
-        const hs_split *split = &data->splits[i];
-        snprintf(r->eval.split, sizeof r->eval.split, "%s", split->name);
-        r->eval.n = split->n;
-        r->eval.accuracy = r->eval.loss = r->as_trained = (double)NAN;
-        r->role = split->role;
-        r->kind = split->kind;
-        r->paper = hs_paper_value(config, split->name);
-        r->has_baselines = split->role == HS_SPLIT_TEST && data->audit.split != NULL;
-        if (r->has_baselines)
-            r->baselines = data->audit.split[i].baselines;
-    }
-    result->phi = data->audit.phi;
-    result->facts = data->n_facts;
-    for (uint64_t i = 0; data->fact_flags && i < data->n_facts; i++)
-        result->synthetic_facts += (data->fact_flags[i] & HS_FACT_SYNTHETIC) != 0;
-    return HS_OK;
-}
-
 /* The last recorded evaluation of each split: all there is after a stop by a signal. */
 static hs_status last_evaluations(session *s, hs_experiment_result *result, hs_error *err)
 {
@@ -385,66 +363,6 @@ static hs_status final_evaluations(session *s, hs_experiment_result *result, hs_
     return HS_OK;
 }
 
-/* Why the run ended, if it ended with these weights. */
-static hs_status read_reason(const hs_run *run, hs_stop_reason *reason, hs_error *err)
-{
-    char path[4096];
-    hs_record *record;
-    hs_eval_row *rows = NULL;
-    size_t n = 0;
-    HS_TRY(hs_path_join(path, sizeof path, run->dir, "run.db", err));
-    if (!hs_file_exists(path))
-        return HS_OK;
-    HS_TRY(hs_record_open_read(&record, path, err));
-    hs_status status = hs_record_evals(record, &rows, &n, err);
-    if (status == HS_OK && n > 0 && rows[n - 1].step <= run->step)
-        status = hs_record_ended_by(record, reason, err);
-    hs_free(rows);
-    hs_record_close(record);
-    return status;
-}
-
-/* Every split by `model`, and by the run's own where that has other passes. */
-static hs_status evaluate_splits(const hs_run *run, const hs_model *model, hs_pool *pool, hs_experiment_result *result,
-                                 hs_error *err)
-{
-    for (uint32_t i = 0; i < run->data.n_splits; i++) {
-        const hs_split *split = &run->data.splits[i];
-        hs_eval other;
-        HS_TRY(hs_evaluate(model, NULL, &run->data, split, 0, pool, &result->split[i].eval, err));
-        if (result->passes == result->trained_passes)
-            continue;
-        HS_TRY(hs_evaluate(&run->model, NULL, &run->data, split, 0, pool, &other, err));
-        result->split[i].as_trained = other.accuracy;
-    }
-    return HS_OK;
-}
-
-hs_status hs_run_evaluate(const hs_run *run, uint32_t passes, hs_pool *pool, hs_experiment_result *result,
-                          hs_error *err)
-{
-    hs_model model = run->model; /* the same weights */
-    if (passes > 0)
-        HS_TRY(hs_model_set_passes(&model, passes, err));
-    result->passes = hs_model_passes(&model);
-    result->trained_passes = hs_model_passes(&run->model);
-    hs_status status = make_splits(&run->config, &run->data, result, err);
-    if (status == HS_OK)
-        status = evaluate_splits(run, &model, pool, result, err);
-    result->train = (hs_train_result){.steps = run->step, .seconds = run->seconds};
-    result->cost = (hs_run_cost){
-        .weights = run->model.n_weights, .training_items = run->data.audit.training_items, .vocab = run->data.vocab.n};
-    if (status == HS_OK)
-        status = read_reason(run, &result->train.reason, err);
-    if (status == HS_OK)
-        status = hs_run_diagnose(&model, &run->data, pool, &result->diagnosis, err);
-    if (status == HS_OK)
-        status = hs_model_verdict(&model, &run->data, pool, NULL, &result->verdict, err);
-    if (status != HS_OK)
-        hs_experiment_result_free(result);
-    return status;
-}
-
 void hs_experiment_result_free(hs_experiment_result *result)
 {
     hs_free(result->split);
@@ -454,9 +372,15 @@ void hs_experiment_result_free(hs_experiment_result *result)
 
 /* ---------------------------------------------------------------- the whole way */
 
-/* The folder is gone; the error says where everything is now, or that it could not be written anywhere. */
-static void rescue(session *s, const hs_train_result *trained, hs_error *err)
+/* A failure; where the folder is gone the error says where everything is now, or that it could not be written anywhere.
+ */
+static hs_status fail_training(session *s, hs_status status, hs_error *err)
 {
+    hs_train_result *trained = &s->result->train;
+    hs_training_close(s->training, trained);
+    s->training = NULL;
+    if (!trained->folder_lost)
+        return status;
     char folder[4096];
     hs_error why = {0};
     if (hs_run_rescue(s->options->run_dir, s->config, &s->data, s->record, s->trainer, trained->seconds, folder,
@@ -465,58 +389,30 @@ static void rescue(session *s, const hs_train_result *trained, hs_error *err)
                       hs_trainer_step_count(s->trainer), folder, folder);
     else
         hs_error_hint(err, "and it cannot be written elsewhere: %s: %s", why.where, why.what);
+    return status;
 }
 
 /* Training with the caller's probes and, where the configuration names methods, the microscope behind them. */
-static hs_status train_probed(session *s, hs_experiment_result *result, hs_error *err)
+static hs_status begin_training(session *s, hs_error *err)
 {
     const hs_interpret_config *interpret = &s->config->interpret;
     const uint32_t n = s->options->n_probes;
-    hs_interpret_job job = {.config = interpret};
-    hs_probe *probes = hs_calloc(n + 1, sizeof *probes);
-    if (!probes)
-        return hs_fail_memory(err, (n + 1) * sizeof *probes);
+    s->job = (hs_interpret_job){.config = interpret};
+    s->probes = hs_calloc(n + 1, sizeof *s->probes);
+    if (!s->probes)
+        return hs_fail_memory(err, (n + 1) * sizeof *s->probes);
     for (uint32_t i = 0; i < n; i++)
-        probes[i] = s->options->probes[i];
-    hs_status status = HS_OK;
-    if (interpret->methods[0])
-        status = hs_interpret_check(&s->model, &s->data, interpret, err);
-    if (status == HS_OK && interpret->methods[0])
-        status = hs_scope_create(&job.scope, &s->data, err);
-    probes[n] = hs_interpret_probe(&job);
-    if (status == HS_OK)
-        status = hs_train(s->trainer, s->record, s->checkpoints, s->seconds_before, probes, n + (job.scope != NULL),
-                          s->signals, s->events, &result->train, err);
-    hs_scope_free(job.scope);
-    hs_free(probes);
-    return status;
+        s->probes[i] = s->options->probes[i];
+    if (interpret->methods[0]) {
+        HS_TRY(hs_interpret_check(&s->model, &s->data, interpret, err));
+        HS_TRY(hs_scope_create(&s->job.scope, &s->data, err));
+    }
+    s->probes[n] = hs_interpret_probe(&s->job);
+    return hs_training_open(&s->training, s->trainer, s->record, s->checkpoints, s->seconds_before, s->probes,
+                            n + (s->job.scope != NULL), s->signals, s->events, err);
 }
 
-static hs_status train(session *s, hs_experiment_result *result, hs_error *err)
-{
-    if (hs_signals_status(s->signals) != HS_OK) { /* came while the dataset was built: nothing to save */
-        result->train.reason = HS_STOP_SIGNAL;
-        return hs_signals_status(s->signals);
-    }
-    hs_status status = train_probed(s, result, err);
-    if (status != HS_OK && result->train.folder_lost)
-        rescue(s, &result->train, err);
-    if (status == HS_OK)
-        status = final_evaluations(s, result, err);
-    if (status == HS_OK) {
-        hs_model view = s->model; /* with the weights that were evaluated */
-        view.param = (float *)(uintptr_t)hs_trainer_eval_param(s->trainer);
-        status = hs_run_diagnose(&view, &s->data, s->pool, &result->diagnosis, err);
-        if (status == HS_OK)
-            status = hs_model_verdict(&view, &s->data, s->pool, s->signals, &result->verdict, err);
-    }
-    hs_error ignored;
-    if (hs_status_stopped(status))
-        (void)last_evaluations(s, result, &ignored);
-    return status;
-}
-
-static hs_status run(session *s, hs_experiment_result *result, hs_error *err)
+static hs_status open(session *s, hs_error *err)
 {
     HS_TRY(hs_config_check(s->config, err));
     if (s->config->note[0])
@@ -530,35 +426,111 @@ static hs_status run(session *s, hs_experiment_result *result, hs_error *err)
         return hs_fail(err, HS_ERR_MEMORY, "worker threads cannot be started");
     bool started;
     HS_TRY(settle(s, &started, err));
-    HS_TRY(make_splits(s->config, &s->data, result, err));
+    HS_TRY(hs_run_make_splits(s->config, &s->data, s->result, err));
     check_stop_split(s);
     HS_TRY(make_model(s, started, s->events, err));
     s->wrote = true;
     if (!started && !s->options->dry_run)
         HS_TRY(write_start(s, err));
-    HS_TRY(measure_cost(s, &result->cost, err));
+    HS_TRY(measure_cost(s, &s->result->cost, err));
     if (s->options->dry_run)
         return HS_OK;
     HS_TRY(open_record(s, err));
-    HS_TRY(resume(s, result, err));
-    return train(s, result, err);
+    HS_TRY(resume(s, s->result, err));
+    if (hs_signals_status(s->signals) != HS_OK) { /* came while the dataset was built: nothing to save */
+        s->result->train.reason = HS_STOP_SIGNAL;
+        return hs_signals_status(s->signals);
+    }
+    return begin_training(s, err);
+}
+
+hs_status hs_session_open(hs_session **out, const hs_config *config, const hs_experiment_options *options,
+                          hs_signals *signals, const hs_events *events, hs_experiment_result *result, hs_error *err)
+{
+    session *s = hs_calloc(1, sizeof *s);
+    *out = NULL;
+    if (!s)
+        return hs_fail_memory(err, sizeof *s);
+    *s = (session){.config = config,
+                   .options = options,
+                   .signals = signals,
+                   .events = events,
+                   .result = result,
+                   .lock = {.fd = -1}};
+    const hs_status status = open(s, err);
+    const bool busy = s->lock.busy;
+    if (status == HS_OK) {
+        *out = s;
+        return HS_OK;
+    }
+    if (!s->wrote)
+        hs_run_lock_give_up(&s->lock, options->run_dir);
+    session_free(s);
+    hs_free(s);
+    if (!hs_status_stopped(status))
+        hs_experiment_result_free(result);
+    result->in_use = busy;
+    return status;
+}
+
+hs_status hs_session_step(hs_session *s, hs_step_stats *stats, bool *ended, hs_error *err)
+{
+    const hs_status status = hs_training_step(s->training, stats, ended, err);
+    return status == HS_OK ? HS_OK : fail_training(s, status, err);
+}
+
+/* What is said of the model at the end. */
+static hs_status judge(session *s, hs_error *err)
+{
+    HS_TRY(final_evaluations(s, s->result, err));
+    hs_model view = s->model; /* with the weights that were evaluated */
+    view.param = (float *)(uintptr_t)hs_trainer_eval_param(s->trainer);
+    HS_TRY(hs_run_diagnose(&view, &s->data, s->pool, &s->result->diagnosis, err));
+    return hs_model_verdict(&view, &s->data, s->pool, s->signals, &s->result->verdict, err);
+}
+
+hs_status hs_session_finish(hs_session *s, hs_error *err)
+{
+    hs_status status = hs_training_finish(s->training, err);
+    if (status != HS_OK && !hs_status_stopped(status))
+        return fail_training(s, status, err);
+    hs_training_close(s->training, &s->result->train);
+    s->training = NULL;
+    const bool whole = s->result->train.reason != HS_STOP_SIGNAL;
+    if (status == HS_OK && whole)
+        status = judge(s, err);
+    hs_error ignored;
+    if (hs_status_stopped(status) || !whole)
+        (void)last_evaluations(s, s->result, &ignored);
+    return status;
+}
+
+hs_trainer *hs_session_trainer(hs_session *s)
+{
+    return s->trainer;
+}
+
+void hs_session_close(hs_session *s)
+{
+    if (!s)
+        return;
+    session_free(s);
+    hs_free(s);
 }
 
 hs_status hs_experiment_run(const hs_config *config, const hs_experiment_options *options, hs_signals *signals,
                             const hs_events *events, hs_experiment_result *result, hs_error *err)
 {
-    session *s = hs_calloc(1, sizeof *s);
-    if (!s)
-        return hs_fail_memory(err, sizeof *s);
-    *s = (session){.config = config, .options = options, .signals = signals, .events = events, .lock = {.fd = -1}};
-    hs_status status = run(s, result, err);
-    const bool busy = s->lock.busy;
-    if (status != HS_OK && !s->wrote)
-        hs_run_lock_give_up(&s->lock, options->run_dir);
-    session_free(s);
-    hs_free(s);
+    hs_session *s;
+    bool ended = options->dry_run;
+    HS_TRY(hs_session_open(&s, config, options, signals, events, result, err));
+    hs_status status = HS_OK;
+    while (status == HS_OK && !ended)
+        status = hs_session_step(s, NULL, &ended, err);
+    if (status == HS_OK && !options->dry_run)
+        status = hs_session_finish(s, err);
+    hs_session_close(s);
     if (status != HS_OK && !hs_status_stopped(status))
         hs_experiment_result_free(result);
-    result->in_use = busy;
     return status;
 }
