@@ -5,7 +5,7 @@
 # OpenBLAS is loaded at run time (src/tensor/gemm.c), so its library is all that is needed of it: the threaded build.
 set -eu
 
-packages="gcc libc6-dev make cmake ninja-build pkg-config libopenblas0-pthread libjansson-dev libyaml-dev libpopt-dev
+packages="gcc libc6-dev make cmake ninja-build pkg-config libopenblas0-pthread libjansson-dev libyaml-dev libpcre2-dev libpopt-dev
 libsqlite3-dev libxxhash-dev libserd-dev libzstd-dev zlib1g-dev libmicrohttpd-dev gnuplot-nox"
 tests="libcmocka-dev sqlite3 python3"
 case "${1:-}" in

@@ -34,6 +34,7 @@
     X(export, "write a run's model or dataset in other forms")                                                         \
     X(import, "read a model or dataset of another form")                                                               \
     X(logits, "logits of a model for given token ids")                                                                 \
+    X(tokenize, "token ids of text, and tokenizers learned from text")                                                 \
     X(bench, "measure this machine: GEMM roof, steps per second")
 #define HS_X(name, summary) int hs_cmd_##name(int argc, const char **argv);
 HS_COMMAND_MAP(HS_X)
