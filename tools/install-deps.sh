@@ -1,6 +1,7 @@
 #!/bin/sh
 # Installs the Debian packages that hopscope needs: says first which, and does nothing when all are there.
-# usage: tools/install-deps.sh [test|check|page|slurm]     test: also what the tests need; check: and the sanitizer and fuzz builds; page: a browser; slurm: a cluster of one machine
+# usage: tools/install-deps.sh [test|check|page|slurm|mpi]     test: also what the tests need; check: and the sanitizer and fuzz builds, and MPI; page: a browser; slurm: a cluster of one
+# machine; mpi: also what ranks need
 #
 # OpenBLAS is loaded at run time (src/tensor/gemm.c), so its library is all that is needed of it: the threaded build.
 set -eu
@@ -8,14 +9,16 @@ set -eu
 packages="gcc libc6-dev make cmake ninja-build pkg-config libopenblas0-pthread libjansson-dev libyaml-dev libpcre2-dev libpopt-dev
 libsqlite3-dev libxxhash-dev libserd-dev libzstd-dev zlib1g-dev libmicrohttpd-dev gnuplot-nox"
 tests="libcmocka-dev sqlite3 python3"
+mpi="libopenmpi-dev openmpi-bin"
 case "${1:-}" in
 "") ;;
 test) packages="$packages $tests" ;;
-check) packages="$packages $tests clang libclang-rt-14-dev" ;;
+check) packages="$packages $tests $mpi clang libclang-rt-14-dev" ;;
+mpi) packages="$packages $mpi" ;;
 page) packages="$packages python3 python3-venv chromium chromium-driver" ;;
 slurm) packages="slurmctld slurmd slurm-client munge" ;;
 *)
-    echo "usage: tools/install-deps.sh [test|check|page|slurm]" >&2
+    echo "usage: tools/install-deps.sh [test|check|page|slurm|mpi]" >&2
     exit 2
     ;;
 esac

@@ -304,6 +304,7 @@ typedef struct hs_experiment_options {
     bool no_estimate; /* do not time steps before training */
     const hs_probe *probes; /* (n_probes) measurements at every evaluation */
     uint32_t n_probes;
+    hs_ranks *ranks; /* that train together, of which this is rank 0; NULL: alone. A dry run does not need them */
 } hs_experiment_options;
 
 typedef struct hs_experiment_result {
@@ -341,6 +342,11 @@ hs_status hs_session_finish(hs_session *session, hs_error *err);
 hs_trainer *hs_session_trainer(hs_session *session); /* the session's own */
 /* Releases everything, the run's lock too. Without hs_session_finish nothing is saved. NULL is fine. */
 void hs_session_close(hs_session *session);
+/* What the ranks but the first do meanwhile: take part in every run that rank 0 makes with these ranks, until it
+ * dismisses them with an exit code. They read the run's folder and write nothing. An error: this rank, or another, is
+ * lost to the others. */
+hs_status hs_experiment_serve(hs_ranks *ranks, hs_signals *signals, int *code, hs_error *err);
+hs_status hs_experiment_dismiss(hs_ranks *ranks, int code, hs_error *err);
 /* Every item of every split by the run's model, run so many passes (TRM: H cycles; 0: as trained); `result` is
  * zero-initialized. train.steps is the weights' step. HS_ERR_DATA where the model cannot be run so
  * (hs_model_set_passes). */

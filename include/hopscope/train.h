@@ -189,6 +189,7 @@ hs_status hs_trainer_share(hs_trainer *trainer, hs_ranks *ranks, hs_error *err);
 hs_status hs_trainer_serve(hs_trainer *trainer, hs_signals *signals, hs_error *err);
 /* Where the time of this rank's steps went, since the trainer was made. */
 typedef struct hs_step_times {
+    uint32_t ranks;
     uint64_t steps;
     double shards; /* seconds in the shards of this rank: what more ranks share */
 } hs_step_times;

@@ -110,4 +110,18 @@ void hs_view_close(hs_view *view); /* ends the progress line; before any other o
  * once), SIGUSR1 for a save; in a batch job for a stop, and so does the end of its time. */
 hs_signals *hs_cli_signals(void);
 
+/* ---------------------------------------------------------------- ranks */
+
+/* Joins the processes that a launcher started together (mpirun, srun); *ranks NULL: this one is alone. HS_ERR_DATA
+ * where more than one cannot reach each other, or the program was built without MPI. Also after an error,
+ * hs_cli_ranks_close. */
+hs_status hs_cli_ranks_open(hs_ranks **ranks, hs_error *err);
+/* What ranks but the first do instead of `hopscope run`; returns their exit code. They say nothing, but why they end
+ * before rank 0. */
+int hs_cli_ranks_serve(hs_ranks *ranks);
+/* An error of this rank: said, unless a lower rank lives, which says it. Returns the exit code. */
+int hs_cli_ranks_fail(const hs_ranks *ranks, const hs_error *err);
+/* Rank 0 dismisses the others; returns `code`. Once a rank is lost it ends all and does not return. */
+int hs_cli_ranks_close(hs_ranks *ranks, int code);
+
 #endif

@@ -247,6 +247,35 @@ static int run_stages_seeds(const hs_stages *stages, const hs_experiment_options
     return code ? code : printed;
 }
 
+/* The arguments are right: rank 0, or the only process. Returns the exit code. */
+static int run_file(const char *file, const arguments *a, hs_ranks *ranks)
+{
+    char dir[4096];
+    int code;
+    hs_config *config = hs_alloc(sizeof *config);
+    hs_error err = {0};
+    hs_stages stages;
+    hs_status status = read_stages(file, a, &stages, &err);
+    if (status == HS_OK && stages.n > 0)
+        status = choose_dir(file, a, dir, sizeof dir, &err);
+    else if (status == HS_OK)
+        status = config ? settle(file, a, config, dir, sizeof dir, &err) : hs_fail_memory(&err, 0);
+    const hs_experiment_options how = {.run_dir = dir, .dry_run = a->dry_run != 0, .ranks = ranks};
+    if (status != HS_OK)
+        code = hs_cli_fail(&err);
+    else if (stages.n > 0 && a->seeds > 0)
+        code = run_stages_seeds(&stages, &how, a, file);
+    else if (stages.n > 0)
+        code = run_stages(&stages, &how, a, file);
+    else if (a->seeds > 0)
+        code = run_seeds(config, &how, a, file);
+    else
+        code = run_one(config, &how, a);
+    hs_free(config);
+    hs_stages_free(&stages);
+    return code;
+}
+
 int hs_cmd_run(int argc, const char **argv)
 {
     arguments a = {0};
@@ -263,32 +292,15 @@ int hs_cmd_run(int argc, const char **argv)
     int code;
     if (!hs_args_parse(&args, &usage, argc, argv, options, 1, 1, &code))
         goto done;
-    if (a.seeds < 0 || a.seeds > 1000) {
+    hs_ranks *ranks = NULL;
+    hs_error err = {0};
+    if (a.seeds < 0 || a.seeds > 1000)
         code = hs_cli_usage_error("run", "--seeds is from 1 to 1000");
-    } else {
-        char dir[4096];
-        hs_config *config = hs_alloc(sizeof *config);
-        hs_error err = {0};
-        hs_stages stages;
-        hs_status status = read_stages(args.arg[0], &a, &stages, &err);
-        if (status == HS_OK && stages.n > 0)
-            status = choose_dir(args.arg[0], &a, dir, sizeof dir, &err);
-        else if (status == HS_OK)
-            status = config ? settle(args.arg[0], &a, config, dir, sizeof dir, &err) : hs_fail_memory(&err, 0);
-        const hs_experiment_options how = {.run_dir = dir, .dry_run = a.dry_run != 0};
-        if (status != HS_OK)
-            code = hs_cli_fail(&err);
-        else if (stages.n > 0 && a.seeds > 0)
-            code = run_stages_seeds(&stages, &how, &a, args.arg[0]);
-        else if (stages.n > 0)
-            code = run_stages(&stages, &how, &a, args.arg[0]);
-        else if (a.seeds > 0)
-            code = run_seeds(config, &how, &a, args.arg[0]);
-        else
-            code = run_one(config, &how, &a);
-        hs_free(config);
-        hs_stages_free(&stages);
-    }
+    else if (hs_cli_ranks_open(&ranks, &err) != HS_OK)
+        code = hs_cli_ranks_close(ranks, hs_cli_ranks_fail(ranks, &err));
+    else
+        code = hs_cli_ranks_close(ranks, ranks && ranks->rank > 0 ? hs_cli_ranks_serve(ranks)
+                                                                  : run_file(args.arg[0], &a, ranks));
     hs_args_free(&args);
 done:
     for (size_t i = 0; a.set && a.set[i]; i++)

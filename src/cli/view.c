@@ -21,12 +21,14 @@ static const double plain_seconds = 15; /* between plain lines of progress */
 /* ---------------------------------------------------------------- signals */
 
 static hs_signals signals;
+static volatile sig_atomic_t
+    received; /* the last stop that came here: another rank's, or the clock's, is in `signals` only */
 
 static void on_stop(int number)
 {
-    if (signals.stop && signals.stop != SIGHUP && signals.stop != SIGALRM && number != SIGHUP)
+    if (received && received != SIGHUP && number != SIGHUP)
         _exit(128 + number);
-    signals.stop = number;
+    received = signals.stop = number;
 }
 
 static void on_alarm(int number)

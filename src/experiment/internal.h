@@ -14,6 +14,9 @@ void hs_number_text(double value, bool single, char out[32]);
 void hs_config_place(hs_config *config, const hs_config_key *key, const char *file);
 /* Do two configurations name the same file, which the first knew in another place? Then nothing else differs. */
 bool hs_config_same_file(const hs_config *old, const hs_config *now, const hs_config_key *key);
+/* Calls the other ranks to the run in this folder, which stands, and shares the trainer out over them. */
+hs_status hs_run_share(hs_trainer *trainer, const char *run_dir, hs_ranks *ranks, const hs_events *events,
+                       hs_error *err);
 /* Fills the times of `cost` in under a second; *stepped: the trainer took steps and must be made anew. */
 hs_status hs_run_estimate(hs_trainer *trainer, const hs_train_config *config, hs_pool *pool, const hs_signals *signals,
                           hs_run_cost *cost, bool *stepped, hs_error *err);

@@ -109,5 +109,7 @@ void hs_trainer_set_signals(hs_trainer *t, hs_signals *signals)
 
 hs_step_times hs_trainer_times(const hs_trainer *t)
 {
-    return t->times;
+    hs_step_times times = t->times;
+    times.ranks = hs_ranks_count(t->ranks);
+    return times;
 }

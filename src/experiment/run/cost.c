@@ -75,6 +75,7 @@ hs_status hs_run_estimate(hs_trainer *trainer, const hs_train_config *c, hs_pool
     const hs_dataset *data = hs_trainer_data(trainer);
     double roof;
     HS_TRY(hs_bench_roof_in(pool, roof_seconds, &roof, err));
+    roof *= hs_trainer_times(trainer).ranks;
     const double flop = cost->step_flop + (c->optimizer == HS_OPT_MUON ? muon_flop(model) : 0);
     double step = flop / (roof * step_share);
     *stepped = step < short_step;

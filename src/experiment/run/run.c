@@ -188,7 +188,8 @@ static hs_status estimate(session *s, hs_run_cost *cost, hs_error *err)
     s->trainer = NULL;
     hs_model_free(&s->model);
     s->model = (hs_model){0};
-    return make_model(s, !s->options->dry_run, NULL, err);
+    HS_TRY(make_model(s, !s->options->dry_run, NULL, err));
+    return s->options->dry_run ? HS_OK : hs_run_share(s->trainer, s->options->run_dir, s->options->ranks, NULL, err);
 }
 
 static hs_status measure_cost(session *s, hs_run_cost *cost, hs_error *err)
@@ -356,8 +357,7 @@ static hs_status final_evaluations(session *s, hs_experiment_result *result, hs_
         const hs_split *split = &s->data.splits[i];
         uint32_t max = split->role == HS_SPLIT_TEST ? 0 : s->config->train.eval_max;
         hs_eval eval;
-        HS_TRY(hs_evaluate_polled(&s->model, hs_trainer_eval_param(s->trainer), &s->data, split, max, s->pool,
-                                  s->signals, &eval, err));
+        HS_TRY(hs_trainer_evaluate(s->trainer, i, max, &eval, err));
         result->split[i].eval = eval;
     }
     return HS_OK;
@@ -421,7 +421,8 @@ static hs_status open(session *s, hs_error *err)
     HS_TRY(make_paths(s, err));
     if (!s->options->dry_run)
         HS_TRY(hs_run_lock_take(&s->lock, s->options->run_dir, err));
-    s->pool = hs_pool_create(s->config->train.threads);
+    const hs_ranks *ranks = s->options->ranks;
+    s->pool = hs_pool_create(s->config->train.threads || !ranks ? s->config->train.threads : ranks->threads);
     if (!s->pool)
         return hs_fail(err, HS_ERR_MEMORY, "worker threads cannot be started");
     bool started;
@@ -432,6 +433,8 @@ static hs_status open(session *s, hs_error *err)
     s->wrote = true;
     if (!started && !s->options->dry_run)
         HS_TRY(write_start(s, err));
+    if (!s->options->dry_run)
+        HS_TRY(hs_run_share(s->trainer, s->options->run_dir, s->options->ranks, s->events, err));
     HS_TRY(measure_cost(s, &s->result->cost, err));
     if (s->options->dry_run)
         return HS_OK;
