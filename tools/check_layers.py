@@ -9,7 +9,7 @@ import pathlib
 import re
 import sys
 
-LAYERS = ["core", "graph", "text", "data", "tensor", "model", "train", "interp", "experiment", "report"]
+LAYERS = ["core", "graph", "text", "data", "tensor", "model", "train", "interp", "experiment", "lm", "report"]
 INCLUDE = re.compile(r'^\s*#\s*include\s*"([^"]+)"')
 
 

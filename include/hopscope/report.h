@@ -36,6 +36,7 @@ typedef struct hs_split_baselines {
     char split[48];
     double best;      /* NaN: none has a value */
     const char *name; /* of that shortcut, static */
+    double majority;  /* always giving the commonest answer (of the relation path, or of all comparisons); NaN: none */
 } hs_split_baselines;
 hs_status hs_run_reader_baselines(const hs_run_reader *run, hs_split_baselines **splits, size_t *n, hs_error *err);
 void hs_run_reader_close(hs_run_reader *run);

@@ -28,6 +28,7 @@
     X(gather, "one table, figure and database of all runs of a plan")                                                  \
     X(verify, "replay a stretch of a run and compare the weights")                                                     \
     X(graph, "statistics, augmentation and conversion of a knowledge graph")                                           \
+    X(baseline, "what a language model behind a server makes of a run's test questions")                               \
     X(sources, "where to get the knowledge graphs that are not embedded; downloads nothing")                           \
     X(data, "build, inspect, audit and convert datasets")                                                              \
     X(config, "list every setting, or show the resolved settings of a file")                                           \

@@ -1,6 +1,5 @@
 /* cmd_show.c - hopscope show: a run folder as its record tells it, for people and, with --json, for programs. */
-#include "cli/cli.h"
-#include "hopscope/report.h"
+#include "cli/lm.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -122,6 +121,8 @@ static hs_status show(const char *dir, bool json, hs_str *out, hs_error *err)
         print_json(&run, splits, n_splits, probes, n_probes, out);
     else if (status == HS_OK)
         print_text(&run, splits, n_splits, out);
+    if (status == HS_OK && !json)
+        status = hs_cli_baselines(&run, out, err);
     hs_free(probes);
     hs_free(splits);
     hs_run_reader_close(&run);

@@ -70,6 +70,8 @@ hs_status hs_run_reader_baselines(const hs_run_reader *run, hs_split_baselines *
         const hs_baseline best = hs_baselines_best(&data.audit.split[i].baselines);
         s->best = best.value;
         s->name = best.name;
+        s->majority = data.splits[i].kind == HS_ITEM_COMPARE ? data.audit.split[i].baselines.majority_class
+                                                             : data.audit.split[i].baselines.majority_r1r2;
     }
     hs_dataset_free(&data);
     return status;

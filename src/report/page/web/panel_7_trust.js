@@ -39,6 +39,21 @@
         const head = ["questions", "items", "n looked at", "accuracy", "95% interval", "majority", "best shortcut", "paper"].map((t, k) => hs.el("th", { scope: "col", class: k > 0 && k !== 6 ? "number" : null }, t));
         return hs.el("section", { class: "whole" }, hs.el("h3", {}, "What was measured, and how far a shortcut gets"), hs.el("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Measured splits" }, hs.el("table", { class: "data" }, hs.el("thead", {}, hs.el("tr", {}, head)), hs.el("tbody", {}, body))));
     }
+    /* What language models make of the same questions (hopscope baseline), beside this model at the shown step. */
+    function models(ctx) {
+        const all = (ctx.run.probes || []).filter((p) => p.method === "baseline" && p.value.length);
+        const last = (p, key) => (p ? p[key][p[key].length - 1] : null);
+        const list = all.filter((p) => p.measure === "match");
+        if (!list.length) return null;
+        const body = list.map((p) => {
+            const alias = all.find((q) => q.measure === "alias" && ["split", "role", "position"].every((k) => q[k] === p[k]));
+            const own = rows(ctx).find((r) => r.name === p.split), s = own ? own.split : {};
+            const cell = (text) => hs.el("td", { class: "number" }, text);
+            return hs.el("tr", {}, hs.el("th", { scope: "row" }, p.role, " ", hs.el("small", {}, `${p.position} · ${p.split}`)), cell(hs.fmt(last(p, "n"))), cell(hs.share(last(p, "value"))), cell(`${last(p, "low").toFixed(3)} to ${last(p, "high").toFixed(3)}`), cell(hs.share(last(alias, "value"))), cell(hs.share(s.majority ?? null)), cell(hs.share(s.shortcut ?? null)));
+        });
+        const head = ["language model, facts it was given", "n", "right", "95% interval", "by alias", "majority", "best shortcut"].map((t, k) => hs.el("th", { scope: "col", class: k > 0 ? "number" : null }, t));
+        return hs.el("section", { class: "whole" }, hs.el("h3", {}, "Language models, asked the same questions in words"), hs.el("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Language models" }, hs.el("table", { class: "data" }, hs.el("thead", {}, hs.el("tr", {}, head)), hs.el("tbody", {}, body))));
+    }
     /* Strict OOD composition against what its two halves would give were they independent. */
     function halves(ctx) {
         const has = (n) => ctx.run.evaluations[n];
@@ -74,7 +89,7 @@
         needs: (run) => (run.card || Object.keys(run.splits || {}).length || Object.keys(run.evaluations || {}).length ? null : "Neither data card nor evaluation is there."),
         mount(box, ctx) {
             const verdict = ctx.run.verdict ? hs.el("section", { class: "whole" }, hs.el("h3", {}, "Verdict, on the trained model"), hs.el("p", {}, hs.verdictText(ctx.run)), hs.el("p", { class: "note" }, `${ctx.run.verdict.text || ""}${ctx.run.verdict.clear ? ". No interval it rests on reaches over its threshold." : "."}`)) : null;
-            box.append(hs.el("div", { class: "facts" }, ...[verdict, measured(ctx), halves(ctx), proofs(ctx.run), phi(ctx.run), identity(ctx), troubles(ctx.run)].filter(Boolean)));
+            box.append(hs.el("div", { class: "facts" }, ...[verdict, measured(ctx), halves(ctx), models(ctx), proofs(ctx.run), phi(ctx.run), identity(ctx), troubles(ctx.run)].filter(Boolean)));
         },
         update(ctx) {
             for (const r of rows(ctx)) {

@@ -1,0 +1,5 @@
+target_link_libraries(hs_lm PRIVATE PkgConfig::JANSSON PkgConfig::SQLITE)
+if(CURL_FOUND)
+  target_link_libraries(hs_lm PRIVATE PkgConfig::CURL)
+  target_compile_definitions(hs_lm PRIVATE HS_WITH_CURL)
+endif()
