@@ -138,7 +138,7 @@ hs_status hs_figure_sweep(const hs_sweep *sweep, const hs_sweep_table *table, co
  * the format of the data, and how to read it from Python. Everything here only reads the runs, which may be going on.
  */
 
-/* The runs that folders stand for: a run itself, or the runs in it at most two folders down (seeds, arms of a bakeoff),
+/* The runs that folders stand for: a run itself, or the runs in it at most two folders down (seeds, arms of a sweep),
  * in order of names. `id` is unique among them: the folder's name, with the folders above it where that takes it.
  * HS_ERR_IO for a folder that holds no run. The caller frees *out with hs_free. */
 typedef struct hs_page_folder {

@@ -10,7 +10,7 @@ static const hs_usage usage = {
     "inside\n"
     "at every stored checkpoint for a set of questions, the dataset's proofs, and for several runs their comparison. "
     "A\n"
-    "folder stands for the runs in it (seeds, arms of a bakeoff). Works while a run is going on, and shows what can be "
+    "folder stands for the runs in it (seeds, arms of a sweep). Works while a run is going on, and shows what can be "
     "read "
     "of\n"
     "a damaged one. hopscope run writes it too, as report.html in the run's folder (report.page).",
