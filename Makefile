@@ -8,7 +8,7 @@ JOBS ?= $(shell nproc)
 FUZZ_SECONDS ?= 5
 HOPSCOPE = $(BUILD)/hopscope
 
-.PHONY: all deps deps-test deps-check demo test check check-interop check-page bench fuzz docs install uninstall clean help
+.PHONY: all deps deps-test deps-check demo test check check-interop check-page bench results fuzz docs install uninstall clean help
 
 all: $(BUILD)/build.ninja
 	@cmake --build $(BUILD) -j $(JOBS)
@@ -51,6 +51,13 @@ check-page: all
 BENCH_PYTHON ?= python3
 bench: all
 	@python3 bench/compare.py --program $(HOPSCOPE) --python $(BENCH_PYTHON)
+
+## results: without NAME the names; NAME=five-regimes trains the plans of that page and writes its table (SET=KEY=VALUE, ARGS="-j 2")
+NAME ?=
+SET ?=
+ARGS ?=
+results: all
+	@tools/results.py --program $(abspath $(HOPSCOPE)) $(NAME) $(addprefix --set ,$(SET)) $(ARGS)
 
 ## fuzz: every reader for FUZZ_SECONDS each on its corpus
 fuzz:

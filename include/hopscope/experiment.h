@@ -415,6 +415,10 @@ typedef struct hs_spread {
     double mean, min, max, low, high; /* low, high: NaN for fewer than two values */
 } hs_spread;
 hs_spread hs_spread_of(uint32_t n, const double *value);
+/* Mean of a minus mean of b with Welch's 95% interval (Welch 1947; degrees of freedom by Satterthwaite, rounded down),
+ * of the values that are finite; n: values of both. low and high NaN where either has fewer than two, min and max NaN
+ * always. */
+hs_spread hs_spread_difference(uint32_t n_a, const double *a, uint32_t n_b, const double *b);
 
 /* What the table of a sweep shows of a run: a number at its end, or the first time that a number is past a threshold.
  */
@@ -425,7 +429,9 @@ typedef enum hs_sweep_source {
     HS_SWEEP_METRIC,   /* of run.db */
     HS_SWEEP_SHORTCUT, /* what the strongest way to answer without the hops scores on a split (audit of its dataset), */
     HS_SWEEP_MAJORITY, /* and always giving the commonest answer */
-    HS_SWEEP_STEPS,    /* what the run took: steps, */
+    HS_SWEEP_POOLED, /* accuracy of a split over the items of all seeds together, with the interval of Wilson over items
+                      */
+    HS_SWEEP_STEPS,  /* what the run took: steps, */
     HS_SWEEP_SECONDS,  /* seconds, */
     HS_SWEEP_CPU,      /* CPU seconds by threads, */
     HS_SWEEP_STEP_TIME /* CPU milliseconds a step */
@@ -455,6 +461,9 @@ typedef struct hs_sweep_arm {
     hs_config config;
     bool own_seed[3]; /* data.seed, train.seed, augment.seed are its own, whatever the member's seed */
 } hs_sweep_arm;
+typedef struct hs_sweep_pair {
+    uint32_t arm, minus;
+} hs_sweep_pair;
 typedef struct hs_sweep {
     char path[4096], dir[4096]; /* the plan; the folder of the runs */
     char title[256];
@@ -466,8 +475,11 @@ typedef struct hs_sweep {
     size_t n_varied;
     hs_sweep_column *column; /* (n_columns); none: hs_sweep_gather chooses */
     size_t n_columns;
+    hs_sweep_pair *pair; /* (n_pairs) arms whose difference the table shows */
+    size_t n_pairs;
 } hs_sweep;
-/* Read a plan; `dir` NULL: runs/NAME. `set` ("key=value") applies to every arm, an arm's own settings win. HS_ERR_DATA
+/* Read a plan; `dir` NULL: runs/NAME. In a setting that names a file {seed} is the member's seed and {runs} the folder
+ * that holds the folder of the runs. `set` ("key=value") applies to every arm, an arm's own settings win. HS_ERR_DATA
  * names file and line, HS_ERR_USAGE is for `set`. `out` is zero-initialized. */
 hs_status hs_sweep_read(hs_sweep *out, const char *path, const char *dir, const char *const *set, size_t n_set,
                         hs_error *err);
@@ -535,6 +547,7 @@ typedef struct hs_sweep_cell { /* an arm in a column */
     hs_spread spread;          /* of finished members; of a timed column: nothing */
     hs_survival time; /* of started members: those that did not get there are censored; nothing of other columns */
     double paper;     /* report.paper_values, of an accuracy; else NaN */
+    uint64_t items; /* of a pooled column: items of all finished members; its spread: pooled share, Wilson's interval */
 } hs_sweep_cell;
 typedef struct hs_sweep_table {
     size_t n_columns;
@@ -542,7 +555,9 @@ typedef struct hs_sweep_table {
     hs_member *member;       /* (members) */
     double *value;           /* (members, n_columns) at the end, or the time; NaN: none */
     bool *reached;           /* (members, n_columns) of a timed column: the time is that of the event */
+    uint64_t *items;         /* (members, n_columns) items a pooled share rests on */
     hs_sweep_cell *cell;     /* (arms, n_columns) */
+    hs_spread *difference;   /* (pairs of the plan, n_columns) of the means; of timed and pooled columns: nothing */
     uint32_t missing, diverged;
 } hs_sweep_table;
 /* `out` is zero-initialized, released with hs_sweep_table_free. */

@@ -21,6 +21,43 @@ static void write_plan(const char *name, const char *section)
     hs_str_free(&text);
 }
 
+/* make results: a page of two plans, the second over the runs of the first; what is between the marks is made anew, the
+ * rest stays. */
+static void test_results(void **state)
+{
+    (void)state;
+    if (system("gnuplot --version > /dev/null 2>&1") != 0)
+        skip();
+    assert_sh(0, "mkdir plans page", "", "");
+    write_plan("plans/pair-1-bases.yaml", "# What is started from.\nsweep:\n  seeds: 2\n  arms:\n    old: {}\n");
+    write_plan(
+        "plans/pair-2-more.yaml",
+        "# Needs a base.\n#   needs data.seed\nsweep:\n  seeds: 2\n  table: [id_atomic]\n  arms:\n    on: {model.init: "
+        "\"{runs}/pair-1-bases/old/seed-{seed}\", train.seed: 7}\n");
+    const char *all = "R=\"" TEST_SOURCE_DIR
+                      "/tools/results.py --program $H --plans $PWD/plans --folder $PWD/page --runs $PWD/runs\"; ";
+    char line[1200];
+    snprintf(line, sizeof line, "%s $R", all);
+    assert_sh(0, line, "pair                     Tiny", "");
+    snprintf(line, sizeof line, "%s $R pear", all);
+    assert_sh(1, line, "", "there are pair");
+    snprintf(line, sizeof line, "%s $R pair", all);
+    assert_sh(1, line, "", "--set data.seed=FILE");
+    assert_nothing_at("runs");
+    snprintf(line, sizeof line, "%s $R pair --set data.seed=3 -j 2 -q && ls page", all);
+    assert_sh(0, line, "pair-1-bases.csv\npair-1-bases.svg\npair-2-more.csv\npair-2-more.svg\npair.md\n", "");
+    assert_sh(0, "cat page/pair.md; ls runs/pair-2-more/on",
+              "What is started from.\n\n<!-- pair-1-bases -->\n\n| arm | ", "");
+    assert_non_null(strstr(out, "seeds 1, 2, hopscope "));
+    assert_non_null(strstr(out, "seed-1\nseed-1.log\nseed-2\n"));
+    assert_sh(0, "grep -c 'pair-1-bases/old/seed-2' runs/pair-2-more/on/seed-2/experiment.yaml", "1", "");
+    assert_sh(0, "sed -i 's/What is started from./A word of ours./; s/^| old .*/| gone |/' page/pair.md", "", "");
+    snprintf(line, sizeof line, "%s $R pair --gather --set data.seed=3 && cat page/pair.md", all);
+    assert_sh(0, line, "A word of ours.", "");
+    assert_non_null(strstr(out, "| old | "));
+    assert_null(strstr(out, "gone"));
+}
+
 static void test_sweep(void **state)
 {
     (void)state;
@@ -215,6 +252,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_sweep, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_results, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_failed_member, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_index, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_stopped_and_killed, set_up, tear_down),

@@ -100,6 +100,24 @@ static void test_spread(void **state)
     assert_true(s.n == 0 && isnan(s.mean));
 }
 
+static void test_difference(void **state)
+{
+    (void)state;
+    /* Student's sleep data (R: t.test(extra ~ group)): t = -1.8608 with 17.776 degrees of freedom, here 17 (t 2.1098)
+     */
+    const double one[] = {0.7, -1.6, -0.2, -1.2, -0.1, 3.4, 3.7, 0.8, 0.0, 2.0},
+                 two[] = {1.9, 0.8, 1.1, 0.1, -0.1, 4.4, 5.5, 1.6, 4.6, 3.4}, lone[] = {1, (double)NAN};
+    hs_spread s = hs_spread_difference(10, one, 10, two);
+    assert_true(s.n == 20 && fabs(s.mean + 1.58) < 1e-12 && isnan(s.min));
+    assert_true(fabs(s.high - (-1.58 + 2.1098 * 0.849091)) < 1e-3 && fabs(s.low + s.high + 3.16) < 1e-9);
+    s = hs_spread_difference(10, one, 2, lone);
+    assert_true(s.n == 11 && fabs(s.mean + 0.25) < 1e-12 && isnan(s.low) && isnan(s.high));
+    s = hs_spread_difference(2, (const double[]){1, 1}, 2, (const double[]){0.5, 0.5});
+    assert_true(s.mean == 0.5 && s.low == 0.5 && s.high == 0.5);
+    s = hs_spread_difference(0, one, 10, two);
+    assert_true(isnan(s.mean) && isnan(s.low));
+}
+
 /* ---------------------------------------------------------------- columns */
 
 static void test_columns(void **state)
@@ -119,6 +137,9 @@ static void test_columns(void **state)
     assert_string_equal(c.role, "b");
     assert_ok(hs_sweep_column_parse(&c, "metric grad_norm", err));
     assert_true(c.source == HS_SWEEP_METRIC);
+    assert_ok(hs_sweep_column_parse(&c, "pooled test_ii", err));
+    assert_true(c.source == HS_SWEEP_POOLED && !c.timed);
+    assert_string_equal(c.split, "test_ii");
     assert_ok(hs_sweep_column_parse(&c, "ms_per_step", err));
     assert_true(c.source == HS_SWEEP_STEP_TIME);
     static const char *const bad[] = {"",
@@ -130,6 +151,8 @@ static void test_columns(void **state)
                                       "loss",
                                       "steps >= 3",
                                       "majority test_ii >= 0.1",
+                                      "pooled",
+                                      "pooled test_ii >= 0.5",
                                       "lens",
                                       "lens mrr test_ii stage=x",
                                       "lens mrr a b"};
@@ -253,6 +276,10 @@ static void test_bad_plans(void **state)
         {"sweep:\n  sedes: 3\n", "p.yaml:2", "no such key"},
         {"sweep:\n  seeds: 3\n  seeds: 4\n", "p.yaml:3", "given twice"},
         {"sweep:\n  baseline: z\n  arms: {a: {}}\n", "p.yaml:2", "no such arm"},
+        {"sweep:\n  compare: a\n  arms: {a: {}}\n", "p.yaml:2", "a list of pairs"},
+        {"sweep:\n  compare: [a, b]\n  arms: {a: {}, b: {}}\n", "p.yaml:2", "a list of pairs"},
+        {"sweep:\n  compare: [[a, b, a]]\n  arms: {a: {}, b: {}}\n", "p.yaml:2", "a list of pairs"},
+        {"sweep:\n  compare:\n    - [a, b]\n    - [a, z]\n  arms: {a: {}, b: {}}\n", "p.yaml:4", "no such arm"},
         {"sweep:\n  arms:\n    a: {train.rl: 9}\n", "p.yaml:3", "unknown key"},
         {"sweep:\n  arms:\n    a: {train.lr: 1, train.lr: 2}\n", "p.yaml:3", "given twice"},
         {"sweep:\n  arms:\n    a: {}\n    b: {train.lr: high}\n", "p.yaml:4: train.lr", "not a number"},
@@ -277,9 +304,11 @@ static void test_bad_plans(void **state)
     }
     assert_int_equal(read_text(&s, "sweep:\n  arms: {a: {}}\n", "train.lr=x"), HS_ERR_USAGE);
     assert_int_equal(hs_sweep_read(&s, "absent.yaml", NULL, NULL, 0, &error), HS_ERR_IO);
-    write_at("p.yaml",
-             "sweep:\n  seeds: 2\n  arms: {a: {train.lr: 1}, b: {}}\n  grid: {data.phi: [0, 1]}\n  table: [test_ii]\n",
-             rest);
+    write_at(
+        "p.yaml",
+        "sweep:\n  seeds: 2\n  arms: {a: {train.lr: 1}, b: {model.init: \"{runs}/x\"}}\n  grid: {data.phi: [0, 1]}\n"
+        "  table: [test_ii]\n  compare: [[a+phi=0, b+phi=1]]\n",
+        rest);
     for (uint64_t n = 1;; n++) { /* memory */
         hs_alloc_fail_after(n);
         const hs_status status = hs_sweep_read(&s, path, NULL, NULL, 0, &error);
@@ -404,6 +433,67 @@ static void test_whole(void **state)
     hs_sweep_free(&s);
 }
 
+/* A plan over the runs of another, each from the one of its own seed; pooled shares and differences of arms. */
+static void test_runs_over_runs(void **state)
+{
+    (void)state;
+    hs_sweep s = {0};
+    hs_sweep_table t = {0};
+    hs_config config;
+    assert_int_equal(read_text(&s, "sweep:\n  seeds: 3\n  arms: {first: {}}\n", "train.stop_split="), HS_OK);
+    train_all(&s, NULL);
+    hs_sweep_free(&s);
+    snprintf(runs, sizeof runs, "%s/more", folder);
+    const char *section =
+        "sweep:\n  seeds: 3\n  table: [pooled test_ii, test_ii, steps, id_atomic >= 2]\n  compare: [[on, new]]\n"
+        "  arms:\n    on: {model.init: \"{runs}/runs/first/seed-{seed}\", train.lr: 0}\n    new: {}\n";
+    assert_int_equal(read_text(&s, section, "train.stop_split="), HS_OK);
+    hs_sweep_config(&s, 4, &config);
+    char expected[600];
+    snprintf(expected, sizeof expected, "%s/runs/first/seed-3", folder);
+    assert_string_equal(config.model_init, expected); /* absolute: it is there */
+    hs_sweep_config(&s, 5, &config);
+    assert_string_equal(config.model_init, "");
+    train_all(&s, NULL);
+    assert_ok(hs_sweep_gather(&s, &t, err));
+    assert_true(t.missing == 0 && t.cell[0].items > 0 && t.cell[0].items == t.items[0] + t.items[8] + t.items[16]);
+    const double share = t.cell[0].spread.mean;
+    double right = 0, low, high;
+    for (uint32_t k = 0; k < 3; k++)
+        right += t.value[(size_t)8 * k] * (double)t.items[(size_t)8 * k];
+    hs_wilson(right, (double)t.cell[0].items, &low, &high);
+    assert_true(fabs(share * (double)t.cell[0].items - right) < 1e-9 && t.cell[0].spread.low == low &&
+                t.cell[0].spread.high == high);
+    const double *on = &t.value[1], *new = &t.value[5];
+    const double a[] = {on[0], on[8], on[16]}, b[] = {new[0], new[8], new[16]};
+    const hs_spread d = hs_spread_difference(3, a, 3, b);
+    assert_true(t.difference[1].mean == d.mean && t.difference[1].low == d.low && t.difference[2].mean == 0);
+    assert_true(isnan(t.difference[0].mean) && isnan(t.difference[3].mean)); /* pooled, timed */
+    hs_str text = {0};
+    hs_sweep_table_text(&s, &t, HS_TABLE_MARKDOWN, &text);
+    assert_non_null(strstr(text.s, "| on - new | - | "));
+    assert_non_null(strstr(text.s, "] of "));
+    assert_non_null(strstr(text.s, "Welch"));
+    hs_str_free(&text);
+    hs_sweep_table_json(&s, &t, &text);
+    assert_non_null(strstr(text.s, "\"differences\": [{\"arm\": \"on\", \"minus\": \"new\", \"columns\": [{\"column\": "
+                                   "\"pooled test_ii\", \"mean\": null"));
+    hs_str_free(&text);
+    hs_sweep_table_csv(&s, &t, &text);
+    assert_non_null(
+        strstr(text.s, "pooled test_ii,pooled test_ii items,test_ii,steps,id_atomic >= 2,id_atomic >= 2 reached\n"));
+    hs_str_free(&text);
+    hs_sweep_table_free(&t);
+    hs_sweep_free(&s);
+    /* the folder does not fit into the setting */
+    char name[1001], long_section[1200];
+    memset(name, 'y', 1000);
+    name[1000] = 0;
+    snprintf(long_section, sizeof long_section, "sweep:\n  arms: {on: {model.init: \"{runs}/%s\"}}\n", name);
+    assert_int_equal(read_text(&s, long_section, NULL), HS_ERR_DATA);
+    assert_string_equal(error.where, "model.init");
+}
+
 /* Job files: an array of at most 1,000 a file, every member in one of them. */
 static void test_jobs(void **state)
 {
@@ -480,11 +570,13 @@ int main(void)
         cmocka_unit_test(test_grids_are_alike),
         cmocka_unit_test(test_survival),
         cmocka_unit_test(test_spread),
+        cmocka_unit_test(test_difference),
         cmocka_unit_test(test_columns),
         cmocka_unit_test_setup_teardown(test_plan, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_bad_plans, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_jobs, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_whole, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_runs_over_runs, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -118,11 +118,11 @@ static hs_status take_source(words *w, hs_sweep_column *c)
         const char *word;
         hs_sweep_source source;
         bool named; /* a second word follows */
-    } simple[] = {{"accuracy", HS_SWEEP_ACCURACY, true},     {"loss", HS_SWEEP_LOSS, true},
-                  {"metric", HS_SWEEP_METRIC, true},         {"shortcut", HS_SWEEP_SHORTCUT, true},
-                  {"majority", HS_SWEEP_MAJORITY, true},     {"steps", HS_SWEEP_STEPS, false},
-                  {"seconds", HS_SWEEP_SECONDS, false},      {"cpu_seconds", HS_SWEEP_CPU, false},
-                  {"ms_per_step", HS_SWEEP_STEP_TIME, false}};
+    } simple[] = {{"accuracy", HS_SWEEP_ACCURACY, true}, {"loss", HS_SWEEP_LOSS, true},
+                  {"metric", HS_SWEEP_METRIC, true},     {"shortcut", HS_SWEEP_SHORTCUT, true},
+                  {"majority", HS_SWEEP_MAJORITY, true}, {"pooled", HS_SWEEP_POOLED, true},
+                  {"steps", HS_SWEEP_STEPS, false},      {"seconds", HS_SWEEP_SECONDS, false},
+                  {"cpu_seconds", HS_SWEEP_CPU, false},  {"ms_per_step", HS_SWEEP_STEP_TIME, false}};
     if (w->n == 0)
         return fail(w, NULL, "what is to be past the threshold?", "for example: test_ii >= 0.9");
     for (size_t i = 0; i < sizeof simple / sizeof *simple; i++) {
@@ -141,9 +141,10 @@ static hs_status take_source(words *w, hs_sweep_column *c)
         return take_probe(w, c);
     if (w->n == 1)
         return put(w, c->split, sizeof c->split, w->word[0]);
-    return fail(w, w->word[0], "not understood",
-                "SPLIT, loss SPLIT, shortcut SPLIT, majority SPLIT, metric NAME, steps, seconds, cpu_seconds, "
-                "ms_per_step, or METHOD MEASURE [SPLIT]");
+    return fail(
+        w, w->word[0], "not understood",
+        "SPLIT, loss SPLIT, pooled SPLIT, shortcut SPLIT, majority SPLIT, metric NAME, steps, seconds, cpu_seconds, "
+        "ms_per_step, or METHOD MEASURE [SPLIT]");
 }
 
 hs_status hs_sweep_column_parse(hs_sweep_column *out, const char *text, hs_error *err)

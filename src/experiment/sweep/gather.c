@@ -99,8 +99,19 @@ static hs_status read_dataset(const hs_sweep *sweep, uint32_t member, hs_dataset
     return hs_dataset_read(out, path, err);
 }
 
+/* Accuracy of a split at its last evaluation, and the items it is of; NaN without one. */
+static double last_share(const hs_member_record *record, const char *split, uint64_t *items)
+{
+    for (size_t i = record->n_evals; i-- > 0;)
+        if (strcmp(record->eval[i].eval.split, split) == 0) {
+            *items = record->eval[i].eval.n;
+            return record->eval[i].eval.accuracy;
+        }
+    return (double)NAN;
+}
+
 static hs_status measure(const hs_member_record *record, const hs_dataset *data, const hs_member *m,
-                         const hs_sweep_column *c, double *value, bool *reached, hs_error *err)
+                         const hs_sweep_column *c, double *value, bool *reached, uint64_t *items, hs_error *err)
 {
     *value = (double)NAN;
     switch (c->source) {
@@ -119,6 +130,9 @@ static hs_status measure(const hs_member_record *record, const hs_dataset *data,
     case HS_SWEEP_SHORTCUT:
     case HS_SWEEP_MAJORITY:
         *value = baseline_of(data, c);
+        return HS_OK;
+    case HS_SWEEP_POOLED:
+        *value = last_share(record, c->split, items);
         return HS_OK;
     case HS_SWEEP_ACCURACY:
     case HS_SWEEP_LOSS:
@@ -149,7 +163,7 @@ static hs_status read_member(const hs_sweep *sweep, hs_sweep_table *t, uint32_t 
         const size_t at = member * t->n_columns + c;
         t->value[at] = (double)NAN;
         if (m->started)
-            status = measure(&record, &data, m, &t->column[c], &t->value[at], &t->reached[at], err);
+            status = measure(&record, &data, m, &t->column[c], &t->value[at], &t->reached[at], &t->items[at], err);
     }
     hs_dataset_free(&data);
     hs_member_close(&record);
@@ -163,6 +177,50 @@ static hs_status read_member(const hs_sweep *sweep, hs_sweep_table *t, uint32_t 
 static double paper_value(const hs_config *config, const hs_sweep_column *c)
 {
     return c->source == HS_SWEEP_ACCURACY && !c->timed ? hs_paper_value(config, c->split) : (double)NAN;
+}
+
+/* The share over the items of all finished members of an arm; lowest and highest stay those of members. */
+static void pool_items(const hs_sweep *sweep, const hs_sweep_table *t, uint32_t arm, size_t column, hs_sweep_cell *cell)
+{
+    double right = 0;
+    for (uint32_t s = 0; s < sweep->n_seeds; s++) {
+        const uint32_t member = s * sweep->n_arms + arm;
+        const size_t at = member * t->n_columns + column;
+        if (!t->member[member].finished || !isfinite(t->value[at]))
+            continue;
+        right += t->value[at] * (double)t->items[at];
+        cell->items += t->items[at];
+    }
+    if (!cell->items)
+        return;
+    cell->spread.mean = right / (double)cell->items;
+    hs_wilson(right, (double)cell->items, &cell->spread.low, &cell->spread.high);
+}
+
+/* The values of an arm's finished members in a column; NaN for the others. */
+static void values_of(const hs_sweep *sweep, const hs_sweep_table *t, uint32_t arm, size_t column, double *out)
+{
+    for (uint32_t s = 0; s < sweep->n_seeds; s++) {
+        const uint32_t member = s * sweep->n_arms + arm;
+        out[s] = t->member[member].finished ? t->value[member * t->n_columns + column] : (double)NAN;
+    }
+}
+
+static hs_status compare_arms(const hs_sweep *sweep, hs_sweep_table *t, hs_error *err)
+{
+    double *a = hs_alloc(2 * sweep->n_seeds * sizeof *a), *b = a ? a + sweep->n_seeds : NULL;
+    if (!a)
+        return hs_fail_memory(err, 2 * sweep->n_seeds * sizeof *a);
+    for (size_t p = 0; p < sweep->n_pairs; p++)
+        for (size_t c = 0; c < t->n_columns; c++) {
+            values_of(sweep, t, sweep->pair[p].arm, c, a);
+            values_of(sweep, t, sweep->pair[p].minus, c, b);
+            const bool skip = t->column[c].timed || t->column[c].source == HS_SWEEP_POOLED;
+            t->difference[p * t->n_columns + c] =
+                skip ? hs_spread_difference(0, a, 0, b) : hs_spread_difference(sweep->n_seeds, a, sweep->n_seeds, b);
+        }
+    hs_free(a);
+    return HS_OK;
 }
 
 /* One arm in one column: `value` and `event` have room for every seed. */
@@ -186,6 +244,10 @@ static hs_status summarize(const hs_sweep *sweep, hs_sweep_table *t, uint32_t ar
     }
     cell->paper = paper_value(&sweep->arm[arm].config, c);
     cell->spread = hs_spread_of(c->timed ? 0 : n, value);
+    if (c->source == HS_SWEEP_POOLED) {
+        pool_items(sweep, t, arm, column, cell);
+        return HS_OK;
+    }
     if (c->source == HS_SWEEP_ACCURACY && cell->spread.n > 1) { /* a share */
         cell->spread.low = fmax(cell->spread.low, 0);
         cell->spread.high = fmin(cell->spread.high, 1);
@@ -218,14 +280,18 @@ hs_status hs_sweep_gather(const hs_sweep *sweep, hs_sweep_table *out, hs_error *
         out->member = hs_calloc(n, sizeof *out->member);
         out->value = hs_calloc(n * out->n_columns + 1, sizeof *out->value);
         out->reached = hs_calloc(n * out->n_columns + 1, sizeof *out->reached);
+        out->items = hs_calloc(n * out->n_columns + 1, sizeof *out->items);
         out->cell = hs_calloc(sweep->n_arms * out->n_columns + 1, sizeof *out->cell);
-        if (!out->member || !out->value || !out->reached || !out->cell)
+        out->difference = hs_calloc(sweep->n_pairs * out->n_columns + 1, sizeof *out->difference);
+        if (!out->member || !out->value || !out->reached || !out->items || !out->cell || !out->difference)
             status = hs_fail_memory(err, n * out->n_columns * sizeof *out->value);
     }
     for (uint32_t m = 0; m < n && status == HS_OK; m++)
         status = read_member(sweep, out, m, err);
     if (status == HS_OK)
         status = summarize_all(sweep, out, err);
+    if (status == HS_OK)
+        status = compare_arms(sweep, out, err);
     if (status != HS_OK)
         hs_sweep_table_free(out);
     return status;
@@ -237,6 +303,8 @@ void hs_sweep_table_free(hs_sweep_table *t)
     hs_free(t->member);
     hs_free(t->value);
     hs_free(t->reached);
+    hs_free(t->items);
     hs_free(t->cell);
+    hs_free(t->difference);
     memset(t, 0, sizeof *t);
 }

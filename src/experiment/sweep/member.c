@@ -53,6 +53,7 @@ void hs_sweep_config(const hs_sweep *sweep, uint32_t member, hs_config *out)
         out->train.seed = seed;
     if (!arm->own_seed[2])
         out->augment.seed = seed;
+    (void)hs_sweep_fill(out, sweep->dir, seed, NULL); /* it fits: hs_sweep_read has tried */
 }
 
 /* ---------------------------------------------------------------- its record */
@@ -289,6 +290,7 @@ hs_status hs_member_curve(const hs_member_record *m, const hs_sweep_column *c, d
         return probe_curve(m, c, x, y, n, err);
     case HS_SWEEP_SHORTCUT:
     case HS_SWEEP_MAJORITY:
+    case HS_SWEEP_POOLED:
     case HS_SWEEP_STEPS:
     case HS_SWEEP_SECONDS:
     case HS_SWEEP_CPU:

@@ -5,6 +5,7 @@
  * line of `grid`; a level of a factor is a name and some settings. Invariant: a member's name and index follow from the
  * text of the plan alone. */
 #include "experiment/sweep/plan.h"
+#include "experiment/sweep/sweep.h"
 
 #include <ctype.h>
 #include <string.h>
@@ -416,27 +417,54 @@ static hs_status read_table(reader *r, const yaml_node_t *node, hs_sweep *out)
     return HS_OK;
 }
 
+static hs_status find_arm(reader *r, const yaml_node_t *node, const char *key, const hs_sweep *sweep, uint32_t *arm)
+{
+    for (*arm = 0; hs_plan_scalar(node) && *arm < sweep->n_arms; ++*arm)
+        if (strcmp(sweep->arm[*arm].name, hs_plan_scalar(node)) == 0)
+            return HS_OK;
+    fail_node(r, node, key, "no such arm");
+    return hs_error_hint(r->err, "the first is %s", sweep->arm[0].name);
+}
+
 static hs_status read_baseline(reader *r, const yaml_node_t *node, hs_sweep *out)
 {
+    uint32_t arm;
     out->baseline = -1;
     if (!node)
         return HS_OK;
-    for (uint32_t a = 0; hs_plan_scalar(node) && a < out->n_arms; a++)
-        if (strcmp(out->arm[a].name, hs_plan_scalar(node)) == 0) {
-            out->baseline = (int32_t)a;
-            return HS_OK;
-        }
-    fail_node(r, node, "sweep.baseline", "no such arm");
-    return hs_error_hint(r->err, "the first is %s", out->arm[0].name);
+    HS_TRY(find_arm(r, node, "sweep.baseline", out, &arm));
+    out->baseline = (int32_t)arm;
+    return HS_OK;
+}
+
+/* `[[A, B], ...]`: the table shows A - B. */
+static hs_status read_pairs(reader *r, const yaml_node_t *node, hs_sweep *out)
+{
+    static const char what[] = "a list of pairs of arms, for example [[muon, adamw]]: their difference";
+    if (node->type != YAML_SEQUENCE_NODE)
+        return fail_node(r, node, "sweep.compare", what);
+    const size_t n = (size_t)(node->data.sequence.items.top - node->data.sequence.items.start);
+    out->pair = hs_calloc(n + 1, sizeof *out->pair);
+    if (!out->pair)
+        return hs_fail_memory(r->err, n * sizeof *out->pair);
+    for (; out->n_pairs < n; out->n_pairs++) {
+        const yaml_node_t *pair = node_of(r, node->data.sequence.items.start[out->n_pairs]);
+        if (pair->type != YAML_SEQUENCE_NODE || pair->data.sequence.items.top - pair->data.sequence.items.start != 2)
+            return fail_node(r, pair, "sweep.compare", what);
+        hs_sweep_pair *p = &out->pair[out->n_pairs];
+        HS_TRY(find_arm(r, node_of(r, pair->data.sequence.items.start[0]), "sweep.compare", out, &p->arm));
+        HS_TRY(find_arm(r, node_of(r, pair->data.sequence.items.start[1]), "sweep.compare", out, &p->minus));
+    }
+    return HS_OK;
 }
 
 static hs_status read_section(reader *r, const yaml_node_t *section, hs_sweep *out)
 {
-    static const char *const keys[] = {"experiment", "seeds", "arms", "grid", "baseline", "table"};
-    enum { EXPERIMENT, SEEDS, ARMS, GRID, BASELINE, TABLE, N };
+    static const char *const keys[] = {"experiment", "seeds", "arms", "grid", "baseline", "compare", "table"};
+    enum { EXPERIMENT, SEEDS, ARMS, GRID, BASELINE, COMPARE, TABLE, N };
     const yaml_node_t *part[N] = {NULL};
     if (section->type != YAML_MAPPING_NODE && !hs_plan_empty(section))
-        return fail_node(r, section, "sweep", "takes experiment, seeds, arms, grid, baseline and table");
+        return fail_node(r, section, "sweep", "takes experiment, seeds, arms, grid, baseline, compare and table");
     if (section->type == YAML_MAPPING_NODE)
         for (const yaml_node_pair_t *p = section->data.mapping.pairs.start; p < section->data.mapping.pairs.top; p++) {
             const char *key = hs_plan_scalar(node_of(r, p->key));
@@ -447,7 +475,8 @@ static hs_status read_section(reader *r, const yaml_node_t *section, hs_sweep *o
                 fail_node(r, node_of(r, p->key), "sweep", k == N ? "no such key" : "given twice");
                 const char *near = k == N && key ? hs_nearest(key, keys, N) : NULL;
                 return near ? hs_error_hint(r->err, "did you mean %s?", near)
-                            : hs_error_hint(r->err, "there are experiment, seeds, arms, grid, baseline and table");
+                            : hs_error_hint(r->err,
+                                            "there are experiment, seeds, arms, grid, baseline, compare and table");
             }
             part[k] = node_of(r, p->value);
         }
@@ -468,7 +497,8 @@ static hs_status read_section(reader *r, const yaml_node_t *section, hs_sweep *o
     HS_TRY(make_arms(r, section, out));
     HS_TRY(list_varied(r, out));
     snprintf(out->title, sizeof out->title, "%s", out->arm[0].config.report.title);
-    return read_baseline(r, part[BASELINE], out);
+    HS_TRY(read_baseline(r, part[BASELINE], out));
+    return part[COMPARE] ? read_pairs(r, part[COMPARE], out) : HS_OK;
 }
 
 /* ---------------------------------------------------------------- the whole plan */
@@ -486,6 +516,20 @@ static hs_status read_plan(reader *r, hs_sweep *out)
     if (status == HS_OK)
         status = read_section(r, section, out);
     yaml_document_delete(&r->doc);
+    return status;
+}
+
+/* Do {seed} and {runs} fit wherever they stand? */
+static hs_status check_names(const hs_sweep *sweep, hs_error *err)
+{
+    hs_config *config = hs_alloc(sizeof *config);
+    hs_status status = config ? HS_OK : hs_fail_memory(err, sizeof *config);
+    for (uint32_t a = 0; a < sweep->n_arms && status == HS_OK; a++)
+        for (uint32_t s = 0; s < sweep->n_seeds && status == HS_OK; s++) {
+            *config = sweep->arm[a].config;
+            status = hs_sweep_fill(config, sweep->dir, sweep->seed[s], err);
+        }
+    hs_free(config);
     return status;
 }
 
@@ -513,6 +557,8 @@ hs_status hs_sweep_read(hs_sweep *out, const char *path, const char *dir, const 
         snprintf(out->dir, sizeof out->dir, "%s", dir);
     else if (status == HS_OK)
         status = hs_run_default_dir(out->dir, sizeof out->dir, path, err);
+    if (status == HS_OK)
+        status = check_names(out, err);
     if (status != HS_OK)
         hs_sweep_free(out);
     return status;
@@ -524,5 +570,6 @@ void hs_sweep_free(hs_sweep *sweep)
     hs_free(sweep->arm);
     hs_free((void *)(uintptr_t)sweep->varied);
     hs_free(sweep->column);
+    hs_free(sweep->pair);
     memset(sweep, 0, sizeof *sweep);
 }

@@ -20,5 +20,8 @@ hs_status hs_member_read(const hs_sweep *sweep, uint32_t member, hs_member_recor
 /* As hs_sweep_curve, with the axis of the column. */
 hs_status hs_member_curve(const hs_member_record *member, const hs_sweep_column *column, double **x, double **y,
                           size_t *n, hs_error *err);
+/* {seed} and {runs} in the settings that name files: the seed, the folder that holds `dir` (and nothing of what stands
+ * before). HS_ERR_DATA names the setting that they do not fit into. */
+hs_status hs_sweep_fill(hs_config *config, const char *dir, uint64_t seed, hs_error *err);
 
 #endif

@@ -60,7 +60,10 @@ static void value_cell(const hs_sweep_cell *cell, uint32_t seeds, char out[CELL]
     const hs_spread *s = &cell->spread;
     char a[32], b[32], c[32], d[32], e[32];
     int n = snprintf(out, CELL, "%s", number_text(s->mean, a));
-    if (s->n > 1)
+    if (cell->items)
+        n += snprintf(out + n, CELL - (size_t)n, " [%s, %s] of %s", number_text(s->low, b), number_text(s->high, c),
+                      hs_format_count(cell->items, d));
+    else if (s->n > 1)
         n += snprintf(out + n, CELL - (size_t)n, " [%s, %s] (%s to %s)", number_text(s->low, b),
                       number_text(s->high, c), number_text(s->min, d), number_text(s->max, e));
     if (s->n && s->n < seeds)
@@ -110,14 +113,19 @@ static void add_missing(const hs_sweep *sweep, const hs_sweep_table *t, hs_str *
 
 static void add_notes(const hs_sweep *sweep, const hs_sweep_table *t, hs_str *out)
 {
-    bool timed = false, valued = false;
+    bool timed = false, valued = false, pooled = false;
     for (size_t c = 0; c < t->n_columns; c++)
-        *(t->column[c].timed ? &timed : &valued) = true;
+        *(t->column[c].timed ? &timed : t->column[c].source == HS_SWEEP_POOLED ? &pooled : &valued) = true;
     if (valued && sweep->n_seeds > 1)
         hs_str_addf(
             out,
             "%u seeds: mean [95%% interval of the mean, Student's t] (lowest to highest), at the last evaluation.\n",
             sweep->n_seeds);
+    if (pooled)
+        hs_str_addf(
+            out, "\"of N\": the share of the N items of all seeds together, and Wilson's 95%% interval over them.\n");
+    if (sweep->n_pairs)
+        hs_str_addf(out, "A line \"a - b\": difference of the two means [Welch's 95%% interval over seeds].\n");
     if (timed)
         hs_str_addf(out,
                     "Times: members that got there, median [95%% interval] by Kaplan-Meier; the others are censored at "
@@ -138,31 +146,55 @@ static void add_cell(hs_str *out, bool markdown, size_t width, const char *text)
         hs_str_addf(out, "%-*s  ", (int)width, text);
 }
 
+/* A line of the table: -1 the titles, then the arms, then the pairs. */
+static void line_name(const hs_sweep *sweep, int64_t line, char out[CELL])
+{
+    if (line < 0 || (uint64_t)line < sweep->n_arms) {
+        snprintf(out, CELL, "%s", line < 0 ? "arm" : sweep->arm[line].name);
+        return;
+    }
+    const hs_sweep_pair *p = &sweep->pair[(size_t)line - sweep->n_arms];
+    snprintf(out, CELL, "%.76s - %.76s", sweep->arm[p->arm].name, sweep->arm[p->minus].name);
+}
+
+static void line_cell(const hs_sweep *sweep, const hs_sweep_table *t, int64_t line, size_t column, char out[CELL])
+{
+    if (line < 0) {
+        snprintf(out, CELL, "%s", t->column[column].title);
+        return;
+    }
+    if ((uint64_t)line < sweep->n_arms) {
+        cell_text(sweep, t, (uint32_t)line, column, out);
+        return;
+    }
+    const hs_spread *s = &t->difference[((size_t)line - sweep->n_arms) * t->n_columns + column];
+    char a[32], b[32], c[32];
+    if (isfinite(s->low))
+        snprintf(out, CELL, "%s [%s, %s]", number_text(s->mean, a), number_text(s->low, b), number_text(s->high, c));
+    else
+        snprintf(out, CELL, "%s", number_text(s->mean, a));
+}
+
 void hs_sweep_table_text(const hs_sweep *sweep, const hs_sweep_table *t, hs_table_format format, hs_str *out)
 {
     const bool markdown = format == HS_TABLE_MARKDOWN;
+    const int64_t lines = (int64_t)sweep->n_arms + (int64_t)sweep->n_pairs;
     char cell[CELL];
-    size_t width[65] = {3};
-    for (uint32_t a = 0; a < sweep->n_arms && !markdown; a++)
-        width[0] = strlen(sweep->arm[a].name) > width[0] ? strlen(sweep->arm[a].name) : width[0];
-    for (size_t c = 0; c < t->n_columns && !markdown; c++) {
-        width[c + 1] = strlen(t->column[c].title);
-        for (uint32_t a = 0; a < sweep->n_arms; a++) {
-            cell_text(sweep, t, a, c, cell);
-            width[c + 1] = strlen(cell) > width[c + 1] ? strlen(cell) : width[c + 1];
+    size_t width[65] = {0};
+    for (int64_t l = -1; l < lines && !markdown; l++)
+        for (size_t c = 0; c <= t->n_columns; c++) {
+            c ? line_cell(sweep, t, l, c - 1, cell) : line_name(sweep, l, cell);
+            width[c] = strlen(cell) > width[c] ? strlen(cell) : width[c];
         }
-    }
-    for (int64_t a = -1; a < (int64_t)sweep->n_arms; a++) {
-        add_cell(out, markdown, width[0], a < 0 ? "arm" : sweep->arm[a].name);
-        for (size_t c = 0; c < t->n_columns; c++) {
-            if (a >= 0)
-                cell_text(sweep, t, (uint32_t)a, c, cell);
-            add_cell(out, markdown, width[c + 1], a < 0 ? t->column[c].title : cell);
+    for (int64_t l = -1; l < lines; l++) {
+        for (size_t c = 0; c <= t->n_columns; c++) {
+            c ? line_cell(sweep, t, l, c - 1, cell) : line_name(sweep, l, cell);
+            add_cell(out, markdown, width[c], cell);
         }
         while (!markdown && out->len && out->s[out->len - 1] == ' ')
             out->s[--out->len] = 0;
         hs_str_addf(out, markdown ? "|\n" : "\n");
-        if (a < 0 && markdown) {
+        if (l < 0 && markdown) {
             for (size_t c = 0; c <= t->n_columns; c++)
                 hs_str_addf(out, "|---");
             hs_str_addf(out, "|\n");
@@ -209,6 +241,8 @@ static void json_cell(hs_str *out, const hs_sweep_column *c, const hs_sweep_cell
     } else {
         const hs_spread *s = &cell->spread;
         hs_str_addf(out, ", \"n\": %u", s->n);
+        if (c->source == HS_SWEEP_POOLED)
+            hs_str_addf(out, ", \"items\": %llu", (unsigned long long)cell->items);
         json_numbers(out, (const char *const[]){"mean", "low", "high", "min", "max", "paper"},
                      (const double[]){s->mean, s->low, s->high, s->min, s->max, cell->paper}, 6);
     }
@@ -243,6 +277,20 @@ static void json_member(hs_str *out, const hs_sweep *sweep, const hs_sweep_table
     hs_str_addf(out, "]}");
 }
 
+static void json_pair(hs_str *out, const hs_sweep *sweep, const hs_sweep_table *t, size_t pair)
+{
+    json_text(out, pair ? ", {\"arm\": " : "{\"arm\": ", sweep->arm[sweep->pair[pair].arm].name);
+    json_text(out, ", \"minus\": ", sweep->arm[sweep->pair[pair].minus].name);
+    hs_str_addf(out, ", \"columns\": [");
+    for (size_t c = 0; c < t->n_columns; c++) {
+        const hs_spread *s = &t->difference[pair * t->n_columns + c];
+        json_text(out, c ? ", {\"column\": " : "{\"column\": ", t->column[c].title);
+        json_numbers(out, (const char *const[]){"mean", "low", "high"}, (const double[]){s->mean, s->low, s->high}, 3);
+        hs_str_add(out, "}", 1);
+    }
+    hs_str_addf(out, "]}");
+}
+
 void hs_sweep_table_json(const hs_sweep *sweep, const hs_sweep_table *t, hs_str *out)
 {
     json_text(out, "{\"plan\": ", sweep->path);
@@ -263,12 +311,21 @@ void hs_sweep_table_json(const hs_sweep *sweep, const hs_sweep_table *t, hs_str 
         }
         hs_str_addf(out, "]}");
     }
+    hs_str_addf(out, "], \"differences\": [");
+    for (size_t p = 0; p < sweep->n_pairs; p++)
+        json_pair(out, sweep, t, p);
     hs_str_addf(out, "], \"runs_of_arms\": [");
     for (uint32_t m = 0; m < hs_sweep_size(sweep); m++) {
         hs_str_addf(out, "%s", m ? ", " : "");
         json_member(out, sweep, t, m);
     }
     hs_str_addf(out, "]}");
+}
+
+/* What stands beside the value of a column, or NULL. */
+static const char *second_field(const hs_sweep_column *c)
+{
+    return c->timed ? "reached" : c->source == HS_SWEEP_POOLED ? "items" : NULL;
 }
 
 void hs_sweep_table_csv(const hs_sweep *sweep, const hs_sweep_table *t, hs_str *out)
@@ -280,10 +337,11 @@ void hs_sweep_table_csv(const hs_sweep *sweep, const hs_sweep_table *t, hs_str *
     for (size_t c = 0; c < t->n_columns; c++) {
         hs_str_add(out, ",", 1);
         hs_str_add_csv(out, t->column[c].title);
-        if (t->column[c].timed) {
+        const char *second = second_field(&t->column[c]);
+        if (second) {
             hs_str_add(out, ",", 1);
             hs_str title = {0};
-            hs_str_addf(&title, "%s reached", t->column[c].title);
+            hs_str_addf(&title, "%s %s", t->column[c].title, second);
             hs_str_add_csv(out, title.s ? title.s : "");
             out->failed |= title.failed;
             hs_str_free(&title);
@@ -312,6 +370,8 @@ void hs_sweep_table_csv(const hs_sweep *sweep, const hs_sweep_table *t, hs_str *
             add_number(out, t->value[at], "");
             if (t->column[c].timed)
                 hs_str_addf(out, ",%d", t->reached[at]);
+            else if (second_field(&t->column[c]))
+                hs_str_addf(out, ",%llu", (unsigned long long)t->items[at]);
         }
         hs_str_add(out, "\n", 1);
     }
