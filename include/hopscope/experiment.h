@@ -617,15 +617,27 @@ typedef struct hs_bench_case {
     hs_model_kind kind;
     uint32_t n_embd, n_layer, n_head, passes, T, P, vocab, batch;
     bool muon;
+    uint32_t shards; /* 0: train.shards' default */
 } hs_bench_case;
 const hs_bench_case *hs_bench_cases(size_t *n);
 typedef struct hs_bench_result {
     double seconds; /* of a step, in the best slice of steps */
     double flop;    /* the floor: hs_trainer_step_flop */
-    double roof;    /* the best slice of products measured between them, FLOP/s */
+    double roof;    /* the best slice of products measured between them, FLOP/s, of this rank */
     size_t memory, weights;
+    uint32_t ranks;
+    /* With other ranks, of the same slice, a step of this rank: seconds in what ranks share (shards; blocks of an
+     * optimizer with blocks), seconds in exchanges, waiting included, and bytes sent. */
+    double shared, exchange, bytes;
 } hs_bench_result;
-hs_status hs_bench_step(const hs_bench_case *bench, hs_pool *pool, double seconds, hs_bench_result *out, hs_error *err);
+/* `ranks` NULL: alone; else every rank calls it, and rank 0 has the result. */
+hs_status hs_bench_step(const hs_bench_case *bench, hs_pool *pool, hs_ranks *ranks, double seconds,
+                        hs_bench_result *out, hs_error *err);
+/* What share of n times one node's speed n nodes would have, each like a rank of a result of two ranks or more,
+ * `latency` seconds and `bandwidth` bytes a second from each other: T(1) / (n T(n)), T(n) = shared / n + rest + (1 + 2
+ * (n - 1)) latency
+ * + bytes(n) / bandwidth, where bytes(n) grows as (n - 1) / n (docs/mpi.md). */
+double hs_bench_predict(const hs_bench_result *result, uint32_t nodes, double latency, double bandwidth);
 
 #pragma GCC visibility pop
 #ifdef __cplusplus

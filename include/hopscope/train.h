@@ -191,7 +191,7 @@ hs_status hs_trainer_serve(hs_trainer *trainer, hs_signals *signals, hs_error *e
 typedef struct hs_step_times {
     uint32_t ranks;
     uint64_t steps;
-    double shards; /* seconds in the shards of this rank: what more ranks share */
+    double shared; /* seconds in what ranks share: this one's shards, and its blocks of an optimizer with blocks */
 } hs_step_times;
 hs_step_times hs_trainer_times(const hs_trainer *trainer);
 

@@ -165,7 +165,8 @@ static hs_status random_dataset(const hs_bench_case *c, hs_dataset *data, hs_err
 }
 
 /* Slices of at least SLICE seconds of steps, each after one of the roof; out->seconds is a step of the best slice. */
-static hs_status time_steps(hs_trainer *trainer, hs_pool *pool, double seconds, hs_bench_result *out, hs_error *err)
+static hs_status time_steps(hs_trainer *trainer, hs_pool *pool, const hs_ranks *ranks, double seconds,
+                            hs_bench_result *out, hs_error *err)
 {
     static const double SLICE = 0.05;
     roof r;
@@ -176,6 +177,8 @@ static hs_status time_steps(hs_trainer *trainer, hs_pool *pool, double seconds, 
     const double end = hs_now() + seconds;
     for (int slice = 0; status == HS_OK && (slice < 3 || hs_now() < end); slice++) {
         roof_slice(&r, pool);
+        const double shared = hs_trainer_times(trainer).shared, exchange = ranks ? ranks->seconds : 0;
+        const uint64_t bytes = ranks ? ranks->bytes : 0;
         const double start = hs_now();
         double took = 0;
         int n = 0;
@@ -184,16 +187,30 @@ static hs_status time_steps(hs_trainer *trainer, hs_pool *pool, double seconds, 
             n++;
             took = hs_now() - start;
         }
-        out->seconds = took / n < out->seconds ? took / n : out->seconds;
+        if (took / n >= out->seconds)
+            continue;
+        out->seconds = took / n;
+        out->shared = (hs_trainer_times(trainer).shared - shared) / n;
+        out->exchange = ranks ? (ranks->seconds - exchange) / n : 0;
+        out->bytes = ranks ? (double)(ranks->bytes - bytes) / n : 0;
     }
     out->roof = r.best;
     hs_free(r.a);
     return status;
 }
 
-hs_status hs_bench_step(const hs_bench_case *c, hs_pool *pool, double seconds, hs_bench_result *out, hs_error *err)
+double hs_bench_predict(const hs_bench_result *r, uint32_t nodes, double latency, double bandwidth)
 {
-    memset(out, 0, sizeof *out);
+    const double n = nodes, shared = r->shared * r->ranks, rest = r->seconds - r->shared - r->exchange;
+    const double bytes = r->bytes * ((n - 1) / n) / ((r->ranks - 1.0) / r->ranks);
+    const double time = shared / n + rest + (1 + 2 * (n - 1)) * latency + bytes / bandwidth;
+    return (shared + rest) / (n * time);
+}
+
+hs_status hs_bench_step(const hs_bench_case *c, hs_pool *pool, hs_ranks *ranks, double seconds, hs_bench_result *out,
+                        hs_error *err)
+{
+    *out = (hs_bench_result){.ranks = hs_ranks_count(ranks)};
     hs_dataset data = {0};
     hs_model model = {0};
     hs_trainer *trainer = NULL;
@@ -212,14 +229,20 @@ hs_status hs_bench_step(const hs_bench_case *c, hs_pool *pool, double seconds, h
     t.optimizer = c->muon ? HS_OPT_MUON : HS_OPT_ADAMW;
     t.loss = hs_model_kind_traits(m.kind)->loss;
     t.batch = c->batch ? c->batch : 512;
+    t.shards = c->shards ? c->shards : t.shards;
     t.lr = 1e-4;
+    HS_TRY(hs_tensor_open(err));
     hs_status status = random_dataset(c, &data, err);
     if (status == HS_OK)
         status = hs_model_create(&model, &m, 1, err);
     if (status == HS_OK)
         status = hs_trainer_create(&trainer, &model, &data, &t, pool, err);
+    status = hs_ranks_agree(ranks, status, err);
     if (status == HS_OK)
-        status = time_steps(trainer, pool, seconds, out, err);
+        status = hs_trainer_share(trainer, ranks, err);
+    if (status == HS_OK)
+        status = ranks && ranks->rank > 0 ? hs_trainer_serve(trainer, NULL, err)
+                                          : time_steps(trainer, pool, ranks, seconds, out, err);
     if (status == HS_OK) {
         out->flop = hs_trainer_step_flop(trainer);
         out->memory = hs_trainer_memory(trainer);

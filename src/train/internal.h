@@ -102,8 +102,14 @@ void hs_optimizer_free(hs_optimizer *opt);
 const char *hs_optimizer_state_name(hs_optimizer_kind kind, int i);
 /* One step: `g` is the summed gradient (n_params), read and then zeroed; gscale the factor of clipping, t the 1-based step;
  * state[i] (n_params), NULL where the rule names none; ema (n_params) or NULL: off. */
-void hs_optimizer_step(hs_optimizer *opt, hs_pool *pool, hs_model *model, const hs_train_config *config, double factor,
-                       uint64_t t, float gscale, float *g, float *const state[HS_STATE_ARRAYS], float *ema);
+hs_status hs_optimizer_step(hs_optimizer *opt, hs_pool *pool, hs_model *model, const hs_train_config *config,
+                            double factor, uint64_t t, float gscale, float *g, float *const state[HS_STATE_ARRAYS],
+                            float *ema, hs_error *err);
+/* From now on every rank makes the same steps together, and each works on some of the blocks. An error of a step: a
+ * rank is gone. */
+hs_status hs_optimizer_share(hs_optimizer *opt, hs_ranks *ranks, hs_error *err);
+/* Spent in blocks of this rank since then. */
+double hs_optimizer_block_seconds(const hs_optimizer *opt);
 size_t hs_optimizer_memory(const hs_optimizer *opt);
 /* The least FLOP of a step's matrix products (Muon's); element-wise work counts as none. */
 double hs_optimizer_step_flop(const hs_optimizer *opt);

@@ -37,7 +37,9 @@ static hs_status join(hs_trainer *t, hs_ranks *ranks, hs_error *err)
             hs_free(t->grad[s]);
             t->grad[s] = NULL;
         }
+    HS_TRY(hs_optimizer_share(t->opt, ranks, err));
     hs_tree_free(t->tree);
+    t->tree = NULL;
     return hs_tree_create(&t->tree, t->grad, t->config.shards, t->model->n_params, CHUNK, ranks, err);
 }
 
@@ -111,5 +113,6 @@ hs_step_times hs_trainer_times(const hs_trainer *t)
 {
     hs_step_times times = t->times;
     times.ranks = hs_ranks_count(t->ranks);
+    times.shared += hs_optimizer_block_seconds(t->opt);
     return times;
 }

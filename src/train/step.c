@@ -297,7 +297,7 @@ static hs_status compute_gradient(hs_trainer *t, hs_step_stats *stats, hs_error 
     t->weight = 1.0f / (float)scored; /* TRM weighs a sequence by the sum of its rows: one in `batch` here too */
     const double started = hs_now();
     hs_pool_run(t->pool, t->last_shard - t->first_shard, run_shard, t);
-    t->times.shards += hs_now() - started;
+    t->times.shared += hs_now() - started;
     hs_pool_run(t->pool, (uint32_t)t->n_chunks, reduce_chunk, t);
     if (t->ranks)
         HS_TRY(reduce_ranks(t, err));
@@ -357,8 +357,8 @@ hs_status hs_trainer_step(hs_trainer *t, hs_step_stats *stats, hs_error *err)
     stats->lr = t->config.lr * factor;
     const bool clipped = t->config.clip > 0 && stats->grad_norm > t->config.clip;
     const float gscale = clipped ? (float)(t->config.clip / (stats->grad_norm + 1e-6)) : 1.0f;
-    hs_optimizer_step(t->opt, t->pool, t->model, &t->config, factor, t->step + 1, gscale, t->grad[0],
-                      t->optimizer_state, t->ema);
+    HS_TRY(hs_optimizer_step(t->opt, t->pool, t->model, &t->config, factor, t->step + 1, gscale, t->grad[0],
+                             t->optimizer_state, t->ema, err));
     t->dirty = false;
     t->step++;
     t->times.steps++;

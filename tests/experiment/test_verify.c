@@ -226,7 +226,7 @@ static void test_bench(void **state)
     const hs_bench_case tiny = {.kind = HS_MODEL_GPT2, .n_embd = 16, .n_layer = 1, .n_head = 2, .passes = 1, .T = 3, .P = 1,
                                 .vocab = 30, .batch = 32};
     hs_bench_result r;
-    assert_ok(hs_bench_step(&tiny, NULL, 0.02, &r, err));
+    assert_ok(hs_bench_step(&tiny, NULL, NULL, 0.02, &r, err));
     assert_true(r.seconds > 0 && r.flop > 0 && r.memory > 4 * r.weights && r.weights > 1000);
     double roof = 0;
     assert_ok(hs_bench_roof(NULL, &roof, err));

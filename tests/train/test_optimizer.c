@@ -51,7 +51,7 @@ static void golden_steps(const char *name, const double (*loss_and_norm)[2])
                      loss_and_norm[step][0], loss_and_norm[step][1]);
         const float gscale = norm > c.clip ? (float)(c.clip / (norm + 1e-6)) : 1.0f;
         hs_optimizer_step(opt, NULL, &m, &c, hs_schedule_factor(&c, step), step + 1, gscale, g,
-                          (float *const[]){m1, m2}, NULL);
+                          (float *const[]){m1, m2}, NULL, NULL);
     }
     for (uint32_t i = 0; i < m.n_tensors; i++) {
         char key[128];
@@ -91,7 +91,7 @@ static void test_table_decay(void **state)
             float *before = hs_alloc(m.n_params * 4), *g = hs_calloc(m.n_params, 4), *a = hs_calloc(m.n_params, 4),
                   *b = hs_calloc(m.n_params, 4);
             memcpy(before, m.param, m.n_params * 4);
-            hs_optimizer_step(opt, NULL, &m, &c, 1, 1, 1, g, (float *const[]){a, b}, NULL);
+            hs_optimizer_step(opt, NULL, &m, &c, 1, 1, 1, g, (float *const[]){a, b}, NULL, NULL);
             for (uint32_t i = 0; i < m.n_tensors; i++) {
                 const hs_tensor *t = &m.tensor[i];
                 const float keep = !t->decay ? 1 : t->group == HS_GROUP_EMBEDDING ? 1 - 0.1f * (float)share : 0.8f;

@@ -120,4 +120,5 @@ const hs_optimizer_rule hs_rule_muon = {.name = "muon",
                                         .update = update,
                                         .block_scratch = block_scratch,
                                         .block = block,
-                                        .block_flop = hs_newton_schulz_flop};
+                                        .block_flop = hs_newton_schulz_flop,
+                                        .block_leaves = 1};

@@ -36,6 +36,8 @@ struct hs_optimizer_rule {
     size_t (*block_scratch)(uint32_t rows, uint32_t cols);
     void (*block)(const hs_block_update *b);
     double (*block_flop)(uint32_t rows, uint32_t cols); /* the least that `block` takes */
+    uint32_t
+        block_leaves; /* so many of the last state arrays `block` does not move: they need not be sent to other ranks */
 };
 
 #define HS_X(constant, name) extern const hs_optimizer_rule hs_rule_##name;
