@@ -8,7 +8,7 @@ JOBS ?= $(shell nproc)
 FUZZ_SECONDS ?= 5
 HOPSCOPE = $(BUILD)/hopscope
 
-.PHONY: all deps deps-test deps-check demo test check check-interop check-page bench results fuzz docs install uninstall clean help
+.PHONY: all deps deps-test deps-check demo test check check-interop check-page check-python bench results fuzz docs install uninstall clean help
 
 all: $(BUILD)/build.ninja
 	@cmake --build $(BUILD) -j $(JOBS)
@@ -46,6 +46,11 @@ check-interop: all
 check-page: all
 	@[ "$${CI:-}" != true ] || tools/install-deps.sh page
 	@tests/page/run $(HOPSCOPE) || { code=$$?; [ $$code = 77 ] && echo "check-page: skipped" || exit $$code; }
+
+## check-python: the Python package in a clean virtual environment, and its notebook
+check-python: all
+	@[ "$${CI:-}" != true ] || tools/install-deps.sh python
+	@python/tests/run $(HOPSCOPE) || { code=$$?; [ $$code = 77 ] && echo "check-python: skipped" || exit $$code; }
 
 ## bench: training steps against the GEMM roof and the same steps in PyTorch (BENCH_PYTHON names its interpreter)
 BENCH_PYTHON ?= python3

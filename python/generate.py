@@ -231,12 +231,12 @@ def module(include, cc, interface):
     return "\n".join(out) + "\n"
 
 
-def layout(declarations):
+def layout(include, declarations):
     """Static assertions that the compiler lays out every structure as ctypes does."""
     space = {}
     exec(compile(declarations, "declarations", "exec"), space)
     out = ["/* Written by python/generate.py: a structure that Python sees otherwise than C ends the build. */"]
-    out += [f'#include "hopscope/{name}.h"' for name in ("core", "experiment", "report", "tensor")]
+    out += [f'#include "hopscope/{h.name}"' for h in sorted(pathlib.Path(include, "hopscope").glob("*.h"))]
     for one in space["STRUCTURES"]:
         name = one.__name__
         out.append(f'_Static_assert(sizeof({name}) == {ctypes.sizeof(one)}, "{name}");')
@@ -250,7 +250,7 @@ def main():
     include, cc, interface, to, check = sys.argv[1:]
     text = module(include, cc, interface)
     pathlib.Path(to).write_text(text, encoding="utf-8")
-    pathlib.Path(check).write_text(layout(text), encoding="utf-8")
+    pathlib.Path(check).write_text(layout(include, text), encoding="utf-8")
 
 
 if __name__ == "__main__":

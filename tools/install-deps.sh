@@ -1,7 +1,7 @@
 #!/bin/sh
 # Installs the Debian packages that hopscope needs: says first which, and does nothing when all are there.
-# usage: tools/install-deps.sh [models|test|check|page|slurm|mpi]     models: also libcurl, to ask language models; test: and what the tests need; check: and the sanitizer and
-# fuzz builds, and MPI; page: a browser; slurm: a cluster of one machine; mpi: also what ranks need
+# usage: tools/install-deps.sh [models|test|check|page|python|slurm|mpi]     models: also libcurl, to ask language models; test: and what the tests need; check: and the sanitizer and
+# fuzz builds, and MPI; page: a browser; python: pip; slurm: a cluster of one machine; mpi: also what ranks need
 #
 # OpenBLAS is loaded at run time (src/tensor/gemm.c), so its library is all that is needed of it: the threaded build.
 set -eu
@@ -17,10 +17,11 @@ models) packages="$packages $models" ;;
 test) packages="$packages $tests" ;;
 check) packages="$packages $tests $mpi clang libclang-rt-14-dev" ;;
 mpi) packages="$packages $mpi" ;;
+python) packages="$packages python3 python3-venv" ;;
 page) packages="$packages python3 python3-venv chromium chromium-driver" ;;
 slurm) packages="slurmctld slurmd slurm-client munge" ;;
 *)
-    echo "usage: tools/install-deps.sh [models|test|check|page|slurm|mpi]" >&2
+    echo "usage: tools/install-deps.sh [models|test|check|page|python|slurm|mpi]" >&2
     exit 2
     ;;
 esac

@@ -140,19 +140,20 @@ def interruptible(signals: d.hs_signals, call: Callable[[], Any]) -> Any:
     if threading.current_thread() is not threading.main_thread():
         return call()
     outcome: list[Any] = []
+    done = threading.Event()
 
     def work() -> None:
         try:
             outcome.append((call(), None))
         except BaseException as error:  # handed over to the thread that waits
             outcome.append((None, error))
+        done.set()
 
-    thread = threading.Thread(target=work, name="hopscope")
-    thread.start()
+    threading.Thread(target=work, name="hopscope").start()
     interrupted = False
-    while thread.is_alive():
+    while not done.is_set():
         try:
-            thread.join()
+            done.wait()
         except KeyboardInterrupt:
             interrupted = True
             c.hs_signals_stop(signals, signal.SIGINT)
@@ -162,3 +163,29 @@ def interruptible(signals: d.hs_signals, call: Callable[[], Any]) -> Any:
     if interrupted:
         raise KeyboardInterrupt
     return result
+
+
+class noted:
+    """Ctrl-C during a short call in this thread: the call is asked to stop, and KeyboardInterrupt raised when it has returned.
+
+    with noted(signals): call(), as often as wanted."""
+
+    def __init__(self, signals: d.hs_signals):
+        self._signals = signals
+
+    def _note(self, *at: Any) -> None:
+        self._came = at
+        c.hs_signals_stop(self._signals, signal.SIGINT)
+
+    def __enter__(self) -> None:
+        self._came: Any = None
+        self._before = signal.getsignal(signal.SIGINT)
+        self._ours = callable(self._before) and threading.get_ident() == threading.main_thread().ident
+        if self._ours:
+            signal.signal(signal.SIGINT, self._note)
+
+    def __exit__(self, *_: Any) -> None:
+        if self._ours:
+            signal.signal(signal.SIGINT, self._before)
+        if self._came:
+            self._before(*self._came)

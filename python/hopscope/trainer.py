@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import logging
 import os
@@ -12,7 +13,7 @@ import weakref
 
 from . import _declarations as d
 from . import errors
-from ._library import c, documented, interruptible
+from ._library import c, documented, interruptible, noted
 from ._memory import frame
 from .graph import Graph
 from .run import Run
@@ -91,7 +92,8 @@ def _end(task: _Task, session: Any) -> None:
     try:
         if task.open:
             task.open = False
-            c.hs_session_finish(session)
+            with contextlib.suppress(errors.Stopped):
+                c.hs_session_finish(session)
     finally:
         c.hs_session_close(session)
         c.hs_experiment_result_free(task.result)
@@ -140,18 +142,22 @@ class Trainer:
     @documented("hs_session_step")
     def __iter__(self) -> Iterator[Step]:
         """Step after step until the run ends; what follows a step (evaluation, checkpoint) is done before it is given."""
-        stats, ended = d.hs_step_stats(), ctypes.c_bool(False)
+        stats, ended, ctrl_c = d.hs_step_stats(), ctypes.c_bool(False), noted(self._task.signals)
+        one_step, count = c.hs_session_step, c.hs_trainer_step_count
         while not self._ended:
-            before = self.step
+            trainer = self._trainer
+            before = count(trainer)
             try:
-                c.hs_session_step(self._session, stats, ended)
+                with ctrl_c:
+                    one_step(self._session, stats, ended)
+                    self._ended = ended.value
             except errors.HopscopeError:
                 self._task.open = False
                 self._finalizer()
                 raise
-            self._ended = ended.value
-            if self.step > before:
-                yield Step(self.step, stats.loss, stats.accuracy, stats.grad_norm, stats.lr, stats.exit_loss)
+            now = count(trainer)
+            if now > before:
+                yield Step(now, stats.loss, stats.accuracy, stats.grad_norm, stats.lr, stats.exit_loss)
 
     @documented("hs_trainer_evaluate")
     def evaluate(self, max: int = 0) -> Any:
@@ -173,10 +179,12 @@ class Trainer:
         """Save; the run can be gone on with. A run that has ended is evaluated for the last time."""
         if not self._finalizer.alive:
             return
-        if self._ended:
-            interruptible(self._task.signals, lambda: c.hs_session_finish(self._session))
-            self._task.open = False
-        self._finalizer()
+        try:
+            if self._ended:
+                self._task.open = False
+                interruptible(self._task.signals, lambda: c.hs_session_finish(self._session))
+        finally:
+            self._finalizer()
 
     @property
     def run(self) -> Run:
@@ -189,10 +197,8 @@ class Trainer:
     def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
         if kind is not None and issubclass(kind, KeyboardInterrupt):
             c.hs_signals_stop(self._task.signals, signal.SIGINT)
-            try:
+            with contextlib.suppress(errors.Stopped):
                 self.close()
-            except errors.Stopped:
-                log.info("stopped at step %d, everything is saved", self._task.result.train.steps)
         else:
             self.close()
 
