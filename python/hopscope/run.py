@@ -38,6 +38,9 @@ class Figure:
     def save(self, path: str | os.PathLike[str]) -> None:
         self._draw(os.fspath(path))
 
+    def __repr__(self) -> str:
+        return f"<hopscope.Figure: {len(self.svg):,} bytes of SVG>"
+
 
 class Answer:
     """What a model says to one question."""
