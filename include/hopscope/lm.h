@@ -124,6 +124,58 @@ hs_status hs_lm_export(hs_lm *lm, size_t n, hs_lm_make_fn make, void *user, cons
 hs_status hs_lm_import(hs_lm *lm, size_t n, hs_lm_make_fn make, void *user, const char *path, uint64_t *taken,
                        uint64_t *failed, hs_error *err);
 
+/* ---------------------------------------------------------------- new facts (arXiv 2504.20752, Algorithms 1 and 2) */
+
+/* Why a proposed fact was not taken. */
+#define HS_LM_FAULT_MAP(X)                                                                                             \
+    X(FORM, "form", "the answer is not what the schema says")                                                          \
+    X(NAME, "name", "a name is empty, longer than 200 bytes, or holds a control character")                            \
+    X(RELATION, "relation", "of a relation, or with a value, that was not asked for")                                  \
+    X(PLACE, "place", "does not touch the entity that was asked about")                                                \
+    X(KIND, "kind", "an entity of another kind than the relation has there")                                           \
+    X(KNOWN, "known", "the graph has this fact, or this entity, already")                                              \
+    X(REPEATED, "repeated", "proposed and taken before")                                                               \
+    X(CONTRADICTS, "contradicts", "the head has another tail under this relation")                                     \
+    X(CYCLE, "cycle", "would close a directed cycle")                                                                  \
+    X(PARAGRAPH, "paragraph", "the paragraph does not name the entity and its value")
+typedef enum hs_lm_fault {
+#define HS_X(constant, name, sentence) HS_LM_FAULT_##constant,
+    HS_LM_FAULT_MAP(HS_X)
+#undef HS_X
+        HS_LM_N_FAULTS
+} hs_lm_fault;
+const char *hs_lm_fault_name(hs_lm_fault fault);
+const char *hs_lm_fault_sentence(hs_lm_fault fault);
+
+typedef struct hs_lm_augment_options {
+    const char *const *relations; /* comparison: the attributes; composition: only these, NULL = all */
+    size_t n_relations;
+    uint32_t
+        per_value; /* above 0: comparison, until so many entities share each value (Algorithm 1); else composition */
+    double phi;    /* composition (Algorithm 2): until the overall phi; 0 = no such target */
+    uint32_t per_bridge; /* composition: until so many facts arrive at each bridge of real two-hop facts; 0 = no such
+                            target; not both */
+    uint32_t each;       /* facts asked for in one question, at most */
+    uint64_t max_facts;  /* give up beyond so many; 0 = as hs_augment_options */
+    uint64_t seed;       /* field "seed" of the requests, counted up round by round */
+} hs_lm_augment_options;
+typedef struct hs_lm_augment_report {
+    uint64_t rounds, proposed, added_facts, added_entities, added_two_hop;
+    uint64_t refused[HS_LM_N_FAULTS]; /* of the proposed; FORM: whole answers */
+    double phi_before, phi_after;
+    uint64_t wanted, reached, given_up; /* bridges or values below the target: all, brought there, fruitless twice */
+} hs_lm_augment_report;
+/* `out` (zero-initialized) = g and the facts that a model proposed and the checks let pass, flagged HS_FACT_SYNTHETIC,
+ * indexed. Round by round 16 questions are asked and their answers looked at in order, so the same answers give the
+ * same graph, whatever comes first; a stopped or killed call goes on from the cache. To `origin` (may be NULL) a JSON
+ * line a fact is appended: head, relation, tail, model, prompt (the name of its question), time, and for comparison the
+ * paragraph about it. A cap ends it with what there is. `lm` NULL: `show` is called for the questions of the first
+ * round, nothing is asked. HS_ERR_DATA: an unknown relation, nothing to raise; and as hs_lm_ask. */
+typedef void (*hs_lm_show_fn)(void *user, size_t i, size_t n, const hs_lm_question *question);
+hs_status hs_lm_augment(const hs_graph *g, hs_lm *lm, const hs_lm_augment_options *options, hs_graph *out,
+                        hs_str *origin, hs_lm_augment_report *report, hs_lm_show_fn show, void *user,
+                        const hs_signals *signals, hs_error *err);
+
 /* ---------------------------------------------------------------- baselines: what a language model answers (arXiv
  * 2405.15071, 5) */
 

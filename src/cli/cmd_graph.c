@@ -1,5 +1,6 @@
 /* cmd_graph.c - `hopscope graph stats|augment|convert`: what the three share; each has a file of its own. */
 #include "cli/graph.h"
+#include "cli/lm.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -87,9 +88,9 @@ static void free_arguments(hs_graph_arguments *a)
 /* What is wrong with the numbers and names given, or NULL. */
 static const char *complaint(const hs_graph_arguments *a, bool writes)
 {
-    if (writes && a->out == NULL)
+    if (writes && a->out == NULL && !a->prompts_only)
         return "-o FILE is missing: where should the graph go?";
-    if (writes && strcmp(a->out, "-") == 0)
+    if (writes && a->out && strcmp(a->out, "-") == 0)
         return "-o needs the name of a file: a graph is not written to standard output";
     if (!(a->phi > 0) && !(a->phi == 0 && a->bridges > 0))
         return "--phi must be above 0";
@@ -114,6 +115,7 @@ int hs_graph_command(int argc, const char **argv, const hs_usage *usage, const s
         return code;
     }
     a->file = args.arg[0];
+    a->prompts_only = a->lm && a->lm->dry_run;
     if (isnan(a->phi)) /* not given */
         a->phi = a->bridges > 0 ? 0 : 6.25;
     const char *what = complaint(a, writes);

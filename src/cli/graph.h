@@ -5,6 +5,8 @@
 #include "cli/cli.h"
 #include "hopscope/graph.h"
 
+struct hs_lm_arguments;
+
 /* Everything the three commands can be told. */
 typedef struct hs_graph_arguments {
     const char *file;
@@ -15,6 +17,9 @@ typedef struct hs_graph_arguments {
     int acyclic, reuse, of_type, overall, comparison, bridges, force;
     long long max_facts, seed;
     hs_list list; /* relations, split */
+    int each;     /* facts asked for in one question of a language model */
+    struct hs_lm_arguments *lm; /* of augment; else NULL */
+    bool prompts_only;          /* nothing is written */
 } hs_graph_arguments;
 
 /* Rows of an option table over a variable `a` of type hs_graph_arguments. */
@@ -39,6 +44,7 @@ typedef struct hs_graph_arguments {
 
 int hs_graph_stats_command(int argc, const char **argv);
 int hs_graph_augment_command(int argc, const char **argv);
+int hs_graph_augment_model(const hs_graph_arguments *a); /* augment with --model or --dry-run */
 int hs_graph_convert_command(int argc, const char **argv);
 
 /* Parse into *a (released before it returns), check what was given, run; returns the exit code. `writes`: needs -o. */

@@ -1,5 +1,6 @@
 /* graph_augment.c - `hopscope graph augment`: synthetic facts, and what they cost. */
 #include "cli/graph.h"
+#include "cli/lm.h"
 
 #include <math.h>
 
@@ -77,6 +78,8 @@ static int run_augment(const hs_graph_arguments *a)
     hs_graph g, out = {0};
     hs_read_report read = {0};
     hs_augment_report report = {0};
+    if (a->lm->model || a->lm->server || a->prompts_only)
+        return hs_graph_augment_model(a);
     if (a->comparison > 0 && a->list.n == 0)
         return hs_cli_usage_error("graph augment", "--comparison needs --relations");
     if (hs_graph_command_check_output(a, &err) != HS_OK || hs_graph_command_read(a, &g, &read, &err) != HS_OK)
@@ -102,11 +105,16 @@ int hs_graph_augment_command(int argc, const char **argv)
         "Adds synthetic facts until phi, overall and of each relation, reaches a target, or until each bridge has "
         "enough\n"
         "facts, and says what that costs.\n"
-        "Synthetic facts are marked in the fourth column and are not true.",
+        "Synthetic facts are marked in the fourth column and are not true.\n"
+        "With --model they are proposed by a language model behind --server and checked; a file beside the output says "
+        "of\n"
+        "each from which prompt and when it came.",
         "  hopscope graph augment my.tsv --bridges 16 -o augmented.tsv\n"
         "  hopscope graph augment dev.json --types compositional --phi 6.25 -o augmented.tsv\n"
-        "  hopscope graph augment dev.json --comparison 20 --relations \"country\" -o comparison.tsv"};
-    hs_graph_arguments a = {.threshold = 3.6, .phi = NAN, .max_majority = 0.2};
+        "  hopscope graph augment dev.json --comparison 20 --relations \"country\" -o comparison.tsv\n"
+        "  hopscope graph augment my.tsv --bridges 8 --model NAME --server http://127.0.0.1:8000/v1 -o augmented.tsv"};
+    hs_lm_arguments lm = HS_LM_ARGUMENTS;
+    hs_graph_arguments a = {.threshold = 3.6, .phi = NAN, .max_majority = 0.2, .each = 5, .lm = &lm};
     const struct poptOption options[] = {
         {"phi", 0, POPT_ARG_DOUBLE, &a.phi, 0, "target (6.25)", "X"},
         HS_GRAPH_WRITING_OPTIONS,
@@ -119,6 +127,10 @@ int hs_graph_augment_command(int argc, const char **argv)
         {"max-facts", 0, POPT_ARG_LONGLONG, &a.max_facts, 0, "give up beyond N synthetic facts", "N"},
         {"comparison", 0, POPT_ARG_INT, &a.comparison, 0, "instead: K entities share each value of --relations", "K"},
         HS_GRAPH_READING_OPTIONS,
+        HS_LM_OPTIONS,
+        {"each", 0, POPT_ARG_INT, &a.each, 0, "--model: facts asked for in one question (5)", "N"},
         POPT_TABLEEND};
-    return hs_graph_command(argc, argv, &usage, options, &a, true, run_augment);
+    const int code = hs_graph_command(argc, argv, &usage, options, &a, true, run_augment);
+    hs_cli_lm_free(&lm);
+    return code;
 }

@@ -500,6 +500,146 @@ def busy():
     assert first.wait(PATIENCE) == 0, first.communicate()
 
 
+def town_graph():
+    """Towns in lands, lands in parts of the world, mayors who were born in towns: bridges of two-hop facts."""
+    with open("g.tsv", "w") as file:
+        for i in range(40):
+            file.write(f"Town {i}\tcountry\tLand {i % 6}\n")
+            file.write(f"Mayor {i}\tborn in\tTown {(i * 7 + 3) % 40}\n")
+        for i in range(6):
+            file.write(f"Land {i}\tpart of\tPart {i % 2}\n")
+            for r in ("anthem", "money", "speech"):
+                file.write(f"Land {i}\t{r}\t{r.title()} {i}\n")
+
+
+def facts_of(path):
+    return [tuple(line.split("\t")) for line in open(path).read().splitlines()]
+
+
+def proposer(n_bad=0):
+    """Proposes facts about the entity it is asked about: good ones, and of each kind of bad ones."""
+    def answer(body, tries, handler):
+        prompt = body["messages"][0]["content"]
+        b = re.search(r"Known facts about ([^:]+):", prompt)[1]
+        k = hashlib.sha256(prompt.encode() + str(body["seed"]).encode()).hexdigest()[:6]
+        schema = body.get("response_format", {}).get("json_schema", {}).get("schema")
+        names = schema["properties"]["facts"]["items"]["properties"]["relation"]["enum"] if schema else re.findall(r'^"([^"]+)", where', prompt, re.M)
+        r = names[int(k, 16) % len(names)]
+        as_tail = re.search(f'"{r}", where .* is the (.*)\\. Facts', prompt)[1] != "head"
+        good = [{"head": f"New {k} {i}", "relation": r, "tail": b} if as_tail else {"head": b, "relation": r, "tail": f"New {k} {i}"} for i in range(2)]
+        known = re.search(r"- (.*) \| (.*) \| (.*)", prompt)
+        bad = [{"head": "x", "relation": "no such", "tail": b}, {"head": "", "relation": r, "tail": b}, {"head": "a\tb", "relation": r, "tail": b},
+               {"head": "y" * 300, "relation": r, "tail": b}, {"head": "Town 1", "relation": "country", "tail": "Town 2"}, {"head": b, "relation": r, "tail": b},
+               dict(zip(("head", "relation", "tail"), known.groups())), {"head": good[0]["head"], "relation": r, "tail": good[0]["tail"]},
+               {"head": "Part 0", "relation": r, "tail": b}, {"head": "Town 5", "relation": "country", "tail": b}, 17, {"head": 1}]
+        text = json.dumps({"facts": good + bad[:n_bad]})
+        return ok(text if int(k, 16) % 3 else f"Here you are:\n```json\n{text}\n```")
+
+    return answer
+
+
+def augment():
+    """The second algorithm: facts on demand, each checked and marked; the same facts however it is stopped and however fast it is."""
+    town_graph()
+    server = Server(proposer(12))
+    more = ["graph", "augment", "g.tsv", "--model", "m", "--server", server.url]
+    report = json.loads(ask(*more, "--bridges", "6", "--each", "14", "-o", "a.tsv", "--json").stdout)
+    facts, old = facts_of("a.tsv"), set(facts_of("g.tsv"))
+    made = [f[:3] for f in facts if len(f) == 4]
+    assert old == {f for f in facts if len(f) == 3} and len(made) == report["added_facts"] > 50 and {f[3] for f in facts if len(f) == 4} == {"synthetic"}
+    for name in ("relation", "name", "place", "known", "contradicts", "kind", "form"):
+        assert report["refused"][name] > 0, (name, report)
+    assert report["refused"]["cycle"] + report["refused"]["repeated"] > 0, report
+    assert report["proposed"] == report["added_facts"] + sum(report["refused"].values()), report
+    assert len({f[:2] for f in facts}) == len(facts)  # a head has one tail
+    after, kinds = collections.defaultdict(set), {"country": ("Town", "Land"), "born in": ("Mayor", "Town"), "part of": ("Land", "Part"),
+                                               "anthem": ("Land", "Anthem"), "money": ("Land", "Money"), "speech": ("Land", "Speech")}
+    for f in facts:
+        after[f[0]].add(f[2])
+        for end, kind in zip((f[0], f[2]), kinds[f[1]]):
+            assert end.startswith((kind, "New")), f
+    done, open_ = set(), set()
+
+    def acyclic(x):
+        if x in open_:
+            return False
+        if x not in done:
+            open_.add(x)
+            if not all(map(acyclic, after[x])):
+                return False
+            open_.remove(x)
+            done.add(x)
+        return True
+
+    assert all(acyclic(x) for x in list(after))
+    origin = [json.loads(line) for line in open("a.tsv.origin.jsonl")]
+    assert [tuple(o[k] for k in ("head", "relation", "tail")) for o in origin] and {tuple(o[k] for k in ("head", "relation", "tail")) for o in origin} == set(made)
+    names = {row[0] for row in cached("a.tsv.answers.db")}
+    assert all(o["model"] == "m" and o["prompt"] in names and re.fullmatch(r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\dZ", o["time"]) for o in origin)
+    assert all(b["response_format"]["type"] == "json_schema" for b in server.bodies)
+    assert report["reached"] > 0 and report["wanted"] >= report["reached"]
+    whole = open("a.tsv").read()
+    sent = sum(server.asked.values())
+    assert set(server.asked.values()) == {1} and report["asked"]["requests"] == sent
+    # Again from the cache; with another concurrency; stopped and gone on.
+    expect(ask(*more, "--bridges", "6", "--each", "14", "-o", "a.tsv", "--force"), 0)
+    assert sum(server.asked.values()) == sent and open("a.tsv").read() == whole
+    expect(ask(*more, "--bridges", "6", "--each", "14", "-o", "b.tsv", "--concurrency", "1"), 0)
+    assert open("b.tsv").read() == whole
+    for how in (signal.SIGTERM, signal.SIGKILL):
+        before = sum(server.told.values())
+        process = subprocess.Popen([H, *more, "--bridges", "6", "--each", "14", "-o", f"c{how}.tsv"], stderr=subprocess.PIPE, stdout=subprocess.PIPE, env=PLAIN)
+        while sum(server.told.values()) < before + 10 and process.poll() is None:
+            time.sleep(0.001)
+        process.send_signal(how)
+        process.communicate()
+        assert process.returncode in (143, -9, 0) and (process.returncode == 0 or not os.path.exists(f"c{how}.tsv"))
+        expect(ask(*more, "--bridges", "6", "--each", "14", "-o", f"c{how}.tsv", "--force"), 0)
+        assert open(f"c{how}.tsv").read() == whole
+    # The overall phi as a target; other forms; the reader takes what was written.
+    text = expect(ask(*more, "--phi", "2.5", "-o", "p.tsv", "--form", "prompt"), 0, "phi after")
+    assert float(re.search(r"phi after +([\d.]+)", text)[1]) >= 2.5, text
+    assert not any("response_format" in b for b in server.bodies[-3:])
+    expect(ask("graph", "stats", "p.tsv"), 0)
+    expect(ask(*more, "--phi", "2.5", "-o", "q.tsv", "--form", "object", "--max-requests", "3"), 0, "ended by the limit")
+    expect(ask(*more, "--phi", "9", "-o", "w.tsv"), 65, "out of reach: at most 4 facts")
+    # Nothing good: given up, and said.
+    server = Server(lambda *_: ok("no JSON at all"))
+    text = expect(ask("graph", "augment", "g.tsv", "--model", "m", "--server", server.url, "--bridges", "2", "-o", "n.tsv"), 0, "refused: form", "given up")
+    assert set(facts_of("n.tsv")) == old
+    for wrong, part in ((("--phi", "3", "--bridges", "3"), "either"), (("--reuse",), "--reuse"), (("--each", "0"), "--each"),
+                        (("--relations", "contry"), "country"), (("--comparison", "3"), "--relations")):
+        assert part in expect(ask(*more, *wrong, "-o", "w.tsv"), 65 if part == "country" else 2)
+    assert not os.path.exists("w.tsv") and not os.path.exists("w.tsv.origin.jsonl")
+    expect(ask("graph", "augment", "g.tsv", "--model", "m", "-o", "w.tsv"), 2, "--server")
+    expect(ask("graph", "augment", "g.tsv", "--bridges", "2", "--dry-run"), 0, "prompt 1 of", "schema facts", "first round")
+
+
+def invent():
+    """The first algorithm: entities of a value, each with a paragraph that speaks of both."""
+    town_graph()
+
+    def answer(body, tries, handler):
+        prompt = body["messages"][0]["content"]
+        value = re.search(r'Names that have the country "([^"]+)"', prompt)[1]
+        k = hashlib.sha256(prompt.encode()).hexdigest()[:6]
+        good = [{"name": f"Newtown {k} {i}", "value": value, "paragraph": f'Newtown {k} {i} lies in {value}. It is "old".'} for i in range(2)]
+        bad = [{"name": "Town 1", "value": value, "paragraph": f"Town 1 {value}"}, {"name": "Elsewhere", "value": "Land 99", "paragraph": "Elsewhere Land 99"},
+               {"name": f"Silent {k}", "value": value, "paragraph": "It is nice."}, {"name": f"Mayor 1", "value": value, "paragraph": f"Mayor 1 {value}"}]
+        return ok(json.dumps({"entities": bad + good}))
+
+    server = Server(answer)
+    more = ("graph", "augment", "g.tsv", "--model", "m", "--server", server.url, "--comparison", "12", "--relations", "country", "-o", "a.tsv", "--json")
+    report = json.loads(ask(*more).stdout)
+    facts = facts_of("a.tsv")
+    count = collections.Counter(f[2] for f in facts if f[1] == "country")
+    assert set(count.values()) == {12} and report["reached"] == report["wanted"] == 6, (count, report)
+    assert all(report["refused"][k] > 0 for k in ("relation", "paragraph")) and report["refused"]["known"] + report["refused"]["contradicts"] > 0, report
+    origin = [json.loads(line) for line in open("a.tsv.origin.jsonl")]
+    assert len(origin) == report["added_facts"] == 72 - 40 and all(o["head"] in o["paragraph"] and o["tail"] in o["paragraph"] for o in origin)
+    assert '"old"' in origin[0]["paragraph"]
+
+
 if __name__ == "__main__":
     globals()[sys.argv[2]](*sys.argv[3:])
     print("fine")

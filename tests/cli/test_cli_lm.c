@@ -1,4 +1,5 @@
-/* hopscope baseline asking a server of language models that makes every fault. The server is in tests/cli/lm.py. */
+/* hopscope baseline and graph augment --model asking a server of language models that makes every fault. The server is
+ * in tests/cli/lm.py. */
 #include "cli/cli_test.h"
 #include "hopscope/lm.h"
 
@@ -40,11 +41,14 @@ CHECK(caps)
 CHECK(batch)
 CHECK(tls)
 CHECK(busy)
+CHECK(augment)
+CHECK(invent)
 
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(test_##name, set_up, tear_down)
-    const struct CMUnitTest tests[] = {TEST(plain), TEST(published), TEST(words), TEST(faults), TEST(wrong),
-                                       TEST(caps),  TEST(batch),     TEST(tls),   TEST(busy)};
+    const struct CMUnitTest tests[] = {TEST(plain), TEST(published), TEST(words), TEST(faults),
+                                       TEST(wrong), TEST(caps),      TEST(batch), TEST(tls),
+                                       TEST(busy),  TEST(augment),   TEST(invent)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

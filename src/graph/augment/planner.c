@@ -246,17 +246,31 @@ static hs_status grow_entities(hs_plan *plan, size_t n, hs_error *err)
     return status;
 }
 
-static hs_status invent(hs_plan *plan, uint32_t r, uint32_t *x, hs_error *err)
+/* What the plan keeps of entity `id`, the last of out's names, which stands at `place`. */
+static void enter(hs_plan *plan, uint32_t id, uint32_t place)
 {
-    uint32_t id;
-    HS_TRY(grow_entities(plan, plan->n_entities + 1, err));
-    HS_TRY(hs_graph_invent(plan->out, r, &plan->relation[r].invented, &id, err));
     hs_rng rng;
     hs_rng_init(&rng, plan->options->seed, HS_PURPOSE('g', 'a', 'j', 'i'), 0, id);
-    plan->entity[id] = (hs_plan_entity){.slot = 2 * r, .weight = OTHER_WEIGHT, .jitter = (float)hs_rng_uniform(&rng)};
+    plan->entity[id] = (hs_plan_entity){.slot = place, .weight = OTHER_WEIGHT, .jitter = (float)hs_rng_uniform(&rng)};
     plan->n_entities++;
     plan->added_entities++;
-    *x = id;
+}
+
+static hs_status invent(hs_plan *plan, uint32_t r, uint32_t *x, hs_error *err)
+{
+    HS_TRY(grow_entities(plan, plan->n_entities + 1, err));
+    HS_TRY(hs_graph_invent(plan->out, r, &plan->relation[r].invented, x, err));
+    enter(plan, *x, 2 * r);
+    return HS_OK;
+}
+
+hs_status hs_plan_adopt(hs_plan *plan, const char *name, size_t len, uint32_t place, uint32_t *id, hs_error *err)
+{
+    const uint32_t before = plan->out->entities.n;
+    HS_TRY(grow_entities(plan, plan->n_entities + 1, err));
+    HS_TRY(hs_names_add(&plan->out->entities, name, len, id, err));
+    if (*id == before)
+        enter(plan, *id, place);
     return HS_OK;
 }
 

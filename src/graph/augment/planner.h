@@ -1,4 +1,5 @@
-/* planner.h - the state of augmentation (planner.c), used by its strategy (composition.c); not public.
+/* planner.h - the state of augmentation (planner.c), used by its strategy (composition.c) and by src/lm/augment.c; not
+ * public.
  *
  * A plan is a graph that grows: `out` holds the facts in order of addition, linked lists give the facts that arrive at
  * and leave an entity, and the two-hop counts (overall and of each relation) are exact after every addition. For each
@@ -93,6 +94,8 @@ hs_status hs_plan_best_head(hs_plan *plan, uint32_t r, uint32_t y, uint32_t *x, 
 hs_status hs_plan_best_tail(hs_plan *plan, uint32_t r, uint32_t x, uint32_t *y, double *gain, hs_error *err);
 /* Two-hop facts that (x, r, y) would make, but for the few trivial ones. */
 uint64_t hs_plan_yield(const hs_plan *plan, uint32_t x, uint32_t y);
+/* The entity of this name; where out has none, a new one that stands at `place` (2 r: head of r, 2 r + 1: its tail). */
+hs_status hs_plan_adopt(hs_plan *plan, const char *name, size_t len, uint32_t place, uint32_t *id, hs_error *err);
 /* Add the fact; x may be HS_PLAN_NEW. */
 hs_status hs_plan_add(hs_plan *plan, uint32_t x, uint32_t r, uint32_t y, hs_error *err);
 
