@@ -180,7 +180,8 @@ typedef struct hs_ranks {
     /* Counted by the functions below: bytes that this rank sent, seconds that it sent, received and waited. */
     uint64_t bytes;
     double seconds;
-    bool lost; /* an exchange failed: every later one does too */
+    bool lost;    /* an exchange failed: every later one does too ... */
+    hs_error why; /* ... with this error */
 } hs_ranks;
 /* Every rank calls the same of these in the same order; HS_ERR_FAILED once a rank is gone. `ranks` NULL: a rank alone.
  */

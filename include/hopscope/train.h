@@ -177,24 +177,6 @@ hs_status hs_evaluate_polled(const hs_model *model, const float *param_override,
  * shared out over its ranks. */
 hs_status hs_trainer_evaluate(hs_trainer *trainer, uint32_t split, uint32_t max, hs_eval *out, hs_error *err);
 
-/* ---------------------------------------------------------------- more than one process */
-
-/* From now on the trainer's steps and evaluations are shared out over `ranks` (borrowed; NULL or one: nothing changes),
- * to the same bits. Every rank calls it, with the same model, dataset and configuration, any weights and any pool; it
- * fails on every rank where it fails on one. Rank 0 then trains as if alone; its weights and state are sent where they
- * were loaded. */
-hs_status hs_trainer_share(hs_trainer *trainer, hs_ranks *ranks, hs_error *err);
-/* What the other ranks do: steps and evaluations as rank 0 makes them, until that frees its trainer. Signals that come
- * here count as come to rank 0. */
-hs_status hs_trainer_serve(hs_trainer *trainer, hs_signals *signals, hs_error *err);
-/* Where the time of this rank's steps went, since the trainer was made. */
-typedef struct hs_step_times {
-    uint32_t ranks;
-    uint64_t steps;
-    double shared; /* seconds in what ranks share: this one's shards, and its blocks of an optimizer with blocks */
-} hs_step_times;
-hs_step_times hs_trainer_times(const hs_trainer *trainer);
-
 /* XXH3 of the weights, the link of the hash chain. */
 uint64_t hs_model_hash(const hs_model *model);
 
@@ -342,6 +324,7 @@ typedef struct hs_probe_context {
     hs_pool *pool;
     const hs_signals *signals; /* NULL: never */
     hs_record *record;         /* for hs_record_probe; what is written there becomes durable with the evaluation */
+    hs_ranks *ranks;           /* of a shared probe: those that run it, to be exchanged with; else NULL */
 } hs_probe_context;
 /* A measurement that the loop makes at every evaluation. It sees all and changes nothing: a run has the same bits with it
  * and without. It writes rows of `step` to the record and returns HS_STOPPED_* as soon as hs_signals_status says so; it is
@@ -350,11 +333,31 @@ typedef struct hs_probe {
     const char *name; /* the method of its rows */
     hs_status (*run)(void *user, const hs_probe_context *at, hs_error *err);
     void *user;
+    bool shared; /* where several ranks train, all run it (hs_trainer_serve); only rank 0 then has a record */
 } hs_probe;
 /* Each in turn. HS_OK when some failed: that is said in a warning and an event of the record (kind "probe"), counted in
  * *failed, and no training is lost for it. HS_STOPPED_* when one was cut short. */
 hs_status hs_probes_run(const hs_probe *probes, uint32_t n, const hs_probe_context *at, const hs_events *events,
                         uint32_t *failed);
+
+/* ---------------------------------------------------------------- more than one process */
+
+/* From now on the trainer's steps and evaluations are shared out over `ranks` (borrowed; NULL or one: nothing changes),
+ * to the same bits. Every rank calls it, with the same model, dataset and configuration, any weights and any pool; it
+ * fails on every rank where it fails on one. Rank 0 then trains as if alone; its weights and state are sent where they
+ * were loaded. */
+hs_status hs_trainer_share(hs_trainer *trainer, hs_ranks *ranks, hs_error *err);
+/* What the other ranks do: steps, evaluations and shared probes as rank 0 makes them, until that frees its trainer.
+ * Signals that come here count as come to rank 0. `probes` are its shared ones, in its order. */
+hs_status hs_trainer_serve(hs_trainer *trainer, const hs_probe *probes, uint32_t n_probes, hs_signals *signals,
+                           hs_error *err);
+/* Where the time of this rank's steps went, since the trainer was made. */
+typedef struct hs_step_times {
+    uint32_t ranks;
+    uint64_t steps;
+    double shared; /* seconds in what ranks share: this one's shards, and its blocks of an optimizer with blocks */
+} hs_step_times;
+hs_step_times hs_trainer_times(const hs_trainer *trainer);
 
 /* ---------------------------------------------------------------- the loop */
 

@@ -242,6 +242,8 @@ hs_status hs_cli_ranks_open(hs_ranks **out, hs_error *err)
     *out = &self.ranks;
     const hs_status status = meet(err);
     self.ranks.lost = status != HS_OK;
+    if (status != HS_OK)
+        hs_fail(&self.ranks.why, status, "the ranks never met");
     return status;
 }
 

@@ -15,14 +15,16 @@ hs_status hs_ranks_exchange(hs_ranks *ranks, const hs_part *send, size_t n_send,
 {
     if (hs_ranks_count(ranks) == 1)
         return HS_OK;
-    if (ranks->lost)
-        return hs_fail(err, HS_ERR_FAILED, "another rank is gone");
     const double started = hs_now();
-    const hs_status status = ranks->exchange(ranks->user, send, n_send, receive, n_receive, err);
+    hs_status status = ranks->why.status;
+    if (!ranks->lost)
+        status = ranks->exchange(ranks->user, send, n_send, receive, n_receive, &ranks->why);
     ranks->seconds += hs_now() - started;
     for (size_t i = 0; i < n_send; i++)
         ranks->bytes += send[i].size;
     ranks->lost = status != HS_OK;
+    if (ranks->lost && err)
+        *err = ranks->why;
     return status;
 }
 

@@ -241,7 +241,7 @@ hs_status hs_bench_step(const hs_bench_case *c, hs_pool *pool, hs_ranks *ranks, 
     if (status == HS_OK)
         status = hs_trainer_share(trainer, ranks, err);
     if (status == HS_OK)
-        status = ranks && ranks->rank > 0 ? hs_trainer_serve(trainer, NULL, err)
+        status = ranks && ranks->rank > 0 ? hs_trainer_serve(trainer, NULL, 0, NULL, err)
                                           : time_steps(trainer, pool, ranks, seconds, out, err);
     if (status == HS_OK) {
         out->flop = hs_trainer_step_flop(trainer);

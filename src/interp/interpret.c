@@ -220,16 +220,23 @@ hs_status hs_interpret_check(const hs_model *model, const hs_dataset *data, cons
     return HS_OK;
 }
 
+/* Counts the next piece; is it one of ours? */
+static bool is_next_ours(hs_piece *piece)
+{
+    piece->now++;
+    return piece->now % piece->parts == piece->part;
+}
+
 /* One method on everything it fits. */
-static hs_status walk(const hs_method *method, hs_look *look, const hs_sink *sink, hs_error *err)
+static hs_status walk(const hs_method *method, hs_look *look, const hs_sink *sink, hs_piece *piece, hs_error *err)
 {
     const hs_dataset *data = look->scope->data;
     look->sample = NULL;
     if (!method->unfit(look->model, data, NULL))
-        return apply(method, look, sink, err);
+        return is_next_ours(piece) ? apply(method, look, sink, err) : HS_OK;
     for (uint32_t s = 0; s < data->n_splits; s++) {
         const hs_split *split = &data->splits[s];
-        if (!is_looked_at(look->config, split) || method->unfit(look->model, data, split))
+        if (!is_looked_at(look->config, split) || method->unfit(look->model, data, split) || !is_next_ours(piece))
             continue;
         hs_sample sample = {0};
         HS_TRY(hs_sample_create(data, split, look->model, look->config->max, &sample, err));
@@ -244,6 +251,14 @@ static hs_status walk(const hs_method *method, hs_look *look, const hs_sink *sin
 hs_status hs_interpret(hs_scope *scope, const hs_model *model, const float *param, const hs_interpret_config *config,
                        hs_pool *pool, const hs_signals *signals, const hs_sink *sink, hs_error *err)
 {
+    hs_piece all = {.parts = 1};
+    return hs_interpret_part(scope, model, param, config, pool, signals, sink, &all, err);
+}
+
+hs_status hs_interpret_part(hs_scope *scope, const hs_model *model, const float *param,
+                            const hs_interpret_config *config, hs_pool *pool, const hs_signals *signals,
+                            const hs_sink *sink, hs_piece *piece, hs_error *err)
+{
     HS_TRY(hs_interpret_check(model, scope->data, config, err));
     HS_TRY(hs_tensor_open(err));
     HS_TRY(hs_tensor_reserve(hs_pool_threads(pool), err));
@@ -253,6 +268,6 @@ hs_status hs_interpret(hs_scope *scope, const hs_model *model, const float *para
     hs_look look = {.scope = scope, .model = &view, .config = config, .pool = pool, .signals = signals};
     for (size_t m = 0; m < N_METHODS; m++)
         if (wants_all(config) || hs_list_has(config->methods, table[m]->name))
-            HS_TRY(walk(table[m], &look, sink, err));
+            HS_TRY(walk(table[m], &look, sink, piece, err));
     return HS_OK;
 }

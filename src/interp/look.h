@@ -23,6 +23,17 @@ struct hs_look {
     const hs_signals *signals;
 };
 
+/* Which pieces of the walk are to be done: a piece is a method on a split, or on the model. Every `parts`-th from
+ * `part` on. */
+typedef struct hs_piece {
+    uint32_t part, parts;
+    uint32_t now; /* the one that is looked at */
+} hs_piece;
+/* hs_interpret of some pieces: those of all parts, in the order of their numbers, are what it does. */
+hs_status hs_interpret_part(hs_scope *scope, const hs_model *model, const float *param,
+                            const hs_interpret_config *config, hs_pool *pool, const hs_signals *signals,
+                            const hs_sink *sink, hs_piece *piece, hs_error *err);
+
 /* Items of a forward pass: bounds memory, changes no result. */
 enum { HS_CHUNK = 64 };
 

@@ -65,6 +65,15 @@ int hs_signals_asked(const hs_signals *signals);
 /* Where the trainer looks for signals while it waits for nothing else, and puts those that came to other ranks. */
 void hs_trainer_set_signals(hs_trainer *trainer, hs_signals *signals);
 
+/* One probe, as hs_probes_run does it. */
+hs_status hs_probe_run(const hs_probe *probe, const hs_probe_context *at, const hs_events *events, uint32_t *failed);
+/* What the probes of a trainer see, without record. */
+hs_probe_context hs_trainer_probe_context(hs_trainer *trainer, hs_model *view);
+/* Before a shared probe: calls the other ranks to their probe of this number; NULL: none are there. After it: signals
+ * that came to them. */
+hs_status hs_trainer_call_probe(hs_trainer *trainer, uint32_t number, hs_ranks **ranks, hs_error *err);
+hs_status hs_trainer_end_probe(hs_trainer *trainer, hs_error *err);
+
 /* ---------------------------------------------------------------- log time */
 
 /* Is `step` on the grid of `per_decade` points a decade? The k-th point is round(10^(k / per_decade)). */

@@ -204,18 +204,24 @@ static hs_status record_evaluation(loop *l, const hs_step_stats *stats, double s
     return first;
 }
 
-/* The probes, with the weights that are evaluated. */
-static hs_status run_probes(loop *l)
+/* The probes, with the weights that are evaluated; a shared one by all ranks. */
+static hs_status run_probes(loop *l, hs_error *err)
 {
-    hs_model view = *hs_trainer_model(l->trainer);
-    view.param = (float *)(uintptr_t)hs_trainer_eval_param(l->trainer);
-    const hs_probe_context at = {.step = hs_trainer_step_count(l->trainer),
-                                 .model = &view,
-                                 .data = hs_trainer_data(l->trainer),
-                                 .pool = hs_trainer_pool(l->trainer),
-                                 .signals = l->signals,
-                                 .record = l->record};
-    return hs_probes_run(l->probes, l->n_probes, &at, l->events, &l->probes_failed);
+    hs_model view;
+    hs_probe_context at = hs_trainer_probe_context(l->trainer, &view);
+    at.record = l->record;
+    uint32_t shared = 0;
+    for (uint32_t i = 0; i < l->n_probes; i++) {
+        at.ranks = NULL;
+        HS_TRY(hs_signals_status(l->signals));
+        if (l->probes[i].shared)
+            HS_TRY(hs_trainer_call_probe(l->trainer, shared++, &at.ranks, err));
+        const hs_status status = hs_probe_run(&l->probes[i], &at, l->events, &l->probes_failed);
+        if (at.ranks)
+            HS_TRY(hs_trainer_end_probe(l->trainer, err));
+        HS_TRY(status);
+    }
+    return HS_OK;
 }
 
 /* Every split and every probe, into the record and to the listener. HS_STOPPED_*: cut short, then the record has the step's
@@ -233,7 +239,9 @@ static hs_status evaluate_all(loop *l, const hs_step_stats *stats, hs_error *err
         return status;
     const double seconds = seconds_now(l), cpu = cpu_now(l);
     if (status == HS_OK && l->n_probes)
-        status = run_probes(l);
+        status = run_probes(l, err);
+    if (status != HS_OK && !hs_status_stopped(status))
+        return status;
     l->evaluated = status == HS_OK;
     l->evaluated_step = hs_trainer_step_count(l->trainer);
     hs_status recorded = l->record ? record_evaluation(l, stats, seconds, cpu, &local) : HS_OK;

@@ -52,7 +52,41 @@ hs_status hs_trainer_share(hs_trainer *t, hs_ranks *ranks, hs_error *err)
     return HS_OK;
 }
 
-hs_status hs_trainer_serve(hs_trainer *t, hs_signals *signals, hs_error *err)
+hs_probe_context hs_trainer_probe_context(hs_trainer *t, hs_model *view)
+{
+    *view = *t->model;
+    view->param = (float *)(uintptr_t)hs_trainer_eval_param(t);
+    return (hs_probe_context){.step = t->step, .model = view, .data = t->data, .pool = t->pool, .signals = t->signals};
+}
+
+hs_status hs_trainer_call_probe(hs_trainer *t, uint32_t number, hs_ranks **ranks, hs_error *err)
+{
+    *ranks = t->ranks;
+    return hs_trainer_tell(t, &(hs_command){.what = HS_PROBE, .split = number}, err);
+}
+
+hs_status hs_trainer_end_probe(hs_trainer *t, hs_error *err)
+{
+    size_t start[HS_MOST_RANKS + 1];
+    for (uint32_t r = 0; r <= t->ranks->n; r++)
+        start[r] = r * sizeof *t->asked;
+    hs_trainer_ask(t);
+    HS_TRY(hs_ranks_share(t->ranks, t->asked, start, err));
+    hs_trainer_heed(t);
+    return HS_OK;
+}
+
+/* What becomes of it, rank 0 says. */
+static hs_status take_probe(hs_trainer *t, const hs_probe *probe, hs_error *err)
+{
+    hs_model view;
+    hs_probe_context at = hs_trainer_probe_context(t, &view);
+    at.ranks = t->ranks;
+    (void)probe->run(probe->user, &at, err);
+    return hs_trainer_end_probe(t, err);
+}
+
+hs_status hs_trainer_serve(hs_trainer *t, const hs_probe *probes, uint32_t n_probes, hs_signals *signals, hs_error *err)
 {
     t->signals = signals;
     for (;;) {
@@ -69,8 +103,12 @@ hs_status hs_trainer_serve(hs_trainer *t, hs_signals *signals, hs_error *err)
         hs_status status = HS_OK;
         if (c.what == HS_STEP)
             status = hs_trainer_step(t, &stats, err);
-        else
+        else if (c.what == HS_EVALUATE)
             status = hs_trainer_evaluate(t, c.split, c.max, &eval, err);
+        else if (c.split < n_probes)
+            status = take_probe(t, &probes[c.split], err);
+        else
+            status = hs_fail(err, HS_ERR_FAILED, "rank 0 has another probe");
         if (status != HS_OK && status != HS_ERR_DIVERGED && !hs_status_stopped(status)) /* rank 0 has those too */
             return status;
     }

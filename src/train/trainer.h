@@ -20,8 +20,8 @@ typedef struct hs_notice {
 
 /* What rank 0 tells the others to do next. */
 typedef struct hs_command {
-    enum { HS_LEAVE, HS_STEP, HS_EVALUATE } what;
-    uint32_t attempt, split, max;
+    enum { HS_LEAVE, HS_STEP, HS_EVALUATE, HS_PROBE } what;
+    uint32_t attempt, split, max; /* split: or number of the probe */
     uint64_t step;
     bool sync; /* weights and state follow */
 } hs_command;

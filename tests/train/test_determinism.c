@@ -904,7 +904,7 @@ static void test_probes(void **state)
 
     assert_int_equal(tear_down(NULL) || set_up(NULL), 0);
     measuring m = {0};
-    const hs_probe both[] = {{"refuse", refuse, NULL}, {"sum", measure, &m}};
+    const hs_probe both[] = {{"refuse", refuse, NULL, false}, {"sum", measure, &m, false}};
     listener l = {0};
     probes = both;
     n_probes = 2;

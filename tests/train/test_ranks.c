@@ -110,7 +110,7 @@ static void *run_rank(void *arg)
         abort(); /* no test macro may be used in a thread */
     if (first)
         rank_zero(j, t, j->n > 1 ? &m->ranks : NULL);
-    else if (hs_trainer_serve(t, NULL, &err) != (j->cut ? HS_ERR_FAILED : HS_OK))
+    else if (hs_trainer_serve(t, NULL, 0, NULL, &err) != (j->cut ? HS_ERR_FAILED : HS_OK))
         abort();
     hs_trainer_free(t);
     hs_model_free(&model);

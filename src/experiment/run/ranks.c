@@ -2,6 +2,7 @@
  *
  * Invariant: they write nothing. Between runs, and while rank 0 makes a dataset or a report, they wait. */
 #include "experiment/internal.h"
+#include "hopscope/interp.h"
 #include "hopscope/tensor.h"
 
 #include <stdlib.h>
@@ -62,7 +63,10 @@ static hs_status take_part(hs_run *run, const char *dir, hs_ranks *ranks, hs_sig
     hs_pool *pool = NULL;
     hs_trainer *trainer = NULL;
     hs_error own = {0};
+    hs_interpret_job job = {.config = &run->config.interpret};
     hs_status status = prepare(run, dir, ranks, &pool, &trainer, &own);
+    if (status == HS_OK && run->config.interpret.methods[0])
+        status = hs_scope_create(&job.scope, &run->data, &own);
     if (status == HS_OK) {
         status = hs_trainer_share(trainer, ranks, &own);
     } else {
@@ -74,9 +78,11 @@ static hs_status take_part(hs_run *run, const char *dir, hs_ranks *ranks, hs_sig
         status = hs_ranks_agree(ranks, status, &own);
     }
     const bool joined = status == HS_OK;
+    const hs_probe probe = hs_interpret_probe(&job);
     if (joined)
-        status = hs_trainer_serve(trainer, signals, &own);
+        status = hs_trainer_serve(trainer, &probe, job.scope != NULL, signals, &own);
     hs_trainer_free(trainer);
+    hs_scope_free(job.scope);
     hs_pool_free(pool);
     if (status == HS_OK || (!joined && !ranks->lost))
         return HS_OK;
@@ -100,6 +106,9 @@ hs_status hs_experiment_serve(hs_ranks *ranks, hs_signals *signals, int *code, h
     *code = c ? c->code : 1;
     hs_free(c);
     hs_free(run);
-    ranks->lost |= status != HS_OK; /* rank 0 waits for this one in vain */
+    if (status != HS_OK && !ranks->lost) { /* rank 0 waits for this one in vain */
+        ranks->lost = true;
+        hs_fail(&ranks->why, status, "rank %u has left", ranks->rank);
+    }
     return status;
 }
