@@ -98,6 +98,8 @@ typedef struct hs_augment_config {
     bool acyclic, new_entities;
     uint32_t per_value; /* hs_augment_comparison_options; 0 = none */
     uint64_t max_facts;
+    double held; /* hs_hold_options, before anything is added; 0 = none */
+    hs_in_place in_place;
     uint64_t seed;
 } hs_augment_config;
 

@@ -60,6 +60,8 @@ hs_status hs_graph_add_ids(hs_graph *g, hs_fact fact, uint8_t flags, hs_error *e
 hs_status hs_graph_index(hs_graph *g, hs_error *err);
 /* Names and facts of g, with the same ids, into the zeroed `out`; not indexed, so that more can be added. */
 hs_status hs_graph_copy(const hs_graph *g, hs_graph *out, hs_error *err);
+/* The names alone. */
+hs_status hs_graph_copy_names(const hs_graph *g, hs_graph *out, hs_error *err);
 void hs_graph_free(hs_graph *g);
 /* Indices [*first, *last) of the facts (head, relation, *), empty range if none. O(log degree). */
 void hs_graph_out(const hs_graph *g, uint32_t head, uint32_t relation, uint64_t *first, uint64_t *last);
@@ -233,6 +235,24 @@ typedef struct hs_augment_report {
  * a relation that was asked for by name. Deterministic in options->seed. */
 hs_status hs_graph_augment(const hs_graph *g, const hs_augment_options *options, hs_graph *out,
                            hs_augment_report *report, hs_error *err);
+
+/* Some facts held back, and one in the place of each, flagged HS_FACT_SYNTHETIC: the fact itself (SAME: what true synthetic facts are
+ * worth), its head and relation with another tail of the relation that is wrong (WRONG_TAIL: false, of the right form), or its relation
+ * between entities drawn at random of which the head has no fact of it (RANDOM). */
+typedef enum hs_in_place { HS_IN_PLACE_NONE, HS_IN_PLACE_SAME, HS_IN_PLACE_WRONG_TAIL, HS_IN_PLACE_RANDOM } hs_in_place;
+extern const char *const hs_in_place_names[]; /* by number, NULL after the last */
+typedef struct hs_hold_options {
+    double share; /* of the facts of g, each held back with this probability */
+    hs_in_place in_place;
+    uint64_t seed;
+} hs_hold_options;
+typedef struct hs_hold_report {
+    uint64_t held, put; /* put is lower where a relation has no wrong tail, or no head without a fact of it */
+} hs_hold_report;
+/* `out` (zero-initialized) = g changed so; ids of entities and relations stay. The same facts are held back whatever comes in their
+ * place. HS_ERR_DATA: nothing is left. Deterministic in options->seed. */
+hs_status hs_graph_hold_back(const hs_graph *g, const hs_hold_options *options, hs_graph *out, hs_hold_report *report,
+                             hs_error *err);
 
 /* Comparison: heads are invented so that each value (tail) of each attribute relation is shared by `per_value`
  * entities. */

@@ -167,10 +167,15 @@ static hs_status copy_names(const hs_names *from, hs_names *to, hs_error *err)
     return HS_OK;
 }
 
-hs_status hs_graph_copy(const hs_graph *g, hs_graph *out, hs_error *err)
+hs_status hs_graph_copy_names(const hs_graph *g, hs_graph *out, hs_error *err)
 {
     HS_TRY(copy_names(&g->entities, &out->entities, err));
-    HS_TRY(copy_names(&g->relations, &out->relations, err));
+    return copy_names(&g->relations, &out->relations, err);
+}
+
+hs_status hs_graph_copy(const hs_graph *g, hs_graph *out, hs_error *err)
+{
+    HS_TRY(hs_graph_copy_names(g, out, err));
     for (uint64_t i = 0; i < g->n_facts; i++)
         HS_TRY(hs_graph_add_ids(out, g->facts[i], g->flags[i], err));
     return HS_OK;

@@ -636,6 +636,67 @@ static void test_real(void **state)
     hs_graph_free(&g);
 }
 
+/* Facts held back are the same whatever comes in their place, which is as many facts, true, wrong or random, all marked. */
+static void test_hold_back(void **state)
+{
+    (void)state;
+    hs_graph g, out[4];
+    hs_hold_report report[4];
+    hs_read_options options = {.format = "world"};
+    assert_ok(hs_graph_read(&g, "world", &options, NULL, err));
+    for (int k = 0; k < 4; k++) {
+        const hs_hold_options o = {.share = 0.4, .in_place = (hs_in_place)k, .seed = 5};
+        assert_ok(hs_graph_hold_back(&g, &o, &out[k], &report[k], err));
+        assert_int_equal(report[k].held, report[0].held);
+        assert_int_equal(out[k].entities.n, g.entities.n);
+        uint64_t real = 0, marked = 0, in_g = 0;
+        for (uint64_t i = 0; i < out[k].n_facts; i++) {
+            const hs_fact *f = &out[k].facts[i];
+            uint64_t first, last;
+            hs_graph_out(&g, f->head, f->relation, &first, &last);
+            const bool asked = first < last;
+            bool known = false;
+            for (; first < last; first++)
+                known |= g.facts[first].tail == f->tail;
+            marked += (out[k].flags[i] & HS_FACT_SYNTHETIC) != 0;
+            if (!(out[k].flags[i] & HS_FACT_SYNTHETIC)) {
+                assert_true(known);
+                hs_graph_out(&out[0], f->head, f->relation, &first, &last);
+                assert_true(first < last); /* real facts are those of "none" */
+                real++;
+            } else {
+                in_g += known;
+                assert_true(k != HS_IN_PLACE_WRONG_TAIL || asked);
+                assert_true(k != HS_IN_PLACE_RANDOM || !asked);
+                assert_true(f->head != f->tail || k == HS_IN_PLACE_SAME);
+            }
+        }
+        assert_int_equal(real, g.n_facts - report[k].held);
+        assert_int_equal(in_g, k == HS_IN_PLACE_SAME ? marked : 0);
+        assert_true(marked <= report[k].put && marked + 5 >= report[k].put);
+    }
+    assert_true(report[0].held > 0.37 * (double)g.n_facts && report[0].held < 0.43 * (double)g.n_facts);
+    assert_int_equal(report[0].put, 0);
+    assert_int_equal(report[1].put, report[1].held);
+    assert_true(report[2].put > 0.95 * (double)report[2].held && report[3].put > 0.95 * (double)report[3].held);
+    for (int k = 0; k < 4; k++)
+        hs_graph_free(&out[k]);
+    hs_graph_free(&g);
+    make_graph(&g, "a r b\nb s c\nc r d\nd s a\nb r d\n");
+    for (uint64_t n = 1;; n++) { /* memory */
+        const hs_hold_options o = {.share = 0.5, .in_place = HS_IN_PLACE_RANDOM};
+        hs_error error;
+        hs_alloc_fail_after(n);
+        const hs_status status = hs_graph_hold_back(&g, &o, &out[0], NULL, &error);
+        hs_alloc_fail_after(0);
+        if (status == HS_OK)
+            break;
+        assert_int_equal(status, HS_ERR_MEMORY);
+    }
+    hs_graph_free(&out[0]);
+    hs_graph_free(&g);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -644,6 +705,7 @@ int main(void)
         cmocka_unit_test(test_reuse),     cmocka_unit_test(test_taken_names),  cmocka_unit_test(test_comparison),
         cmocka_unit_test(test_reachable), cmocka_unit_test(test_warnings),     cmocka_unit_test(test_per_bridge),
         cmocka_unit_test(test_memory),    cmocka_unit_test(test_real),
+        cmocka_unit_test(test_hold_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

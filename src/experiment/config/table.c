@@ -56,6 +56,9 @@ static const hs_setting augment_keys[] = {
     NUMBER(per_value, 0, HS_SETTING_MAX32, 0,
            "comparison: each value of augment.relations is shared by this many entities; 0: no"),
     NUMBER(max_facts, 0, HS_SETTING_MAX64, 0, "give up beyond this many synthetic facts; 0: 100 times the real ones"),
+    NUMBER(held, 0, 0.95, 0, "hold back this share of the facts, before anything is added; 0: none"),
+    CHOICE(in_place, hs_in_place_names, 0,
+           "in place of each fact held back, as a synthetic one: none, the same, one with a wrong tail of its relation, or a random one"),
     NUMBER(seed, 0, HS_SETTING_MAX64, 0, "seed of the synthetic facts"),
 };
 #undef STRUCT
@@ -459,11 +462,14 @@ static hs_status check_graph(const hs_config *config, hs_error *err)
         hs_fail(err, HS_ERR_DATA, "task %s generates its own graph and takes none", task->name);
         return hs_error_where(err, "graph.path");
     }
-    if ((config->augment.phi > 0 || config->augment.per_bridge > 0 || config->augment.per_value > 0) && !given) {
+    if ((config->augment.phi > 0 || config->augment.per_bridge > 0 || config->augment.per_value > 0 ||
+         config->augment.held > 0) &&
+        !given) {
         hs_fail(err, HS_ERR_DATA, "augmentation needs a graph that is read");
         hs_error_where(err, config->augment.phi > 0          ? "augment.phi"
                             : config->augment.per_bridge > 0 ? "augment.per_bridge"
-                                                             : "augment.per_value");
+                            : config->augment.per_value > 0  ? "augment.per_value"
+                                                             : "augment.held");
         return hs_error_hint(err, "--set graph.path=FILE");
     }
     if (config->augment.per_value > 0 && !config->augment.relations[0]) {

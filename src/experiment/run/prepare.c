@@ -73,6 +73,22 @@ static hs_status select_facts(const hs_graph_config *c, const hs_list *relations
     return HS_OK;
 }
 
+static hs_status hold_back(const hs_augment_config *c, hs_graph *g, const hs_events *events, hs_error *err)
+{
+    if (!(c->held > 0))
+        return HS_OK;
+    const hs_hold_options options = {.share = c->held, .in_place = c->in_place, .seed = c->seed};
+    hs_graph changed = {0};
+    hs_hold_report r = {0};
+    HS_TRY(hs_graph_hold_back(g, &options, &changed, &r, err));
+    hs_graph_free(g);
+    *g = changed;
+    char held[32], put[32];
+    hs_event_send(events, HS_EVENT_INFO, "augment", "%s facts held back, %s put in their place (%s)",
+                  hs_format_count(r.held, held), hs_format_count(r.put, put), hs_in_place_names[c->in_place]);
+    return HS_OK;
+}
+
 static void take_augmented(hs_graph *g, hs_graph *raised, const hs_augment_report *r, const hs_events *events)
 {
     hs_graph_free(g);
@@ -134,6 +150,8 @@ hs_status hs_experiment_graph(const hs_config *config, hs_graph *out, const hs_e
         status = read_graph(&config->graph, out, events, err);
     if (status == HS_OK)
         status = select_facts(&config->graph, &kept, out, events, err);
+    if (status == HS_OK)
+        status = hold_back(&config->augment, out, events, err);
     if (status == HS_OK)
         status = augment(&config->augment, &raised, out, events, err);
     if (status == HS_OK)
