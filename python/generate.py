@@ -65,7 +65,7 @@ def comments(include):
                 above = plain(line) if depth == 0 else above
             elif line.strip() not in ("", "#"):
                 code, _, behind = line.partition("/*")
-                name = re.match(r"(?:extern )?(?:typedef (?:struct|enum) )?[\w *]*?\b(hs_\w+)\s*[({;\[]", code) if depth == 0 else None
+                name = depth == 0 and re.match(r"(?:extern )?(?:typedef (?:struct|enum) )?[\w *]*?\b(hs_\w+)\s*[({;\[]", code)
                 if name:
                     own = plain("/*" + behind) if behind.endswith("*/") else ""
                     said[name.group(1)] = "\n".join(filter(None, [above, own[:1].upper() + own[1:]]))
@@ -77,7 +77,8 @@ def macros(include):
     """Constants that are macros: a number, a limit or a text."""
     found = {}
     for header in sorted(pathlib.Path(include, "hopscope").glob("*.h")):
-        for name, value in re.findall(r"^#define (HS_\w+) +(\S.*?) *(?:/\*.*)?$", header.read_text(encoding="utf-8"), re.M):
+        lines = re.findall(r"^#define (HS_\w+) +(\S.*?) *(?:/\*.*)?$", header.read_text(encoding="utf-8"), re.M)
+        for name, value in lines:
             if value in LIMITS:
                 found[name] = LIMITS[value]
             elif re.fullmatch(r'"[^"\\]*"', value):
@@ -93,12 +94,11 @@ def macros(include):
 
 
 class Declarations:
-    """Walks the declarations in order; `lines` is the module, `structs` the names of complete structures."""
+    """What the declarations of a syntax tree say, in order: `structs` are the complete structures with their members, `classes`
+    the names of all; `aliases` the other types by name."""
 
-    def __init__(self, said):
-        self.said = said
-        self.constants, self.aliases, self.structs, self.functions, self.objects = {}, {}, {}, {}, {}
-        self.opaque, self.classes = [], []
+    def __init__(self):
+        self.constants, self.aliases, self.structs, self.functions, self.classes = {}, {}, {}, {}, []
 
     def number(self, node):
         kind = type(node).__name__
@@ -179,16 +179,12 @@ class Declarations:
             if kind == "Typedef":
                 self.typedef(node)
             elif type(node.type).__name__ == "FuncDecl":
-                if any(self.type(p.type, True) == "va_list" for p in (node.type.args.params if node.type.args else []) if hasattr(p, "type")):
-                    continue
                 names = [p.name or "" for p in node.type.args.params if hasattr(p, "name")] if node.type.args else []
                 self.functions[node.name] = (self.type(node.type.type), self.parameters(node.type), names)
             elif type(node.type).__name__ == "Enum":
                 self.enum(node.type)
             elif type(node.type).__name__ == "Struct":
                 self.structure(node.type)
-            else:
-                self.objects[node.name] = node
 
 
 def status(tree):
@@ -197,8 +193,8 @@ def status(tree):
         if type(getattr(node, "type", None)).__name__ == "FuncDecl":
             result = getattr(getattr(node.type.type, "type", None), "names", [])
             last = node.type.args.params[-1] if node.type.args else None
-            if result == ["hs_status"] and last is not None and getattr(last, "name", "") == "err" and not node.name.startswith(("hs_fail", "hs_error_")):
-                yield node.name
+            if result == ["hs_status"] and getattr(last, "name", "") == "err":
+                yield node.name  # not hs_fail and hs_error_*, whose error comes first
 
 
 def module(include, cc, interface):
@@ -208,7 +204,7 @@ def module(include, cc, interface):
     text = preprocessed(include, cc, "-D__attribute__(x)=")
     tree = c_parser.CParser().parse(prelude + text)
     said = comments(include)
-    d = Declarations(said)
+    d = Declarations()
     d.walk(tree)
     fallible = set(status(tree))
     out = [
@@ -220,13 +216,15 @@ def module(include, cc, interface):
     for name in d.classes:
         out.append(f"\n\nclass {name}(Structure):\n    {said.get(name, '')!r}\n    __slots__ = ()")
     out.append("\n")
+    out += [f"{name} = {d.aliases[name]}" for name in d.aliases if d.aliases[name].startswith("CFUNCTYPE")]
     for name, fields in d.structs.items():
         out.append(f"{name}._fields_ = [{', '.join(f'({n!r}, {t})' for n, t in fields)}]")
     out.append("\nSTRUCTURES = [" + ", ".join(d.structs) + "]")
     out.append("\n# name: result, arguments, does it return a status and fill an error at its end, what the header says")
-    out.append("FUNCTIONS = {")
+    out.append("FUNCTIONS: dict = {")
     for name, (result, types, names) in d.functions.items():
-        out.append(f"    {name!r}: ({result}, [{', '.join(types)}], {name in fallible}, {names!r}, {said.get(name, '')!r}),")
+        rest = f"{name in fallible}, {names!r}, {said.get(name, '')!r}"
+        out.append(f"    {name!r}: ({result}, [{', '.join(types)}], {rest}),")
     out.append("}")
     return "\n".join(out) + "\n"
 

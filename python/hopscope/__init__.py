@@ -16,12 +16,12 @@ from ._library import c
 from .dataset import Dataset, Split, dataset
 from .errors import DataError, Diverged, FileError, HopscopeError, OutOfMemory, Stopped, UsageError
 from .graph import Graph, graph
-from .run import Answer, Figure, Run, open
+from .run import Answer, Figure, Run, open  # noqa: F401
 from .settings import Config, settings
 from .trainer import Step, Trainer, train, trainer
 
 __version__: str = c.hs_version()
 __all__ = [
     "Answer", "Config", "DataError", "Dataset", "Diverged", "Figure", "FileError", "Graph", "HopscopeError", "OutOfMemory", "Run",
-    "Split", "Step", "Stopped", "Trainer", "UsageError", "c", "dataset", "errors", "graph", "open", "settings", "train", "trainer",
-]  # fmt: skip
+    "Split", "Step", "Stopped", "Trainer", "UsageError", "c", "dataset", "errors", "graph", "settings", "train", "trainer",
+]  # fmt: skip; not open, which a star import would put before Python's own

@@ -10,10 +10,12 @@ import os
 import pathlib
 import signal
 import threading
-from typing import Any, Callable
+from typing import Any, Callable, TypeVar
 
 from . import _declarations as d
 from . import errors
+
+_T = TypeVar("_T")
 
 PATH = os.environ.get("HOPSCOPE_LIBRARY") or str(pathlib.Path(__file__).with_name("libhopscope.so"))
 
@@ -106,10 +108,10 @@ class _Functions:
 c = _Functions(_load(PATH))
 
 
-def documented(name: str) -> Callable[[Any], Any]:
+def documented(name: str) -> Callable[[_T], _T]:
     """Adds what the header says of a C function to a docstring."""
 
-    def add(to: Any) -> Any:
+    def add(to: _T) -> _T:
         to.__doc__ = f"{to.__doc__ or ''}\n\n{name}: {d.FUNCTIONS[name][4]}"
         return to
 
@@ -172,13 +174,15 @@ class noted:
 
     def __init__(self, signals: d.hs_signals):
         self._signals = signals
+        self._came: tuple[Any, ...] | None = None
+        self._before: Any = None
 
     def _note(self, *at: Any) -> None:
         self._came = at
         c.hs_signals_stop(self._signals, signal.SIGINT)
 
     def __enter__(self) -> None:
-        self._came: Any = None
+        self._came = None
         self._before = signal.getsignal(signal.SIGINT)
         self._ours = callable(self._before) and threading.get_ident() == threading.main_thread().ident
         if self._ours:

@@ -55,7 +55,7 @@ def words32(array: np.ndarray) -> Any:
 
 def _dtype(structure: Any) -> np.dtype:
     """The NumPy type of a C structure: arrays of characters as text, structures inside flattened by their names."""
-    names, formats, offsets = [], [], []
+    found: list[tuple[str, Any, int]] = []
 
     def add(one: Any, base: int) -> None:
         for name, kind in one._fields_:
@@ -63,13 +63,12 @@ def _dtype(structure: Any) -> np.dtype:
             if issubclass(kind, ctypes.Structure):
                 add(kind, offset)
             elif issubclass(kind, ctypes.Array) and kind._type_ is ctypes.c_char:
-                names.append(name), formats.append(f"S{kind._length_}"), offsets.append(offset)
-            elif issubclass(kind, (ctypes.c_char_p, ctypes._Pointer)):
-                pass
-            else:
-                names.append(name), formats.append(np.dtype(kind)), offsets.append(offset)
+                found.append((name, f"S{kind._length_}", offset))
+            elif not issubclass(kind, (ctypes.c_char_p, ctypes._Pointer)):
+                found.append((name, np.dtype(kind), offset))
 
     add(structure, 0)
+    names, formats, offsets = zip(*found)
     return np.dtype({"names": names, "formats": formats, "offsets": offsets, "itemsize": ctypes.sizeof(structure)})
 
 
@@ -78,7 +77,8 @@ def columns(structure: Any, pointer: Any, n: int) -> dict[str, np.ndarray]:
     dtype = _dtype(structure)
     data = ctypes.string_at(pointer, n * dtype.itemsize) if n else b""
     rows = np.frombuffer(data, dtype)
-    return {k: np.char.decode(rows[k], "utf-8").astype(object) if rows[k].dtype.kind == "S" else rows[k].copy() for k in dtype.names}
+    text = {k for k in dtype.names or () if rows[k].dtype.kind == "S"}
+    return {k: np.char.decode(rows[k], "utf-8").astype(object) if k in text else rows[k].copy() for k in dtype.names or ()}
 
 
 def taken(function: Any, structure: Any, *arguments: Any) -> dict[str, np.ndarray]:

@@ -119,7 +119,7 @@ class Dataset:
         for i, (name, split) in enumerate(self.splits.items()):
             one = self._c.audit.split[i]
             row = {"split": name, "role": split.role}
-            row.update({k: getattr(one, k) for k, _ in d.hs_audit_split._fields_ if k != "baselines"})
+            row.update({field[0]: getattr(one, field[0]) for field in d.hs_audit_split._fields_ if field[0] != "baselines"})
             listed = (d.hs_baseline * d.HS_N_BASELINES)()
             c.hs_baselines_list(one.baselines, listed)
             row.update({b.name.decode(): b.value for b in listed})

@@ -47,7 +47,7 @@ def _listener() -> Any:
             said = (f"{seen.eval[i].split.decode()} {seen.eval[i].accuracy:.3f}" for i in range(seen.n))
             log.info("step %d: %s", seen.step, ", ".join(said))
 
-    return dict(d.hs_events._fields_)["fn"](hear)
+    return d.hs_event_fn(hear)
 
 
 class _Task:
