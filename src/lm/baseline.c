@@ -388,7 +388,11 @@ static hs_status record_row(hs_record *record, const char *model, const hs_basel
     hs_probe_row p = {.method = "baseline", .stage = HS_ALL_STAGES, .n = row->n};
     snprintf(p.split, sizeof p.split, "%s", row->split);
     snprintf(p.position, sizeof p.position, "%s", hs_lm_way_names[row->way]);
-    snprintf(p.role, sizeof p.role, "%.80s, %s", model, hs_lm_facts_names[row->facts]);
+    const size_t len = strlen(model), most = 80;
+    model += len > most ? len - most : 0; /* of a path the end tells more */
+    while (((unsigned char)*model & 0xc0) == 0x80)
+        model++;
+    snprintf(p.role, sizeof p.role, "%s, %s", model, hs_lm_facts_names[row->facts]);
     const struct {
         const char *name;
         double value, low, high;

@@ -34,8 +34,10 @@ train:
   threads: 1
 """
 # "Question: What is the r_1 of the r_5 of e_19?" becomes <e_19><r_5><r_1>.
-TEMPLATE = ("{% set words = messages[0]['content'].split('What is the ')[1].split('?')[0].split(' of ') %}"
-            "{% for w in words | reverse %}{{ '<' ~ w.replace('the ', '') ~ '>' }}{% endfor %}")
+# What is no such question becomes the entity <e_1>.
+TEMPLATE = ("{% if 'What is the ' not in messages[0]['content'] %}{{ '<e_1>' }}{% else %}"
+            "{% set words = messages[0]['content'].split('What is the ')[1].split('?')[0].split(' of ') %}"
+            "{% for w in words | reverse %}{{ '<' ~ w.replace('the ', '') ~ '>' }}{% endfor %}{% endif %}")
 
 
 def hopscope(*arguments):
@@ -85,12 +87,18 @@ def main():
     try:
         hopscope("baseline", "run", "--server", url, "--model", os.path.abspath("hf"), "--how", "direct", "--facts", "none", "--split", "test_ii", "--items", "0",
                  "--max-tokens", "1", "--body", '{"temperature": null}', "-q")
+        with open("g.tsv", "w") as file:
+            file.writelines(f"Town {i}\tcountry\tLand {i % 3}\nLand {i % 3}\tpart of\tPart\n" for i in range(9))
+        made = json.loads(hopscope("graph", "augment", "g.tsv", "--bridges", "5", "--server", url, "--model", os.path.abspath("hf"), "--max-tokens", "1",
+                                   "--body", '{"temperature": null}', "-o", "made.tsv", "--json"))
     except AssertionError:
         print(open("serve.log").read()[-3000:], file=sys.stderr)
         raise
     finally:
         process.terminate()
         process.wait(60)
+    # It speaks in entities of its own, not in JSON: every answer is refused, and nothing is made of it.
+    assert made["asked"]["answered"] == made["refused"]["form"] == 6 and made["added_facts"] == 0 and made["given_up"] == 3, made
     shown = json.loads(hopscope("show", "run", "--json"))
     last = shown["steps"]
     own = {e["split"]: e for e in shown["evaluations"] if e["step"] == last}
