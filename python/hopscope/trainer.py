@@ -112,7 +112,12 @@ class Trainer:
         self._task = task = _Task(source, run, settings)
         self.folder = task.folder
         self._session, self._ended = ctypes.POINTER(d.hs_session)(), False
-        interruptible(task.signals, lambda: c.hs_session_open(self._session, *task.arguments()))
+        try:
+            interruptible(task.signals, lambda: c.hs_session_open(self._session, *task.arguments()))
+        except BaseException:
+            c.hs_session_close(self._session)
+            c.hs_experiment_result_free(task.result)
+            raise
         task.open = True
         self._finalizer = weakref.finalize(self, _end, task, self._session)
 
