@@ -228,6 +228,12 @@ static void test_bench(void **state)
     hs_bench_result r;
     assert_ok(hs_bench_step(&tiny, NULL, NULL, 0.02, &r, err));
     assert_true(r.seconds > 0 && r.flop > 0 && r.memory > 4 * r.weights && r.weights > 1000);
+    assert_true(r.ranks == 1 && r.exchange == 0 && r.bytes == 0 && r.shared > 0 && r.shared <= r.seconds);
+    /* 80 ms of shared work a rank, 10 ms that each does itself; 2 ranks sent 10 MB each */
+    const hs_bench_result two = {.ranks = 2, .seconds = 0.1, .shared = 0.08, .exchange = 0.01, .bytes = 1e7};
+    assert_true(fabs(hs_bench_predict(&two, 1, 0, 1e30) - 1) < 1e-9);
+    assert_true(fabs(hs_bench_predict(&two, 2, 0, 1e30) - 0.17 / (2 * 0.09)) < 1e-9);
+    assert_true(fabs(hs_bench_predict(&two, 4, 1e-3, 1e9) - 0.17 / (4 * (0.04 + 0.01 + 7e-3 + 1.5e-2))) < 1e-9);
     double roof = 0;
     assert_ok(hs_bench_roof(NULL, &roof, err));
     assert_true(roof > 1e8);

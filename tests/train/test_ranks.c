@@ -118,7 +118,8 @@ static void *run_rank(void *arg)
     return NULL;
 }
 
-static void run_job(job *j)
+/* Every rank as a thread that runs `fn`. */
+static void run_threads(job *j, void *(*fn)(void *))
 {
     member all[MOST];
     memset(&j->wire, 0, sizeof j->wire);
@@ -129,10 +130,15 @@ static void run_job(job *j)
         all[r].ranks = (hs_ranks){.rank = r, .n = j->n, .exchange = exchange, .user = &all[r].end};
     }
     for (uint32_t r = 0; r < j->n; r++)
-        assert_int_equal(pthread_create(&all[r].thread, NULL, run_rank, &all[r]), 0);
+        assert_int_equal(pthread_create(&all[r].thread, NULL, fn, &all[r]), 0);
     for (uint32_t r = 0; r < j->n; r++)
         assert_int_equal(pthread_join(all[r].thread, NULL), 0);
     pthread_barrier_destroy(&j->wire.barrier);
+}
+
+static void run_job(job *j)
+{
+    run_threads(j, run_rank);
 }
 
 /* ---------------------------------------------------------------- tests */
@@ -239,12 +245,41 @@ static void test_cut(void **state)
     assert_int_equal(j.status, HS_ERR_FAILED);
 }
 
+/* What one rank fails with, all fail with; where several do, with the first one's. */
+static void *fail_on_some(void *arg)
+{
+    member *m = arg;
+    hs_error err = {0};
+    const uint32_t rank = m->ranks.rank;
+    if (hs_ranks_agree(&m->ranks, HS_OK, &err) != HS_OK)
+        abort();
+    const hs_status own = rank >= 2 ? hs_fail(&err, HS_ERR_IO, "rank %u has no disk", rank) : HS_OK;
+    if (hs_ranks_agree(&m->ranks, own, &err) != HS_ERR_IO || strcmp(err.what, "rank 2 has no disk") != 0)
+        abort();
+    char text[8] = "other";
+    if (rank == 0)
+        strcpy(text, "first");
+    if (hs_ranks_broadcast(&m->ranks, text, sizeof text, &err) != HS_OK || strcmp(text, "first") != 0)
+        abort();
+    return NULL;
+}
+
+static void test_agree(void **state)
+{
+    (void)state;
+    job j = {.n = 4};
+    run_threads(&j, fail_on_some);
+    assert_int_equal(hs_ranks_agree(NULL, HS_ERR_DATA, &error), HS_ERR_DATA);
+    assert_int_equal(hs_ranks_count(NULL), 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_bits),
         cmocka_unit_test(test_not_finite),
         cmocka_unit_test(test_cut),
+        cmocka_unit_test(test_agree),
     };
     return cmocka_run_group_tests_name("train.ranks", tests, build, drop);
 }
