@@ -10,23 +10,17 @@ import re
 import subprocess
 import sys
 
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "python"))
+from generate import preprocessed  # the Python package's reader of the headers
 
-def run(*command, text=None):
-    return subprocess.run(command, input=text, check=True, capture_output=True, text=True).stdout
+
+def run(*command):
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
 
 
 def declared(include, cc):
     """Names of the functions and objects that the public headers declare, after the preprocessor."""
-    headers = sorted(pathlib.Path(include, "hopscope").glob("*.h"))
-    lines = run(cc, "-E", "-I", include, "-x", "c", "-", text="".join(f'#include "hopscope/{h.name}"\n' for h in headers))
-    ours, text = False, []
-    for line in lines.splitlines():
-        marker = re.match(r'# \d+ "([^"]*)"', line)
-        if marker:
-            ours = "/hopscope/" in marker.group(1)
-        elif ours and not line.startswith("#"):
-            text.append(line)
-    text = "\n".join(text)
+    text = preprocessed(include, cc)
     while re.search(r"\{[^{}]*\}", text):  # members of structures and enumerators
         text = re.sub(r"\{[^{}]*\}", " ", text)
     names = set()
