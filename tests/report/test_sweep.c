@@ -4,6 +4,7 @@
 
 #include "check.h"
 
+#include <glob.h>
 #include <unistd.h>
 
 static char folder[256], path[512], runs[512];
@@ -564,10 +565,31 @@ static void test_grids_are_alike(void **state)
     hs_sweep_free(&main_one);
 }
 
+/* Every plan of a page of results can be read, has a title for its page, and a table. */
+static void test_results_plans(void **state)
+{
+    (void)state;
+    glob_t found;
+    assert_int_equal(glob(TEST_SOURCE_DIR "/experiments/results/*.yaml", 0, NULL, &found), 0);
+    for (size_t i = 0; i < found.gl_pathc; i++) {
+        hs_sweep s = {0};
+        const char *const graph = "graph.path=world"; /* of those that want a graph of the reader's */
+        hs_status status = hs_sweep_read(&s, found.gl_pathv[i], runs, NULL, 0, &error);
+        if (status == HS_ERR_DATA && strstr(error.hint, "graph.path"))
+            status = hs_sweep_read(&s, found.gl_pathv[i], runs, &graph, 1, &error);
+        if (status != HS_OK)
+            fail_msg("%s: %s: %s", found.gl_pathv[i], error.where, error.what);
+        assert_true(s.n_columns > 0 && s.title[0] && s.n_seeds >= 3);
+        hs_sweep_free(&s);
+    }
+    globfree(&found);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_grids_are_alike),
+        cmocka_unit_test_setup_teardown(test_results_plans, set_up, tear_down),
         cmocka_unit_test(test_survival),
         cmocka_unit_test(test_spread),
         cmocka_unit_test(test_difference),
