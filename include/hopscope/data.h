@@ -18,6 +18,7 @@
 
 #include "hopscope/core.h"
 #include "hopscope/graph.h"
+#include "hopscope/text.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -153,9 +154,13 @@ typedef enum hs_injection {
     HS_INJECTION_FIRST_FULL,
     HS_INJECTION_SECOND_FULL
 } hs_injection;
+/* How a model sees the items: their tokens, each one sentence, or facts at the end of a paragraph about their head
+ * (docs/text.md). */
+typedef enum hs_rendering { HS_RENDER_TOKENS, HS_RENDER_SENTENCES, HS_RENDER_PARAGRAPHS } hs_rendering;
 /* Their names by number, NULL after the last. */
 extern const char *const hs_ood_pick_names[],
-    *const hs_tails_names[], *const hs_balance_names[], *const hs_variant_names[], *const hs_injection_names[];
+    *const hs_tails_names[], *const hs_balance_names[], *const hs_variant_names[], *const hs_injection_names[],
+                                                                                       *const hs_rendering_names[];
 
 /* Flat, one key `data.NAME` a field; ranges and meanings are in the table of settings, hs_data_settings. */
 typedef struct hs_data_config {
@@ -197,6 +202,16 @@ typedef struct hs_data_config {
     double h1ratio, h2ratio; /* of the hop-1 (hop-2) facts of test_oo */
     uint32_t h1k, h2k;       /* queries added per chosen fact */
     bool avoid_test_bridges; /* no hop-1 injection through a bridge of test_oo while hop-2 injection is off */
+    /* text (docs/text.md) */
+    hs_rendering rendering;
+    char templates[1024];     /* table of wordings; "": the program's */
+    bool template_fallback;   /* the table's general wordings for relations that have none of their own */
+    char context[1024];       /* 2WikiMultiHopQA with contexts: its paragraphs and questions where they fit; "": none */
+    uint32_t distractors;     /* paragraphs: sentences that state nothing, before the facts */
+    uint32_t paragraph_facts; /* paragraphs: most other facts of the same head stated before the one that is asked */
+    uint32_t max_tokens;      /* of an item; longer ones lose sentences that state nothing */
+    hs_tokenizer_kind tokenizer;
+    uint32_t tokenizer_size; /* byte pairs: tokens learned from the training text */
     /* published quirks, all off by default */
     bool quirk_valid_is_ood; /* published export: valid.json is the OOD test (else the ID test) */
     bool quirk_dead_vocab; /* 50,257 tokens that never occur, padded to a multiple of 8, as the GPT-2 tokenizer gives */
@@ -217,6 +232,29 @@ hs_status hs_data_config_check(const hs_data_config *config, hs_error *err);
 
 /* ---------------------------------------------------------------- dataset */
 
+/* The text of one split. Item i is tokens[start[i]..start[i+1]], of which the first prompt[i] are its prompt; the rest,
+ * the answer and the full stop after it, is scored. */
+typedef struct hs_rendered_split {
+    uint64_t *start;  /* (n+1) */
+    uint32_t *prompt; /* (n) */
+    uint32_t *tokens;
+    hs_str lines; /* the file NAME.jsonl: {"context": [sentences that state nothing], "prompt", "answer"} a line */
+} hs_rendered_split;
+
+/* A dataset in words. Everything else of the dataset, its proofs too, is about the items as they are without words. */
+typedef struct hs_rendered {
+    hs_tokenizer *tokenizer;
+    uint32_t n_splits;
+    hs_rendered_split *split; /* (n_splits), as the splits of the dataset */
+    uint32_t longest;         /* tokens of the longest item */
+    uint64_t left_out;        /* sentences left out because they name both ends of a held-out question */
+    uint64_t shortened;       /* items that lost sentences to data.max_tokens */
+    /* proofs: each must be 0 */
+    uint64_t stated; /* context sentences of training items that name both ends of a held-out question */
+    uint64_t asked;  /* held-out questions whose words are a training prompt */
+    uint64_t wrong;  /* answers that are not the words of the item's answer */
+} hs_rendered;
+
 typedef struct hs_dataset {
     char task[32];
     uint64_t seed;
@@ -234,8 +272,22 @@ typedef struct hs_dataset {
     uint8_t *fact_flags; /* HS_FACT_SYNTHETIC, HS_FACT_OOD */
     uint64_t facts_dropped; /* facts of the graph left out: their head and relation have several tails */
     hs_audit audit;
+    hs_rendered *text; /* data.rendering; NULL: tokens */
     char *card; /* JSON text: dataset.json */
 } hs_dataset;
+
+/* Item i of a split as a model sees it: tokens, of which the first `prompt` are not scored. */
+typedef struct hs_item_view {
+    const uint32_t *tokens;
+    uint32_t width, prompt;
+} hs_item_view;
+hs_item_view hs_dataset_item(const hs_dataset *data, const hs_split *split, uint64_t i);
+hs_item_view hs_dataset_mean_item(const hs_dataset *data,
+                                  const hs_split *split); /* its size on average, rounded; tokens NULL */
+uint32_t hs_dataset_vocab(const hs_dataset *data);        /* tokens a model of it has */
+uint32_t hs_dataset_width(const hs_dataset *data);        /* tokens of the longest item */
+/* HS_ERR_DATA for a dataset in words: what `what` does needs items of single tokens. */
+hs_status hs_dataset_check_tokens(const hs_dataset *data, const char *what, hs_error *err);
 enum { HS_FACT_OOD = 2 };
 
 /* A task is a folder of src/data and a line in src/data/tasks.c (docs/design.md, "Adding a task"). */

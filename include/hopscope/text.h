@@ -51,6 +51,39 @@ hs_status hs_tokenizer_learner_finish(hs_tokenizer_learner *learner, hs_tokenize
                                       hs_tokenizer **out, hs_error *err);
 void hs_tokenizer_learner_free(hs_tokenizer_learner *learner);
 
+/* ---------------------------------------------------------------- wordings */
+
+/* What a wording says, and its slots: a fact's sentence, {h} and, just before its end, {t}; a noun phrase, {x}; a
+ * question whether two things share a tail, {a} {b}; one which of two tails is earlier; one for a noun phrase, {q}.
+ * General wordings also have {r}, the relation's name. */
+#define HS_WORDING_MAP(X)                                                                                              \
+    X(FACT, fact, "ht")                                                                                                \
+    X(OF, of, "x")                                                                                                     \
+    X(SAME, same, "ab")                                                                                                \
+    X(ORDER, order, "ab")                                                                                              \
+    X(ASK, ask, "q")
+typedef enum hs_wording_kind {
+#define HS_X(constant, name, slots) HS_WORDING_##constant,
+    HS_WORDING_MAP(HS_X)
+#undef HS_X
+        HS_N_WORDINGS
+} hs_wording_kind;
+
+/* A table of wordings (docs/text.md), from YAML. HS_ERR_DATA names file, line and what is wrong: a slot that is missing
+ * or unknown, a key that is. `name` is the file, for errors. */
+typedef struct hs_templates hs_templates;
+hs_status hs_templates_read(hs_templates **out, const char *yaml, size_t len, const char *name, hs_error *err);
+/* The table that is part of the program: the relations of the world graph and of 2WikiMultiHopQA. */
+hs_status hs_templates_default(hs_templates **out, hs_error *err);
+void hs_templates_free(hs_templates *templates);
+/* The wordings of a relation (NULL: the general ones), *n of them; *n = 0 where there are none. */
+const char *const *hs_templates_of(const hs_templates *templates, const char *relation, hs_wording_kind what, size_t *n);
+/* Sentences that state nothing; slot {h}, or none. */
+const char *const *hs_templates_distractors(const hs_templates *templates, size_t *n);
+
+/* Appends a wording with its slots filled: value[i] for the letter slot[i]; other slots stay. */
+void hs_template_fill(const char *wording, const char *slot, const char *const *value, hs_str *out);
+
 #pragma GCC visibility pop
 #ifdef __cplusplus
 }

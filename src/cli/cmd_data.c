@@ -48,8 +48,17 @@ static void add_table(const hs_dataset *d, hs_str *out)
     if (d->facts_dropped)
         hs_str_addf(out, "facts left out, their head and relation have several tails: %s\n",
                     hs_format_count(d->facts_dropped, text));
-    hs_str_addf(out, "OOD facts as hops of training queries: %llu (%llu on purpose)\n\n",
+    hs_str_addf(out, "OOD facts as hops of training queries: %llu (%llu on purpose)\n",
                 (unsigned long long)a->ood_hops_in_training, (unsigned long long)a->ood_hops_on_purpose);
+    if (d->text)
+        hs_str_addf(
+            out,
+            "in words (%s, %u %s): %llu held-out questions asked in training, %llu training sentences that name both "
+            "ends of one, %llu wrong answers\n",
+            hs_rendering_names[d->config.rendering], hs_dataset_vocab(d),
+            hs_tokenizer_kind_names[hs_tokenizer_kind_of(d->text->tokenizer)], (unsigned long long)d->text->asked,
+            (unsigned long long)d->text->stated, (unsigned long long)d->text->wrong);
+    hs_str_addf(out, "\n");
     hs_str_addf(
         out,
         "%-20s %5s %10s %-16s %8s %8s   majority by r1r2 / last r / h / h,last r / nearest / class; facts: own tails / "

@@ -22,6 +22,33 @@ static const hs_usage usage = {
 
 /* The weights that were evaluated: the averaged ones, of the state file, where the run keeps an average. `path` becomes
  * the file that they come from. */
+static hs_status write_in(const char *dir, const char *name, const hs_str *text, hs_error *err)
+{
+    char path[4096];
+    if (text->failed)
+        return hs_fail_memory(err, text->len);
+    HS_TRY(hs_path_join(path, sizeof path, dir, name, err));
+    return hs_file_write(path, text->s, text->len, err);
+}
+
+/* The tokenizer of a run in words, as it is. */
+static hs_status write_tokenizer(const hs_run *run, const char *dir, hs_error *err)
+{
+    const bool words = hs_tokenizer_kind_of(run->data.text->tokenizer) == HS_TOKENIZER_WORDS;
+    hs_str text = {0}, config = {0};
+    hs_tokenizer_write(run->data.text->tokenizer, &text);
+    hs_str_addf(&config,
+                "{\n  \"tokenizer_class\": \"PreTrainedTokenizerFast\",\n  \"model_max_length\": %u,\n%s"
+                "  \"clean_up_tokenization_spaces\": false\n}\n",
+                run->model.config.n_positions, words ? "  \"unk_token\": \"<unk>\",\n" : "");
+    hs_status status = write_in(dir, "tokenizer.json", &text, err);
+    if (status == HS_OK)
+        status = write_in(dir, "tokenizer_config.json", &config, err);
+    hs_str_free(&text);
+    hs_str_free(&config);
+    return status;
+}
+
 static hs_status export_run(const char *dir, long long *step, const char *hf, char path[4096], bool *averaged,
                             hs_error *err)
 {
@@ -38,7 +65,9 @@ static hs_status export_run(const char *dir, long long *step, const char *hf, ch
         status = hs_checkpoint_path(path, 4096, checkpoints, run->step,
                                     *averaged ? HS_CHECKPOINT_STATE : HS_CHECKPOINT_WEIGHTS, err);
         if (status == HS_OK)
-            status = hs_export_hf(&run->model, &run->data.vocab, hf, err);
+            status = hs_export_hf(&run->model, run->data.text ? NULL : &run->data.vocab, hf, err);
+        if (status == HS_OK && run->data.text)
+            status = write_tokenizer(run, hf, err);
         hs_run_close(run);
     }
     hs_free(run);

@@ -108,8 +108,9 @@ static int run_one(const hs_config *config, const hs_experiment_options *options
     hs_experiment_result_free(&result);
     int code = finish(status, &err, options->run_dir);
     if (code == 0 && !options->dry_run && !a->quiet && !a->json)
-        fprintf(stderr, "\nnext: hopscope ask %s\n      hopscope plot %s -o curve.svg\n%s%s%s", options->run_dir,
-                options->run_dir, config->report.page ? "      open " : "", config->report.page ? options->run_dir : "",
+        fprintf(stderr, "\nnext: hopscope %s %s\n      hopscope plot %s -o curve.svg\n%s%s%s",
+                config->data.rendering == HS_RENDER_TOKENS ? "ask" : "show", options->run_dir, options->run_dir,
+                config->report.page ? "      open " : "", config->report.page ? options->run_dir : "",
                 config->report.page ? "/report.html\n" : "");
     return code ? code : printed;
 }

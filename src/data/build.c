@@ -1,5 +1,6 @@
 /* build.c - a dataset from a configuration: the task makes it, the audit proves it, the card says so. */
 #include "data/task.h"
+#include "data/text/render.h"
 
 #include <string.h>
 
@@ -34,6 +35,8 @@ hs_status hs_dataset_build(hs_dataset *out, const hs_data_config *config, const 
     double start = hs_now();
     hs_status status = task->ops->build(&out->config, graph, pool, out, err);
     double built = hs_now();
+    if (status == HS_OK && out->config.rendering != HS_RENDER_TOKENS)
+        status = hs_rendered_build(out, events, err);
     if (status == HS_OK)
         status = hs_dataset_certify(out, err);
     if (status != HS_OK) {

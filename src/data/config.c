@@ -13,6 +13,8 @@ const char *const hs_variant_names[] = {"base",        "second_hop_restricted", 
                                         "held_out_id", "only_queries",          NULL};
 const char *const hs_injection_names[] = {"none", "both_full", "both_half", "first_full", "second_full", NULL};
 
+const char *const hs_rendering_names[] = {"tokens", "sentences", "paragraphs", NULL};
+
 #define NUMBER(f, min, max, flags, help) HS_SETTING(hs_data_config, f, #f, min, max, NULL, flags, help)
 #define SWITCH(f, help) HS_SETTING(hs_data_config, f, #f, 0, 1, NULL, 0, help)
 #define TEXT(f, flags, help) HS_SETTING(hs_data_config, f, #f, 0, 0, NULL, flags, help)
@@ -54,6 +56,16 @@ static const hs_setting SETTINGS[] = {
     NUMBER(h1k, 0, 1e6, 0, "training queries per chosen first hop"),
     NUMBER(h2k, 0, 1e6, 0, "training queries per chosen second hop"),
     SWITCH(avoid_test_bridges, "no first-hop injection through bridges of test_oo while second-hop injection is off"),
+    CHOICE(rendering, hs_rendering_names, 0,
+           "how a model sees the items: tokens, or text: sentences, paragraphs (docs/text.md)"),
+    TEXT(templates, HS_SETTING_PATH, "text: a table of wordings (YAML); without: the program's"),
+    SWITCH(template_fallback, "text: the table's general wordings for relations that have none of their own"),
+    TEXT(context, HS_SETTING_PATH, "text: a 2WikiMultiHopQA file whose Wikipedia paragraphs and questions are used"),
+    NUMBER(distractors, 0, 64, 0, "paragraphs: sentences that state nothing, before the facts"),
+    NUMBER(paragraph_facts, 0, 64, 0, "paragraphs: most other facts of the head that are stated before the one asked"),
+    NUMBER(max_tokens, 8, 4096, 0, "text: most tokens of an item; longer ones lose sentences that state nothing"),
+    CHOICE(tokenizer, hs_tokenizer_kind_names, 0, "text: a token a word, or byte pairs (bpe)"),
+    NUMBER(tokenizer_size, HS_TOKENIZER_LEAST, HS_TOKENIZER_MOST, 0, "text: tokens of a bpe tokenizer"),
     SWITCH(quirk_valid_is_ood, "published export: valid.json is the OOD test"),
     SWITCH(quirk_dead_vocab, "50,257 tokens that never occur, as the GPT-2 tokenizer gives"),
     SWITCH(quirk_float_phi, "phi is ignored, as in the released code of arXiv 2505.23653"),
@@ -85,6 +97,10 @@ void hs_data_config_default(hs_data_config *config)
         .variant_fraction = 0.05,
         .trained_fraction = 0.03,
         .hard_per_label = 50,
+        .distractors = 3,
+        .paragraph_facts = 3,
+        .max_tokens = 512,
+        .tokenizer_size = 4096,
     };
 }
 

@@ -1,6 +1,7 @@
 /* dataset.c - the dataset object: splits, vocabulary, facts.
  * Invariant of a finished dataset: every token of every split is below vocab.n and hashes are current. */
 #include "data/internal.h"
+#include "data/text/render.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -290,6 +291,7 @@ void hs_dataset_free(hs_dataset *data)
     hs_free(data->facts);
     hs_free(data->fact_flags);
     hs_free(data->audit.split);
+    hs_rendered_free(data->text);
     hs_free(data->card);
     *data = (hs_dataset){0};
 }

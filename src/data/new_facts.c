@@ -460,6 +460,7 @@ hs_status hs_dataset_new_facts(const hs_dataset *base, const hs_new_facts_config
 {
     work w = {.base = base, .config = config, .out = out};
     uint8_t *state = NULL;
+    HS_TRY(hs_dataset_check_tokens(base, "a set of new facts", err));
     hs_status status = check_base(&w, err);
     if (status == HS_OK)
         status = index_queries(&w, err);

@@ -73,6 +73,8 @@ static hs_status add_all(hs_dataset *data, const hs_dataset *old, const char *pr
 
 hs_status hs_dataset_watch(hs_dataset *data, const hs_dataset *old, const char *prefix, hs_error *err)
 {
+    HS_TRY(hs_dataset_check_tokens(data, "data.watch", err));
+    HS_TRY(hs_dataset_check_tokens(old, "data.watch", err));
     if (data->tokens_per_entity != old->tokens_per_entity)
         return hs_fail(err, HS_ERR_DATA, "entities are %u tokens there and %u here", old->tokens_per_entity,
                        data->tokens_per_entity);

@@ -208,6 +208,7 @@ hs_known hs_ask_known(const hs_dataset *data, const uint32_t *tokens, uint32_t n
 
 hs_status hs_ask_length(const hs_model *model, const hs_dataset *data, uint32_t n_words, hs_error *err)
 {
+    HS_TRY(hs_dataset_check_tokens(data, "asking", err));
     const uint32_t longest = hs_model_longest_prompt(model), least = data->tokens_per_entity + 1;
     if (n_words >= least && n_words <= longest)
         return HS_OK;
@@ -221,6 +222,7 @@ hs_status hs_ask(const hs_model *model, const hs_dataset *data, const char *cons
 {
     memset(out, 0, sizeof *out);
     const bool composition = strcmp(data->task, "composition") == 0;
+    HS_TRY(hs_dataset_check_tokens(data, "asking", err));
     hs_status status = hs_ask_length(model, data, n_words, err);
     if (status != HS_OK)
         return hs_error_hint(err, "quote names that contain spaces: \"in country\"");

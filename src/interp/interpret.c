@@ -205,6 +205,7 @@ hs_status hs_interpret_check(const hs_model *model, const hs_dataset *data, cons
                              hs_error *err)
 {
     HS_TRY(hs_interpret_config_check(config, err));
+    HS_TRY(hs_dataset_check_tokens(data, "a look inside", err));
     HS_TRY(check_splits(config, data, err));
     for (size_t m = 0; m < N_METHODS; m++) {
         if (!hs_list_has(config->methods, table[m]->name) || hs_method_fits(table[m], model, data, config))

@@ -1,14 +1,15 @@
 /* batch.c - micro-batches from packed splits.
  *
- * An item of width w and prompt p becomes w-1 rows (its last token is only a target); rows p-1 .. w-2 are scored. */
+ * An item of width w and prompt p (hs_dataset_item) becomes w-1 rows (its last token is only a target); rows p-1 .. w-2
+ * are scored. */
 #include "train/internal.h"
 
 #include <string.h>
 
 uint32_t hs_dataset_rows(const hs_dataset *data)
 {
-    uint32_t widest = 2;
-    for (uint32_t s = 0; s < data->n_splits; s++)
+    uint32_t widest = data->text ? data->text->longest : 2;
+    for (uint32_t s = 0; !data->text && s < data->n_splits; s++)
         if (data->splits[s].width > widest)
             widest = data->splits[s].width;
     return widest - 1;
@@ -73,16 +74,28 @@ void hs_batch_memory_free(hs_batch_memory *m)
     *m = (hs_batch_memory){0};
 }
 
+uint32_t hs_items_within(const hs_dataset *data, const hs_item *items, uint32_t n, uint32_t rows)
+{
+    uint32_t used = 0, i = 0;
+    for (; i < n; i++) {
+        used += hs_dataset_item(data, &data->splits[items[i].split], items[i].index).width - 1;
+        if (i > 0 && used > rows)
+            break;
+    }
+    return i;
+}
+
 hs_batch hs_batch_fill(hs_batch_memory *m, const hs_dataset *data, const hs_item *items, uint32_t n, float weight)
 {
     uint32_t row = 0, scored = 0;
     uint64_t also = 0;
     for (uint32_t b = 0; b < n; b++) {
         const hs_split *split = &data->splits[items[b].split];
-        const uint32_t *tokens = split->tokens + items[b].index * split->width;
+        const hs_item_view item = hs_dataset_item(data, split, items[b].index);
+        const uint32_t *tokens = item.tokens;
         m->start[b] = row;
-        memcpy(m->token + row, tokens, (split->width - 1) * sizeof *tokens);
-        for (uint32_t p = split->prompt - 1; p + 1 < split->width; p++) {
+        memcpy(m->token + row, tokens, (item.width - 1) * sizeof *tokens);
+        for (uint32_t p = item.prompt - 1; p + 1 < item.width; p++) {
             m->score_row[scored] = row + p;
             m->target[scored] = tokens[p + 1];
             m->weight[scored] = weight;
@@ -95,8 +108,8 @@ hs_batch hs_batch_fill(hs_batch_memory *m, const hs_dataset *data, const hs_item
             scored++;
         }
         for (uint32_t t = 0; t < m->full_width; t++)
-            m->full[(size_t)b * m->full_width + t] = t < split->width ? tokens[t] : UINT32_MAX;
-        row += split->width - 1;
+            m->full[(size_t)b * m->full_width + t] = t < item.width ? tokens[t] : UINT32_MAX;
+        row += item.width - 1;
     }
     m->start[n] = row;
     if (m->also_start)
@@ -120,7 +133,8 @@ void hs_batch_weigh_facts(hs_batch_memory *m, const hs_dataset *data, const hs_i
     uint32_t scored = 0;
     for (uint32_t b = 0; b < batch->B; b++) {
         const hs_split *split = &data->splits[items[b].split];
-        const uint32_t end = scored + split->width - split->prompt;
+        const hs_item_view item = hs_dataset_item(data, split, items[b].index);
+        const uint32_t end = scored + item.width - item.prompt;
         for (; scored < end; scored++)
             m->weight[scored] *= hs_split_is_facts(split) ? factor : 1;
     }

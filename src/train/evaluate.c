@@ -8,11 +8,12 @@
 #include <signal.h>
 #include <string.h>
 
-enum { CHUNK = 128 };
+enum { CHUNK = 128, TEXT_ROWS = 1024 /* of texts run at once, if one is not longer */ };
 
 typedef struct chunk_result {
     double loss;
     uint64_t correct; /* items with every scored position right */
+    uint64_t scored;  /* positions */
 } chunk_result;
 
 typedef struct eval_task {
@@ -23,10 +24,30 @@ typedef struct eval_task {
     uint64_t n;
     bool sampled;
     hs_batch_memory *memory; /* (workers) */
+    uint32_t rows;           /* most of one batch */
     size_t work_size, logits_size;
     float *work;       /* (workers, work_size + logits_size) */
     chunk_result *result; /* (chunks) */
 } eval_task;
+
+static void eval_items(const eval_task *t, const hs_item *items, uint32_t n, uint32_t worker, chunk_result *result)
+{
+    hs_batch batch = hs_batch_fill(&t->memory[worker], t->data, items, n, 0);
+    float *work = t->work + worker * (t->work_size + t->logits_size), *logits = work + t->work_size;
+    hs_model_logits(t->model, &batch, work, logits);
+    const size_t V = t->model->config.vocab;
+    for (uint32_t i = 0, p = 0; i < n; i++) {
+        const hs_item_view item = hs_dataset_item(t->data, t->split, items[i].index);
+        const uint32_t answers = item.width - item.prompt;
+        uint32_t right = 0;
+        result->loss +=
+            hs_kernels_get()->cross_entropy(answers, V, logits + p * V, batch.target + p, NULL, 0,
+                                            batch.also_start ? batch.also_start + p : NULL, batch.also, &right);
+        result->correct += right == answers;
+        result->scored += answers;
+        p += answers;
+    }
+}
 
 static void eval_chunk(void *ctx, uint32_t chunk, uint32_t worker)
 {
@@ -40,18 +61,9 @@ static void eval_chunk(void *ctx, uint32_t chunk, uint32_t worker)
             at = hs_permute(t->split->hash, HS_PURPOSE('e', 'v', 'a', 'l'), 0, t->split->n, at);
         items[i] = (hs_item){.split = t->split_index, .index = at};
     }
-    hs_batch batch = hs_batch_fill(&t->memory[worker], t->data, items, n, 0);
-    float *work = t->work + worker * (t->work_size + t->logits_size), *logits = work + t->work_size;
-    hs_model_logits(t->model, &batch, work, logits);
-    const uint32_t answers = t->split->width - t->split->prompt;
-    const size_t V = t->model->config.vocab;
-    for (uint32_t i = 0; i < n; i++) {
-        uint32_t right = 0;
-        const uint32_t p = i * answers;
-        t->result[chunk].loss +=
-            hs_kernels_get()->cross_entropy(answers, V, logits + p * V, batch.target + p, NULL, 0,
-                                            batch.also_start ? batch.also_start + p : NULL, batch.also, &right);
-        t->result[chunk].correct += right == answers;
+    for (uint32_t i = 0, some; i < n; i += some) {
+        some = hs_items_within(t->data, items + i, n - i, t->rows);
+        eval_items(t, items + i, some, worker, &t->result[chunk]);
     }
 }
 
@@ -163,13 +175,16 @@ hs_status hs_evaluate_ranks(const hs_model *model, const float *param_override, 
     if (param_override)
         view.param = (float *)(uintptr_t)param_override;
     const uint32_t workers = hs_pool_threads(pool), chunks = (uint32_t)((out->n + CHUNK - 1) / CHUNK);
-    const uint32_t rows = CHUNK * (split->width - 1), scored = CHUNK * (split->width - split->prompt);
+    const uint32_t longest = hs_dataset_rows(data), text_rows = longest > TEXT_ROWS ? longest : TEXT_ROWS;
+    const uint32_t rows = data->text ? text_rows : CHUNK * (split->width - 1);
+    const uint32_t scored = data->text ? text_rows : CHUNK * (split->width - split->prompt);
     eval_task t = {.model = &view,
                    .data = data,
                    .split = split,
                    .split_index = (uint32_t)(split - data->splits),
                    .n = out->n,
                    .sampled = out->n < split->n,
+                   .rows = rows,
                    .work_size = (hs_model_work_size(&view, CHUNK, rows, scored, false) + 15) & ~(size_t)15,
                    .logits_size = ((size_t)scored * view.config.vocab + 15) & ~(size_t)15};
     t.memory = hs_calloc(workers, sizeof *t.memory);
@@ -184,13 +199,14 @@ hs_status hs_evaluate_ranks(const hs_model *model, const float *param_override, 
     if (status == HS_OK)
         status = run_chunks(&t, chunks, pool, signals, ranks, err);
     if (status == HS_OK) {
-        uint64_t correct = 0;
+        uint64_t correct = 0, positions = 0;
         for (uint32_t i = 0; i < chunks; i++) {
+            positions += t.result[i].scored;
             out->loss += t.result[i].loss;
             correct += t.result[i].correct;
         }
         out->accuracy = (double)correct / (double)out->n;
-        out->loss /= (double)out->n * (split->width - split->prompt);
+        out->loss /= (double)positions;
     }
     for (uint32_t w = 0; t.memory && w < workers; w++)
         hs_batch_memory_free(&t.memory[w]);

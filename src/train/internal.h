@@ -41,6 +41,8 @@ typedef struct hs_batch_memory {
 hs_status hs_batch_memory_create(hs_batch_memory *m, const hs_dataset *data, uint32_t sequences, uint32_t full_width,
                                  hs_error *err);
 void hs_batch_memory_free(hs_batch_memory *m);
+/* How many of items[0..n), from the first on, have at most so many rows together; at least 1. */
+uint32_t hs_items_within(const hs_dataset *data, const hs_item *items, uint32_t n, uint32_t rows);
 /* The batch of items[0..n). `weight` goes to every scored row; 0 = prediction (batch.weight NULL). */
 hs_batch hs_batch_fill(hs_batch_memory *m, const hs_dataset *data, const hs_item *items, uint32_t n, float weight);
 /* Multiplies the weight of each scored row of a fact of that batch. */

@@ -10,11 +10,17 @@
 /* ---------------------------------------------------------------- set-up */
 
 /* Sequences of a micro-batch: large enough for GEMM, small enough that a block's activations stay near the core. */
-static uint32_t choose_micro(const hs_train_config *config, const hs_model *model, uint32_t per_shard, uint32_t rows)
+static uint32_t wanted_rows(const hs_model *model)
 {
-    if (config->micro)
-        return config->micro < per_shard ? config->micro : per_shard;
-    const uint32_t want_rows = model->config.n_embd <= 512 ? 384 : 512;
+    return model->config.n_embd <= 512 ? 384 : 512;
+}
+
+/* Texts, whose lengths differ much, are counted by rows: as many as fit in t->micro_rows. */
+static uint32_t choose_micro(const hs_trainer *t, uint32_t per_shard, uint32_t rows)
+{
+    if (t->config.micro || t->data->text)
+        return t->config.micro && t->config.micro < per_shard ? t->config.micro : per_shard;
+    const uint32_t want_rows = wanted_rows(t->model);
     uint32_t micro = want_rows / rows ? want_rows / rows : 1;
     uint32_t parts = (per_shard + micro - 1) / micro;
     return (per_shard + parts - 1) / parts; /* equal parts: no straggler at the end */
@@ -28,10 +34,15 @@ static hs_status check_fit(const hs_model *model, const hs_dataset *data, hs_err
                 model->config.n_positions);
         return hs_error_hint(err, "set model.n_positions to at least %u", rows);
     }
-    if (data->vocab.n > model->config.vocab) {
-        hs_fail(err, HS_ERR_DATA, "the dataset has %u tokens, the model only %u", data->vocab.n, model->config.vocab);
+    if (hs_dataset_vocab(data) > model->config.vocab) {
+        hs_fail(err, HS_ERR_DATA, "the dataset has %u tokens, the model only %u", hs_dataset_vocab(data),
+                model->config.vocab);
         return hs_error_hint(err, "train a model made for this dataset");
     }
+    if (model->config.positions == HS_POSITIONS_ANSWER)
+        HS_TRY(hs_dataset_check_tokens(data, "model.positions: answer", err));
+    if (hs_model_traits_of(model)->in_place)
+        HS_TRY(hs_dataset_check_tokens(data, "a model that fills answers in place", err));
     for (uint32_t s = 0; s < data->n_splits && model->config.positions == HS_POSITIONS_ANSWER; s++)
         if (data->splits[s].width != data->splits[s].prompt + 1) {
             hs_fail(err, HS_ERR_DATA, "positions counted back from the answer need answers of one token");
@@ -59,7 +70,8 @@ static hs_status allocate(hs_trainer *t, hs_error *err)
     const size_t n = t->model->n_params;
     const uint32_t rows = hs_dataset_rows(t->data);
     const bool whole_item = hs_model_traits_of(t->model)->in_place && !c->answer_only;
-    t->work_size = hs_model_work_size(t->model, t->micro, t->micro * rows, t->micro * rows, true);
+    const uint32_t most = t->data->text ? t->micro_rows : t->micro * rows;
+    t->work_size = hs_model_work_size(t->model, t->micro, most, most, true);
     t->work_size = (t->work_size + 15) & ~(size_t)15;
     t->n_chunks = (n + CHUNK - 1) / CHUNK;
     t->items = hs_alloc(t->batch * sizeof *t->items);
@@ -93,8 +105,10 @@ static bool exits_on(const hs_train_config *config)
 }
 
 /* Anything can be answered early only where the blocks are run again. */
-static hs_status check_exit(const hs_model *model, const hs_train_config *config, hs_error *err)
+static hs_status check_exit(const hs_model *model, const hs_dataset *data, const hs_train_config *config, hs_error *err)
 {
+    if (exits_on(config))
+        HS_TRY(hs_dataset_check_tokens(data, config->fact_exit > 0 ? "train.fact_exit" : "train.query_exit", err));
     if (!exits_on(config) || hs_model_stage(model, model->n_stages).pass > 1)
         return HS_OK;
     hs_fail(err, HS_ERR_DATA, "this model has no earlier pass whose state could answer");
@@ -109,7 +123,7 @@ hs_status hs_trainer_create(hs_trainer **out, hs_model *model, const hs_dataset 
     *out = NULL;
     HS_TRY(hs_train_config_check(config, err));
     HS_TRY(check_fit(model, data, err));
-    HS_TRY(check_exit(model, config, err));
+    HS_TRY(check_exit(model, data, config, err));
     HS_TRY(hs_tensor_reserve(hs_pool_threads(pool), err));
     hs_trainer *t = hs_calloc(1, sizeof *t);
     if (!t)
@@ -128,7 +142,8 @@ hs_status hs_trainer_create(hs_trainer **out, hs_model *model, const hs_dataset 
         if (t->config.shards > t->batch)
             t->config.shards = t->batch;
         const uint32_t per_shard = (t->batch + t->config.shards - 1) / t->config.shards;
-        t->micro = choose_micro(config, model, per_shard, hs_model_sequence_rows(model, hs_dataset_rows(data)));
+        t->micro = choose_micro(t, per_shard, hs_model_sequence_rows(model, hs_dataset_rows(data)));
+        t->micro_rows = wanted_rows(model) > hs_dataset_rows(data) ? wanted_rows(model) : hs_dataset_rows(data);
         status = allocate(t, err);
     }
     if (status != HS_OK) {
@@ -184,8 +199,8 @@ static void draw_shard(void *ctx, uint32_t shard, uint32_t worker)
     const bool whole = t->batch == hs_draw_items(t->draw);
     for (uint32_t i = first; i < last; i++) {
         t->items[i] = hs_draw_item(t->draw, t->step * t->batch + i, t->attempt, whole);
-        const hs_split *split = &t->data->splits[t->items[i].split];
-        scored += split->width - split->prompt;
+        const hs_item_view item = hs_dataset_item(t->data, &t->data->splits[t->items[i].split], t->items[i].index);
+        scored += item.width - item.prompt;
     }
     t->result[shard] = (shard_result){.scored = scored};
 }
@@ -196,8 +211,9 @@ static void run_shard(void *ctx, uint32_t task, uint32_t worker)
     const uint32_t shard = t->first_shard + task;
     uint32_t first, last;
     shard_range(t, shard, &first, &last);
-    for (uint32_t i = first; i < last; i += t->micro) {
-        const uint32_t n = last - i < t->micro ? last - i : t->micro;
+    for (uint32_t i = first, n; i < last; i += n) {
+        n = last - i < t->micro ? last - i : t->micro;
+        n = t->data->text ? hs_items_within(t->data, t->items + i, n, t->micro_rows) : n;
         hs_batch batch = hs_batch_fill(&t->memory[worker], t->data, t->items + i, n, t->weight);
         if (t->config.fact_weight != 1)
             hs_batch_weigh_facts(&t->memory[worker], t->data, t->items + i, (float)t->config.fact_weight, &batch);
@@ -433,8 +449,10 @@ double hs_trainer_step_flop(const hs_trainer *t)
     for (uint32_t i = 0; i < t->data->n_splits; i++) {
         const hs_split *split = &t->data->splits[i];
         const double share = hs_draw_share(t->draw, t->data, i);
-        if (share > 0)
-            flop += share * t->batch * hs_model_step_flop(t->model, 1, split->width - 1, split->width - split->prompt);
+        if (share > 0) {
+            const hs_item_view item = hs_dataset_mean_item(t->data, split);
+            flop += share * t->batch * hs_model_step_flop(t->model, 1, item.width - 1, item.width - item.prompt);
+        }
     }
     return flop;
 }

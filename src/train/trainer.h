@@ -34,6 +34,7 @@ struct hs_trainer {
     uint64_t step;
     uint32_t attempt;
     uint32_t batch, micro, workers;
+    uint32_t micro_rows; /* of a micro-batch of texts */
     hs_draw *draw;
     hs_item *items;          /* (batch) of the current step */
     hs_batch_memory *memory; /* (workers) */

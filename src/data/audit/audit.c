@@ -5,6 +5,7 @@
  * bridges must follow, hops must be ID or OOD as the split's name promises, no OOD fact may be a hop of a training
  * query. */
 #include "data/audit/audit.h"
+#include "data/text/render.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -289,6 +290,18 @@ static hs_status run_proofs(auditing *x, hs_error *err)
     return hs_audit_fact_baselines(&x->proof, x->audit->split, err);
 }
 
+/* The proofs of a dataset in words, from its lines. */
+static hs_status prove_text(hs_dataset *data, hs_error *err)
+{
+    const char *failure = NULL;
+    if (!data->text)
+        return HS_OK;
+    HS_TRY(hs_rendered_prove(data, &failure, err));
+    if (failure)
+        fail_proof(&data->audit, "text", failure, data->text->stated + data->text->asked + data->text->wrong);
+    return HS_OK;
+}
+
 hs_status hs_dataset_audit(hs_dataset *data, hs_error *err)
 {
     hs_audit *audit = &data->audit;
@@ -299,6 +312,8 @@ hs_status hs_dataset_audit(hs_dataset *data, hs_error *err)
         return hs_fail_memory(err, (size_t)data->n_splits * sizeof *audit->split);
     auditing x = {.data = data, .audit = audit, .proof.data = data};
     hs_status status = run_proofs(&x, err);
+    if (status == HS_OK)
+        status = prove_text(data, err);
     if (status == HS_OK)
         status = hs_audit_card(data, err);
     close_forms(&x.proof);

@@ -1,5 +1,6 @@
 /* card.c - dataset.json: what a dataset is, how it was made, and what its audit proved. */
 #include "data/task.h"
+#include "data/text/render.h"
 
 #include <jansson.h>
 #include <math.h>
@@ -137,7 +138,9 @@ hs_status hs_dataset_make_card(hs_dataset *data, hs_error *err)
                     hs_split_role_name(s->role), hs_form_of(s->kind)->name, s->hops, (unsigned long long)s->n, s->width,
                     s->prompt, (unsigned long long)s->hash);
     }
-    hs_str_addf(&out, "],\n\"config\": ");
+    hs_str_addf(&out, "],\n");
+    hs_rendered_card(data, &out);
+    hs_str_addf(&out, "\"config\": ");
     hs_data_config_json(&data->config, &out);
     hs_str_addf(&out, ",\n\"phi_r\": ");
     hs_status status = add_phi_r(data, &out, err);

@@ -4,6 +4,7 @@
 #include "data/io/json_each.h"
 #include "data/io/vocab.h"
 #include "data/task.h"
+#include "data/text/render.h"
 
 #include <jansson.h>
 #include <string.h>
@@ -119,6 +120,55 @@ static hs_status get_vocab(hs_dataset *out, const char *dir, hs_error *err)
     return status;
 }
 
+/* ---------------------------------------------------------------- text */
+
+static hs_status put_text(const hs_dataset *data, const hs_folder *folder, hs_error *err)
+{
+    hs_str tokenizer = {0};
+    if (!data->text)
+        return HS_OK;
+    hs_tokenizer_write(data->text->tokenizer, &tokenizer);
+    hs_status status = hs_folder_put(folder, "tokenizer.json", &tokenizer, err);
+    hs_str_free(&tokenizer);
+    for (uint32_t i = 0; i < data->n_splits && status == HS_OK; i++) {
+        char name[64];
+        snprintf(name, sizeof name, "%s.jsonl", data->splits[i].name);
+        status = hs_folder_put(folder, name, &data->text->split[i].lines, err);
+    }
+    return status;
+}
+
+/* Lines of every split, then their tokens. */
+static hs_status get_text(hs_dataset *out, const char *dir, const json_t *card, hs_error *err)
+{
+    char path[4096], name[64], *tokenizer, *bytes;
+    size_t size, len;
+    hs_str *lines = hs_calloc((size_t)out->n_splits + 1, sizeof *lines);
+    if (!lines)
+        return hs_fail_memory(err, out->n_splits * sizeof *lines);
+    hs_status status = get_file(dir, "tokenizer.json", &tokenizer, &len, path, sizeof path, err);
+    if (status != HS_OK) {
+        hs_free(lines);
+        return status;
+    }
+    for (uint32_t i = 0; i < out->n_splits && status == HS_OK; i++) {
+        snprintf(name, sizeof name, "%s.jsonl", out->splits[i].name);
+        status = get_file(dir, name, &bytes, &size, path, sizeof path, err);
+        if (status != HS_OK)
+            break;
+        hs_str_add(&lines[i], bytes, size);
+        hs_free(bytes);
+        status = lines[i].failed ? hs_fail_memory(err, size) : HS_OK;
+    }
+    if (status == HS_OK)
+        status = hs_rendered_restore(out, card, tokenizer, len, lines, err);
+    for (uint32_t i = 0; i < out->n_splits; i++)
+        hs_str_free(&lines[i]);
+    hs_free(lines);
+    hs_free(tokenizer);
+    return status;
+}
+
 /* ---------------------------------------------------------------- the folder */
 
 static hs_status put_all(const hs_dataset *data, const hs_folder *folder, hs_error *err)
@@ -137,7 +187,7 @@ static hs_status put_all(const hs_dataset *data, const hs_folder *folder, hs_err
         hs_str_free(&bytes);
         HS_TRY(status);
     }
-    return HS_OK;
+    return put_text(data, folder, err);
 }
 
 hs_status hs_dataset_write(const hs_dataset *data, const char *dir, hs_error *err)
@@ -213,6 +263,8 @@ hs_status hs_dataset_read(hs_dataset *out, const char *dir, hs_error *err)
             out->max_width = out->splits[i].width > out->max_width ? out->splits[i].width : out->max_width;
         status = hs_card_parse_audit(out, card, err);
     }
+    if (status == HS_OK && out->config.rendering != HS_RENDER_TOKENS)
+        status = get_text(out, dir, json_object_get(card, "text"), err);
     json_decref(card);
     if (status != HS_OK)
         hs_dataset_free(out);

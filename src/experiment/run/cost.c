@@ -49,7 +49,8 @@ static double eval_flop(const hs_model *model, const hs_dataset *data, const hs_
         const hs_split *s = &data->splits[i];
         const uint32_t max = last && s->role == HS_SPLIT_TEST ? 0 : c->eval_max;
         const double n = max && s->n > max ? max : (double)s->n;
-        flop += n * hs_model_step_flop(model, 1, s->width - 1, s->width - s->prompt) / 3; /* forward: a third */
+        const hs_item_view item = hs_dataset_mean_item(data, s);
+        flop += n * hs_model_step_flop(model, 1, item.width - 1, item.width - item.prompt) / 3; /* forward: a third */
     }
     return flop;
 }

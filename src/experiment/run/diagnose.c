@@ -182,8 +182,9 @@ static hs_status diagnose_split(const hs_model *model, const hs_dataset *data, c
 /* Two-hop queries of one token an entity: the ones whose hops can be asked one by one. */
 static bool can_be_diagnosed(const hs_dataset *data, const hs_split *split)
 {
-    return split->role == HS_SPLIT_TEST && split->kind == HS_ITEM_QUERY && split->hops == 2 && split->prompt == HOPS &&
-           split->bridges == 1 && split->bridge && split->answers == 1 && data->tokens_per_entity == 1 && split->n > 0;
+    return !data->text && split->role == HS_SPLIT_TEST && split->kind == HS_ITEM_QUERY && split->hops == 2 &&
+           split->prompt == HOPS && split->bridges == 1 && split->bridge && split->answers == 1 &&
+           data->tokens_per_entity == 1 && split->n > 0;
 }
 
 hs_status hs_run_diagnose(const hs_model *model, const hs_dataset *data, hs_pool *pool, hs_diagnosis *out,

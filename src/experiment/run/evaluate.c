@@ -78,8 +78,9 @@ hs_status hs_run_evaluate(const hs_run *run, uint32_t passes, hs_pool *pool, hs_
     if (status == HS_OK)
         status = evaluate_splits(run, &model, pool, result, err);
     result->train = (hs_train_result){.steps = run->step, .seconds = run->seconds};
-    result->cost = (hs_run_cost){
-        .weights = run->model.n_weights, .training_items = run->data.audit.training_items, .vocab = run->data.vocab.n};
+    result->cost = (hs_run_cost){.weights = run->model.n_weights,
+                                 .training_items = run->data.audit.training_items,
+                                 .vocab = hs_dataset_vocab(&run->data)};
     if (status == HS_OK)
         status = read_reason(run, &result->train.reason, err);
     if (status == HS_OK)

@@ -158,6 +158,8 @@ hs_status hs_experiment_initial_model(const hs_config *config, const hs_dataset 
                                       const hs_events *events, hs_error *err)
 {
     struct stat st;
+    if (config->model_init[0])
+        HS_TRY(hs_dataset_check_tokens(data, "model.init", err));
     const bool folder = config->model_init[0] && stat(config->model_init, &st) == 0 && S_ISDIR(st.st_mode);
     if (config->model_init_step > 0 && !folder) {
         hs_fail(err, HS_ERR_DATA, "only a run has steps to choose from");

@@ -270,6 +270,6 @@ hs_status hs_experiment_dataset(const hs_config *config, hs_pool *pool, hs_datas
 void hs_experiment_model_config(const hs_config *config, const hs_dataset *data, hs_model_config *out)
 {
     *out = config->model;
-    out->vocab = data->vocab.n;
-    out->n_positions = hs_model_positions_for(&config->model, data->max_width);
+    out->vocab = hs_dataset_vocab(data);
+    out->n_positions = hs_model_positions_for(&config->model, hs_dataset_width(data));
 }

@@ -196,7 +196,7 @@ static hs_status measure_cost(session *s, hs_run_cost *cost, hs_error *err)
 {
     *cost = (hs_run_cost){.weights = s->model.n_weights,
                           .training_items = s->data.audit.training_items,
-                          .vocab = s->data.vocab.n,
+                          .vocab = hs_dataset_vocab(&s->data),
                           .step_flop = hs_trainer_step_flop(s->trainer),
                           .memory = hs_trainer_memory(s->trainer),
                           .blas_memory = hs_tensor_memory(hs_pool_threads(s->pool))};

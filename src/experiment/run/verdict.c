@@ -115,7 +115,7 @@ static hs_status measure(source *s, const char *method, const hs_split *split, h
     snprintf(config.splits, sizeof config.splits, "%s", split->name);
     config.max = s->max;
     config.exhaustive = true; /* the state at r1 when h is replaced */
-    if (!hs_method_fits(hs_method_find(method), s->model, s->data, &config))
+    if (s->data->text || !hs_method_fits(hs_method_find(method), s->model, s->data, &config))
         return HS_OK;
     if (!s->scope)
         HS_TRY(hs_scope_create(&s->scope, s->data, err));

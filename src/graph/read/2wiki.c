@@ -320,6 +320,7 @@ static hs_status one_record(wiki *w, const json_t *json, hs_wiki_fn fn, void *ct
         HS_TRY(repair(w, record.type, err));
     record.n = w->n;
     record.evidence = w->evidence;
+    record.context = json_object_get(json, "context");
     return fn(ctx, &record, err);
 }
 

@@ -57,6 +57,7 @@ typedef struct hs_wiki_record {
     const char *type, *question; /* "" when absent */
     size_t n;
     const hs_wiki_evidence *evidence;
+    const void *context; /* json_t: [[title, [sentence, ...]], ...], or NULL */
 } hs_wiki_record;
 typedef hs_status (*hs_wiki_fn)(void *ctx, const hs_wiki_record *record, hs_error *err);
 hs_status hs_wiki_each(const hs_source *from, const hs_read_options *options, hs_read_report *report, hs_wiki_fn fn,

@@ -179,9 +179,10 @@ hs_status hs_page_query_place(const hs_dataset *data, const hs_model *model, hs_
 
 /* ---------------------------------------------------------------- the chosen ones */
 
-static bool can_be_shown(const hs_split *split)
+static bool can_be_shown(const hs_dataset *data, const hs_split *split)
 {
-    return split->n > 0 && split->answer <= HS_PAGE_WORDS && split->answers <= 2 && split->kind != HS_ITEM_OTHER;
+    return !data->text && split->n > 0 && split->answer <= HS_PAGE_WORDS && split->answers <= 2 &&
+           split->kind != HS_ITEM_OTHER;
 }
 
 hs_status hs_page_queries(const hs_dataset *data, uint32_t wanted, hs_page_query **out, uint32_t *n, hs_error *err)
@@ -196,7 +197,7 @@ hs_status hs_page_queries(const hs_dataset *data, uint32_t wanted, hs_page_query
     for (bool any = true; any && *n < wanted;) { /* one of each split in turn, so that small splits leave room */
         any = false;
         for (uint32_t s = 0; s < data->n_splits && *n < wanted; s++)
-            if (can_be_shown(&data->splits[s]) && taken[s] < data->splits[s].n) {
+            if (can_be_shown(data, &data->splits[s]) && taken[s] < data->splits[s].n) {
                 any = true;
                 taken[s]++;
                 *n += 1;
