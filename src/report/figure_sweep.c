@@ -114,7 +114,9 @@ static hs_status add_curves(figure *f, const hs_sweep_column *c, hs_error *err)
             f->series[at][p->n++] = (hs_series){.name = named ? NULL : f->sweep->arm[a].name,
                                                 .mark = HS_MARK_LINE,
                                                 .color = a,
-                                                .dashed = a / 6 % 2 == 1, /* told apart also without colors */
+                                                /* told apart also without colors, and beyond the palette's 12 */
+                                                .dashed = a / 6 % 3 == 1,
+                                                .dotted = a / 6 % 3 == 2,
                                                 .width = 1.3,
                                                 .n = n,
                                                 .x = x,
